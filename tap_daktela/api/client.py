@@ -1,0 +1,264 @@
+"""One Daktela instance: queries in, pages out, each request with the retries that it deserves.
+
+Nothing here knows of streams. A request that cannot be had ends in a `RequestError`, credentials that are
+refused in a `SignInError`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, field, replace
+from functools import partial
+from http import HTTPStatus
+from http.cookiejar import DefaultCookiePolicy
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import requests
+import tenacity
+from requests.adapters import HTTPAdapter
+from requests.cookies import RequestsCookieJar
+
+from tap_daktela.api.auth import Renewal, SignInError, TokenAuth
+from tap_daktela.api.envelope import Answer, EnvelopeError, Page, ReportedError, read_answer, read_page
+from tap_daktela.api.verdict import Action, RequestError, Verdict, judge, judge_body, judge_exception
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tap_daktela.api.address import Address
+    from tap_daktela.api.query import Query
+
+Read = TypeVar("Read")
+
+logger = logging.getLogger(__name__)
+
+ATTEMPTS = 6
+"""How often a request is made before it is given up, which takes about 25 seconds of waiting."""
+FIRST_WAIT = 1.0
+LAST_WAIT = 16.0
+"""Seconds between two attempts, at first and at most; up to half of each is left out by lot."""
+
+_NOT_SIGNED_IN = frozenset(
+    {
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credentials:
+    """A static token, or a user name and password."""
+
+    access_token: str = field(default="", repr=False)
+    username: str = ""
+    password: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transport:
+    """How requests are made."""
+
+    timeout: float = 60.0
+    """Seconds without a byte from the server after which an attempt has failed."""
+    verify_tls: bool = True
+    user_agent: str = "tap-daktela"
+    connections: int = 5
+    """Connections that are kept open."""
+
+
+class Identity(NamedTuple):
+    """Who is signed in, with the clock of the answer that told so."""
+
+    user: str
+    time: str | None
+    timezone: str | None
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is sent, and how to name it to a person."""
+
+    method: str
+    path: str
+    name: str
+    auth: TokenAuth | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+class _Again(Exception):  # noqa: N818 - not an error but a request to repeat
+    """An attempt failed in a way that deserves another."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict.reason)
+        self.verdict = verdict
+
+
+class Client:
+    """The requests to one instance. Safe to use from several threads."""
+
+    def __init__(self, address: Address, credentials: Credentials, transport: Transport) -> None:
+        self.address = address
+        self._credentials = credentials
+        self._transport = transport
+        self._session = _session(transport)
+        self._signed_in: Identity | None = None
+        self._auth = TokenAuth(
+            address.origin,
+            token=credentials.access_token or None,
+            sign_in=None if credentials.access_token else self._sign_in,
+        )
+
+    def identify(self) -> Identity:
+        """Return who is signed in, signing in if need be.
+
+        Raises:
+            SignInError: the credentials are refused.
+            RequestError: the instance cannot be asked.
+        """
+        if not self._credentials.access_token:
+            _ = self._auth.token
+            if self._signed_in is not None and self._signed_in.time:
+                return self._signed_in
+        # Spelled so. It answers 200 without a token, too: only its `user` tells (daktela-api.md §1).
+        answer = self._send(_Request("GET", "whoim.json", "GET whoim.json", self._auth), read_answer)
+        user = answer.result.get("user") if isinstance(answer.result, dict) else None
+        if not user:
+            raise SignInError(f"{self.address.base} does not accept the token: check access_token")
+        name = user.get("name") if isinstance(user, dict) else user
+        return Identity(str(name), answer.time, answer.timezone)
+
+    def page(self, query: Query, cancelled: threading.Event | None = None) -> Page:
+        """Return the rows that `query` asks for; `cancelled`, once set, ends the waiting between attempts.
+
+        Raises:
+            RequestError: the page cannot be had.
+            SignInError: the token expired and no other can be had.
+        """
+        request = _Request("GET", f"{query.endpoint}.json", str(query), self._auth, {"params": query.parameters()})
+        return self._send(request, read_page, cancelled)
+
+    def _sign_in(self) -> str:
+        """Sign in with user name and password; return the token, which builds send in two shapes."""
+        refusal = (
+            f"{self.address.base} does not let the user {self._credentials.username!r} in: "
+            "check username and password"
+        )
+
+        def read(body: bytes) -> Answer:
+            try:
+                return read_answer(body)
+            except ReportedError as error:
+                raise SignInError(f"{refusal} (Daktela says: {error})") from None
+
+        body = {
+            "username": self._credentials.username,
+            "password": self._credentials.password,
+            "only_token": 1,
+        }
+        try:
+            answer = self._send(_Request("POST", "login.json", "POST login.json", None, {"json": body}), read)
+        except RequestError as error:
+            if error.verdict.status in _NOT_SIGNED_IN:
+                raise SignInError(f"{refusal} (Daktela {error.verdict.reason})") from None
+            raise
+        token = answer.result.get("accessToken") if isinstance(answer.result, dict) else answer.result
+        if not isinstance(token, str) or not token:
+            raise SignInError(f"{self.address.base} signed in without sending a token")
+        self._signed_in = Identity(self._credentials.username, answer.time, answer.timezone)
+        return token
+
+    def _send(
+        self, request: _Request, read: Callable[[bytes], Read], cancelled: threading.Event | None = None
+    ) -> Read:
+        """Make a request until it is answered, refused, or not worth another attempt."""
+        event = cancelled or threading.Event()
+        attempts = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(_Again),
+            stop=tenacity.stop_any(tenacity.stop_after_attempt(ATTEMPTS), tenacity.stop_when_event_set(event)),
+            wait=_wait,
+            sleep=tenacity.sleep_using_event(event),
+            before_sleep=partial(_log_retry, request),
+            reraise=True,
+        )
+        try:
+            return attempts.wraps(self._attempt)(request, read)
+        except _Again as error:
+            reason = f"{error.verdict.reason}, {ATTEMPTS} times"
+            raise RequestError(replace(error.verdict, reason=reason), request.name) from None
+
+    def _attempt(self, request: _Request, read: Callable[[bytes], Read]) -> Read:
+        """Make a request once, and once more after signing in again."""
+        signed_in_again = False
+        while True:
+            token = request.auth.token if request.auth else ""
+            verdict, body = self._exchange(request)
+            if verdict.action is Action.ACCEPT:
+                try:
+                    return read(body)
+                except EnvelopeError as error:
+                    verdict = judge_body(error)
+            if verdict.action is Action.RETRY:
+                raise _Again(verdict)
+            if verdict.action is not Action.SIGN_IN or request.auth is None or signed_in_again:
+                raise RequestError(verdict, request.name)
+            renewal = request.auth.renew(token)
+            if renewal is Renewal.IMPOSSIBLE:
+                reason = f"{verdict.reason}, which may have expired: check access_token"
+                raise RequestError(replace(verdict, reason=reason), request.name)
+            signed_in_again = renewal is Renewal.HERE
+
+    def _exchange(self, request: _Request) -> tuple[Verdict, bytes]:
+        """Send a request; return what to do about its answer, and the answer's body."""
+        try:
+            response = self._session.request(
+                request.method,
+                self.address.api + request.path,
+                # In every case a callable of our own: without one, requests would look into ~/.netrc.
+                auth=request.auth or _anonymous,
+                timeout=self._transport.timeout,
+                allow_redirects=False,
+                **request.options,
+            )
+        except requests.RequestException as error:
+            return judge_exception(error, self._transport.timeout), b""
+        return judge(response), response.content
+
+
+def _session(transport: Transport) -> requests.Session:
+    session = requests.Session()
+    session.verify = transport.verify_tls
+    session.headers.update({"User-Agent": transport.user_agent, "Accept": "application/json"})
+    # Newer builds send tokens as cookies, too. One that came back beside ours could contradict it.
+    session.cookies = RequestsCookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+    adapter = HTTPAdapter(pool_maxsize=transport.connections)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
+
+
+def _anonymous(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    """Return what the server asked for, else an exponential wait with jitter."""
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, _Again) and error.verdict.wait is not None:
+        return error.verdict.wait
+    longest = tenacity.wait_exponential(FIRST_WAIT, max=LAST_WAIT)(state)
+    return longest / 2 + tenacity.wait_random(0, longest / 2)(state)
+
+
+def _log_retry(request: _Request, state: tenacity.RetryCallState) -> None:
+    logger.warning(
+        "Daktela %s; attempt %d of %d follows in %.1f s (%s)",
+        state.outcome.exception() if state.outcome else "",
+        state.attempt_number + 1,
+        ATTEMPTS,
+        state.upcoming_sleep,
+        request.name,
+    )

@@ -1,0 +1,172 @@
+"""The body of an answer in, its rows, total and clock out.
+
+Every answer is `{"error": …, "result": …, "_time": …}`. A list is usable only when its error is empty and its
+`result.data` is there: a 200 without a `result` looks like an empty page and is not one (daktela-api.md §3).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_BOM = b"\xef\xbb\xbf"
+_LONGEST_MESSAGE = 300
+
+
+class EnvelopeError(ValueError):
+    """The body is no usable answer; the message says what it is instead."""
+
+
+class ReportedError(EnvelopeError):
+    """The answer carries an `error` of the API's own; the message is its text."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an answer says, whatever its `result` holds."""
+
+    result: Any
+    time: str | None
+    """The server's clock as it was sent: local time without an offset."""
+    timezone: str | None
+    """IANA name of the zone of all datetimes; builds before 2023 do not tell."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """The rows of a list answer."""
+
+    rows: list[dict[str, Any]]
+    total: int | None
+    """Rows that match the filter at the time of the answer, None where the server does not tell."""
+    time: str | None = None
+    timezone: str | None = None
+
+
+def read_answer(body: bytes) -> Answer:
+    """Return what `body` says.
+
+    Raises:
+        ReportedError: the answer's own `error` is not empty.
+        EnvelopeError: not JSON, not an object, or without a `result`.
+    """
+    document = _decode(body)
+    if not isinstance(document, dict):
+        raise EnvelopeError("an answer that is not a JSON object")
+    if message := error_text(document.get("error")):
+        raise ReportedError(message)
+    if document.get("result") is None:
+        raise EnvelopeError("an answer without a result")
+    return Answer(document["result"], _text(document.get("_time")), _text(document.get("_timezone")))
+
+
+def read_page(body: bytes) -> Page:
+    """Return the rows that `body` lists; `data` may be a list or an object keyed by name.
+
+    Raises:
+        ReportedError: the answer's own `error` is not empty.
+        EnvelopeError: there is no list of rows in it.
+    """
+    answer = read_answer(body)
+    data = answer.result.get("data") if isinstance(answer.result, dict) else None
+    rows = list(data.values()) if isinstance(data, dict) else data
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise EnvelopeError("an answer without a list of rows")
+    return Page(rows, _total(answer.result.get("total")), answer.time, answer.timezone)
+
+
+def reported_error(body: bytes) -> str:
+    """Return the API's own message in the body of a refused request, empty where there is none."""
+    try:
+        document = _decode(body)
+    except EnvelopeError:
+        return ""
+    return error_text(document.get("error")) if isinstance(document, dict) else ""
+
+
+def error_text(error: object) -> str:
+    """Return the text of an `error` in any of its shapes: text, list, or nested objects of either.
+
+    The language is the server's (Czech ones are recorded), so nothing may be concluded from the text.
+    """
+    text = "; ".join(_messages(error))
+    return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 1] + "…"
+
+
+def _messages(error: object, place: str = "") -> list[str]:
+    if isinstance(error, dict):
+        places = {key: "" if key in {"primary", "form"} else f"{place}{key}" for key in error}
+        return [text for key, value in error.items() for text in _messages(value, places[key])]
+    if isinstance(error, list):
+        return [text for value in error for text in _messages(value, place)]
+    if not error:
+        return []
+    return [f"{place}: {error}" if place else str(error)]
+
+
+def _decode(body: bytes) -> Any:  # noqa: ANN401 - JSON
+    body = body.removeprefix(_BOM)
+    if not body.strip():
+        raise EnvelopeError("an empty answer")
+    if body.lstrip()[:1] == b"<":
+        raise EnvelopeError("an HTML page in place of JSON")
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        document = _decode_damaged(body)
+    # Texts may hold NUL characters, which few databases take (daktela-api.md §3).
+    return _without_nul(document) if b"\\u0000" in body else document
+
+
+def _decode_damaged(body: bytes) -> Any:  # noqa: ANN401 - JSON
+    """Decode JSON that only lenient readers take: half surrogate pairs and bytes that are not UTF-8.
+
+    What is not text in any encoding becomes U+FFFD; the rest of the row is kept.
+    """
+    try:
+        document = json.loads(body.decode("utf-8", "replace"), parse_constant=_refuse_constant)
+    except ValueError as error:
+        raise EnvelopeError("an answer that is cut off or not JSON") from error
+    return msgspec.json.decode(json.dumps(_whole_characters(document), ensure_ascii=False))
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _whole_characters(value: Any) -> Any:  # noqa: ANN401 - JSON
+    return _map_text(value, lambda text: text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+
+
+def _without_nul(value: Any) -> Any:  # noqa: ANN401 - JSON
+    return _map_text(value, lambda text: text.replace("\x00", ""))
+
+
+def _map_text(value: Any, change: Callable[[str], str]) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [_map_text(element, change) for element in value]
+    if isinstance(value, dict):
+        return {change(key): _map_text(element, change) for key, element in value.items()}
+    return value
+
+
+def _total(value: object) -> int | None:
+    """Return a total, which may come as a number, as text or not at all (daktela-api.md §2)."""
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        return None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,129 @@
+"""What to do about an answer, or about the lack of one: accept it, ask again, sign in again, or stop.
+
+In: a response or an exception of `requests`. Out: a `Verdict`. The tap and the target read the same verdicts;
+what they do about a refusal is their own.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+import requests
+
+from tap_daktela.api.envelope import EnvelopeError, ReportedError, reported_error
+
+LONGEST_WAIT = 60.0
+"""Seconds that a `Retry-After` may ask for at most; no limit of the server's is published."""
+
+
+class Action(Enum):
+    """What to do next."""
+
+    ACCEPT = "accept"
+    RETRY = "retry"
+    SIGN_IN = "sign in"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What to do about one attempt, and why."""
+
+    action: Action
+    reason: str = ""
+    """What happened, to be read after "Daktela": `answered 503`, `did not answer within 60 s`."""
+    status: int | None = None
+    """The status of the answer, None without one."""
+    wait: float | None = None
+    """Seconds that the server asked us to wait, None where it did not."""
+    timed_out: bool = False
+
+
+class RequestError(Exception):
+    """A request that cannot be had, after the retries that it deserved."""
+
+    def __init__(self, verdict: Verdict, request: str) -> None:
+        super().__init__(f"Daktela {verdict.reason} ({request})")
+        self.verdict = verdict
+        self.request = request
+
+
+def judge(response: requests.Response) -> Verdict:
+    """Return the verdict on an answer by its status alone; a 2xx may still hold an error in its body."""
+    status = response.status_code
+    if response.ok and not response.is_redirect and status < HTTPStatus.MULTIPLE_CHOICES:
+        return Verdict(Action.ACCEPT, status=status)
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        return Verdict(Action.REFUSE, _redirect_reason(response), status)
+    if status == HTTPStatus.UNAUTHORIZED:
+        return Verdict(Action.SIGN_IN, "refused the token (401)", status)
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        wait = retry_after(response.headers.get("Retry-After"))
+        return Verdict(Action.RETRY, "asked for fewer requests (429)", status, wait)
+    if status == HTTPStatus.REQUEST_TIMEOUT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        wait = retry_after(response.headers.get("Retry-After"))
+        return Verdict(Action.RETRY, f"answered {status}", status, wait)
+    message = reported_error(response.content)
+    return Verdict(Action.REFUSE, f"answered {status}" + (f": {message}" if message else ""), status)
+
+
+def judge_body(error: EnvelopeError) -> Verdict:
+    """Return the verdict on a 2xx whose body is no answer: never an empty page, but worth asking again."""
+    if isinstance(error, ReportedError):
+        return Verdict(Action.RETRY, f"answered 200 with an error: {error}", HTTPStatus.OK)
+    return Verdict(Action.RETRY, f"sent {error}", HTTPStatus.OK)
+
+
+def judge_exception(error: requests.RequestException, timeout: float) -> Verdict:
+    """Return the verdict on a request that got no answer."""
+    if isinstance(error, requests.exceptions.SSLError):
+        return Verdict(
+            Action.REFUSE,
+            "has a TLS certificate that cannot be verified; install its authority, "
+            "or set verify_tls to false if you know why",
+        )
+    if isinstance(error, requests.Timeout):
+        return Verdict(Action.RETRY, f"did not answer within {timeout:g} s", timed_out=True)
+    if _is_unknown_host(error):
+        return Verdict(Action.RETRY, "cannot be found: no such host; check url and server")
+    if isinstance(error, (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
+        return Verdict(Action.RETRY, "closed the connection or could not be reached")
+    if isinstance(error, requests.exceptions.ContentDecodingError):
+        return Verdict(Action.RETRY, "sent an answer that cannot be decompressed")
+    return Verdict(Action.REFUSE, f"could not be asked: {type(error).__name__}")
+
+
+def retry_after(value: str | None) -> float | None:
+    """Return the seconds that a `Retry-After` means, from 0 to `LONGEST_WAIT`; None if it cannot be read.
+
+    Both forms are in use, seconds and an HTTP date, and both may lie in the past (daktela-api.md §2).
+    """
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except ValueError:
+            return None
+    # A comparison that NaN fails, so that "nan" waits no longer than anything else.
+    return seconds if 0 <= seconds <= LONGEST_WAIT else (0.0 if seconds < 0 else LONGEST_WAIT)
+
+
+def _redirect_reason(response: requests.Response) -> str:
+    target = urlsplit(response.headers.get("Location", ""))
+    place = f" to {target.scheme}://{target.hostname}" if target.scheme and target.hostname else ""
+    return (
+        f"redirects{place} ({response.status_code}), which is not followed since the token belongs to one "
+        "address only; set url to the instance's own address"
+    )
+
+
+def _is_unknown_host(error: requests.RequestException) -> bool:
+    return "NameResolutionError" in repr(error)
