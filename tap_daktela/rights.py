@@ -1,0 +1,110 @@
+"""What an account may not see: tallies and refusals in, plain words out.
+
+Missing rights rarely look like an error. Relations come without their name, items do not come at all, and a
+field that a build does not know may be ignored or refused. Whatever of that is found is told, never passed on
+as nulls or orphans in silence.
+"""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from tap_daktela.api.query import Condition, Query
+from tap_daktela.api.verdict import RequestError
+from tap_daktela.shape import requested_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tap_daktela.fields import Field, Stream
+    from tap_daktela.instance import Instance
+    from tap_daktela.shape import Tally
+
+logger = logging.getLogger(__name__)
+
+
+def type_condition(stream: Stream) -> tuple[Condition, ...]:
+    """Return the condition that only the stream's own type of activity meets, if it has one."""
+    return (Condition("type", "eq", stream.activity_type),) if stream.activity_type else ()
+
+
+def advice(error: RequestError, stream: Stream) -> str:
+    """Return what to do about a refusal, to be read after it; empty where there is nothing to add."""
+    if error.verdict.status == HTTPStatus.FORBIDDEN:
+        return (
+            f"; the account lacks the right to read {stream.endpoint}: grant it in Daktela, or deselect the stream"
+        )
+    if error.verdict.status == HTTPStatus.NOT_FOUND:
+        return f"; this instance has no {stream.endpoint}: check the url, or deselect the stream"
+    return ""
+
+
+def missing_items(stream: Stream, instance: Instance, tally: Tally) -> str:
+    """Return what is wrong where all rows of a type lack their item, empty if they are but a few orphans.
+
+    The latest rows of the type tell: if none of those has its item either, the account may not see items.
+    """
+    for kind in tally.itemless:
+        *_, part = stream.item_keys[kind].split(".")
+        latest = Query(
+            endpoint=stream.endpoint,
+            fields=("name", stream.item_keys[kind]),
+            conditions=(Condition("type", "eq", kind),),
+            sort=("-time", "name"),
+            take=instance.run.page_size,
+        )
+        items = [row.get("item") for row in instance.fetcher.page(latest).rows]
+        if not any(isinstance(item, dict) and item.get(part) for item in items):
+            return (
+                f"none of {tally.orphans[kind]} activities of type {kind} came with its item: the account may see "
+                f"these activities, but lacks the right to read what is in them: grant it in Daktela ({latest})"
+            )
+    return ""
+
+
+def acceptable_fields(stream: Stream, columns: Iterable[Field], instance: Instance) -> tuple[str, ...] | None:
+    """Return the fields to ask for after a 400, which may be due to some that the instance's build lacks.
+
+    Whether the server ignores unknown fields or refuses them is an open question (daktela-api.md §9, question
+    1). Return None if leaving them out would not help; all of them if the 400 does not come again.
+    """
+    columns = tuple(columns)
+    everything = requested_fields(stream, columns)
+    official = requested_fields(stream, [column for column in columns if column.official])
+    if official == everything or not _is_accepted(stream, official, instance):
+        return None
+    if _is_accepted(stream, everything, instance):
+        return everything
+    logger.warning(
+        "%s (%s): this instance refuses fields that its build does not have; these columns stay null: %s",
+        stream.name,
+        instance.server,
+        ", ".join(column.name for column in columns if not column.official),
+    )
+    return official
+
+
+def remarks(tally: Tally) -> Iterator[str]:
+    """Yield, for a person, what of the rows was left out or lost, and why."""
+    for relation, count in tally.nameless.items():
+        yield (
+            f"{count} of {tally.records} records came with a {relation} but without its name, so its key is null: "
+            "the account lacks the right to read it; grant it in Daktela"
+        )
+    for column, count in tally.mismatches.items():
+        yield f"{count} values of {column} did not fit its type and became null"
+    if tally.keyless:
+        yield f"{tally.keyless} rows were left out because their key is null"
+
+
+def _is_accepted(stream: Stream, fields: tuple[str, ...], instance: Instance) -> bool:
+    query = Query(
+        endpoint=stream.endpoint, fields=fields, conditions=type_condition(stream), sort=("name",), take=1
+    )
+    try:
+        instance.fetcher.page(query)
+    except RequestError:
+        return False
+    return True

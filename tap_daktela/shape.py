@@ -1,0 +1,361 @@
+"""From a row of the API to a record: pure, and compiled once per stream, selection and instance.
+
+In: rows as the server sends them, with the spellings that PHP gives to booleans, integers and empty objects
+(daktela-api.md §3). Out: records that fit the stream's JSON Schema, or None for a row that is left out; what
+was left out or could not be read is counted in a `Tally`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tap_daktela.fields import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from zoneinfo import ZoneInfo
+
+    from tap_daktela.fields import Field, Stream
+
+Row = Mapping[str, Any]
+Record = dict[str, Any]
+Convert = Callable[[Any], Any]
+
+_SHOWN = 40
+_MOST_MINUTES = 200_000
+
+
+class ShapeError(Exception):
+    """A value does not fit its column's type, and the run was asked to stop at that."""
+
+
+@dataclass
+class Tally:
+    """What a stream's rows of one instance came to."""
+
+    records: int = 0
+    keyless: int = 0
+    """Rows left out because a part of their key is null."""
+    orphans: Counter[str] = field(default_factory=Counter)
+    """Activity type -> rows left out because their item is missing."""
+    items: Counter[str] = field(default_factory=Counter)
+    """Activity type -> rows whose item is there."""
+    nameless: Counter[str] = field(default_factory=Counter)
+    """Relation -> rows that have it without its `name`, which is what missing rights look like."""
+    mismatches: Counter[str] = field(default_factory=Counter)
+    """Column -> values that did not fit and were made null."""
+
+    @property
+    def itemless(self) -> list[str]:
+        """The activity types all of whose rows lack their item."""
+        return [kind for kind in self.orphans if not self.items[kind]]
+
+
+@dataclass
+class _Node:
+    """A level of the row: the columns whose values stand at it, and the objects below it."""
+
+    leaves: list[tuple[str, str, Convert]] = field(default_factory=list)
+    """(name in the row, column, converter)."""
+    branches: dict[str, _Node] = field(default_factory=dict)
+    relation: str = ""
+    """The object's dotted place, if its `name` is a key of another stream."""
+
+
+def requested_fields(stream: Stream, columns: Iterable[Field]) -> tuple[str, ...]:
+    """Return what to ask the server for, so that `columns` can be filled and the rules can be kept.
+
+    Beside the columns themselves these are the row's name, the replication key, and what tells an orphan.
+    """
+    rule = ["name"]
+    if stream.replication_key:
+        rule.append(stream.replication_key)
+    if stream.item_keys:
+        rule += [*([] if stream.activity_type else ["type"]), *stream.item_keys.values()]
+    asked = [column.request for column in columns if column.request]
+    return tuple(dict.fromkeys([*rule, *asked]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """What the rows of one instance share, whatever their stream."""
+
+    server: str
+    prefix: str
+    """What every key begins with, empty for none."""
+    zone: ZoneInfo
+    """The zone of the instance's datetimes."""
+    nulls_for_mismatches: bool = False
+    """Whether a value that does not fit its column becomes null; otherwise it ends the stream."""
+
+
+class Shape:
+    """The function from a row of one stream to its record, compiled for a selection of columns."""
+
+    def __init__(self, stream: Stream, columns: Iterable[Field], dialect: Dialect) -> None:
+        """Prepare for records of exactly `columns`, in their order."""
+        self.tally = Tally()
+        self._stream = stream
+        self._dialect = dialect
+        self._root = _Node()
+        self._template: Record = {}
+        converters = _converters(dialect.prefix, dialect.zone)
+        for column in columns:
+            _plant(self._root, column, converters)
+            self._template[column.name] = dialect.server if column.kind is Kind.SERVER else None
+        self._has_unique_id = "unique_id" in self._template
+        self._item_keys = {kind: source.split(".")[-1] for kind, source in stream.item_keys.items()}
+
+    def __call__(self, row: Row) -> Record | None:
+        """Return the record of `row`, or None if it is left out: an orphan, or a row without its key.
+
+        Raises:
+            ShapeError: a value does not fit its column.
+        """
+        if self._item_keys and self._is_orphan(row):
+            return None
+        record = self._template.copy()
+        self._fill(record, row, self._root)
+        keys = [record[key] for key in self._stream.keys]
+        if None in keys:
+            self.tally.keyless += 1
+            return None
+        if self._has_unique_id:
+            digest = hashlib.md5("-".join(keys).encode(), usedforsecurity=False)
+            record["unique_id"] = digest.hexdigest()
+        self.tally.records += 1
+        return record
+
+    def _fill(self, record: Record, row: Row, node: _Node) -> None:
+        get = row.get
+        for name, column, convert in node.leaves:
+            value = get(name)
+            if value is not None:
+                try:
+                    record[column] = convert(value)
+                except (ValueError, TypeError, OverflowError):
+                    self._refuse(record, column, value)
+        for name, branch in node.branches.items():
+            value = get(name)
+            if isinstance(value, dict):
+                if branch.relation and "name" not in value:
+                    self.tally.nameless[branch.relation] += 1
+                self._fill(record, value, branch)
+            elif branch.relation and value is not None:
+                self._fill_relation(record, value, branch)
+
+    def _fill_relation(self, record: Record, value: object, branch: _Node) -> None:
+        """Fill in a relation that is no object."""
+        if value == []:
+            # PHP's empty object: the relation is there, and nothing of it may be seen.
+            self.tally.nameless[branch.relation] += 1
+        elif value != "":
+            # A scalar can only be the related object's name.
+            self._fill(record, {"name": value}, branch)
+
+    def _is_orphan(self, row: Row) -> bool:
+        """Return, and count, whether a row lacks the item that its type promises."""
+        kind = self._stream.activity_type or row.get("type")
+        if kind not in self._item_keys:
+            return False
+        item = row.get("item")
+        if not isinstance(item, dict) or item.get(self._item_keys[kind]) in {None, ""}:
+            self.tally.orphans[kind] += 1
+            return True
+        self.tally.items[kind] += 1
+        return False
+
+    def _refuse(self, record: Record, column: str, value: object) -> None:
+        if self._dialect.nulls_for_mismatches:
+            self.tally.mismatches[column] += 1
+            return
+        key = next((record[key] for key in self._stream.keys if record.get(key)), "unknown")
+        shown = str(value)[:_SHOWN] if isinstance(value, (str, int, float)) else type(value).__name__
+        raise ShapeError(
+            f"{column} of record {key} is not of type {self._stream.field(column).kind.value}: {shown!r}; set "
+            "on_type_mismatch to null to go on without such values, and report this one"
+        )
+
+
+def _plant(root: _Node, column: Field, converters: dict[Kind, Convert]) -> None:
+    """Put a column into the tree of places."""
+    if not column.source:
+        return
+    *path, name = column.source.split(".")
+    if column.kind in {Kind.KEYS, Kind.TITLES}:
+        *path, name = path
+    node = root
+    for depth, part in enumerate(path):
+        node = node.branches.setdefault(part, _Node())
+        is_item = path[: depth + 1] == ["item"]
+        if depth == len(path) - 1 and column.kind is Kind.KEY and name == "name" and not is_item:
+            node.relation = ".".join(path)
+    node.leaves.append((name, column.name, converters[column.kind]))
+
+
+# Converters: a value that is not null in, the record's value out, ValueError for one that does not fit.
+
+
+def _converters(prefix: str, zone: ZoneInfo) -> dict[Kind, Convert]:
+    key = _key_converter(prefix)
+    return {
+        Kind.KEY: key,
+        Kind.TEXT: _text,
+        Kind.INTEGER: _integer,
+        Kind.NUMBER: _number,
+        Kind.BOOLEAN: _boolean,
+        Kind.DATETIME: _datetime_converter(zone),
+        Kind.OBJECT: _object,
+        Kind.KEYS: lambda value: [_part(element, "name", key) for element in _elements(value)],
+        Kind.TITLES: lambda value: [_part(element, "title", _text) for element in _elements(value)],
+        Kind.SCALAR: lambda value: None if isinstance(value, (dict, list)) else _text(value),
+        Kind.LOOSE: _loose,
+    }
+
+
+def _key_converter(prefix: str) -> Convert:
+    def convert(value: object) -> str:
+        if isinstance(value, str):
+            return prefix + value
+        whole = _integer(value) if not isinstance(value, bool) else None
+        if whole is None:
+            raise ValueError(value)
+        return f"{prefix}{whole}"
+
+    return convert
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (bool, int, float)):
+        return _json(value)
+    raise ValueError(value)
+
+
+def _integer(value: object) -> int | None:
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, str):
+        if not value.strip():
+            return None
+        try:
+            return int(value)
+        except ValueError:
+            value = float(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    raise ValueError(value)
+
+
+def _number(value: object) -> float | int | None:
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, (int, float)):
+        return value
+    if isinstance(value, str):
+        if not value.strip():
+            return None
+        number = float(value)
+        if math.isfinite(number):
+            return number
+    raise ValueError(value)
+
+
+_BOOLEANS: dict[Any, bool] = {
+    True: True,
+    False: False,
+    "1": True,
+    "0": False,
+    "": False,
+    "true": True,
+    "false": False,
+}
+
+
+def _boolean(value: object) -> bool:
+    if isinstance(value, (bool, int, float, str)) and value in _BOOLEANS:
+        return _BOOLEANS[value]
+    raise ValueError(value)
+
+
+def _object(value: object) -> dict[str, Any] | None:
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, list):
+        # PHP has one type for both, and its lists are arrays with the keys 0, 1, 2, …
+        return {str(index): element for index, element in enumerate(value)}
+    if value == "":
+        return None
+    raise ValueError(value)
+
+
+def _elements(value: object) -> list[Any]:
+    if isinstance(value, list):
+        return value
+    if isinstance(value, dict):
+        return list(value.values())
+    raise ValueError(value)
+
+
+def _part(element: object, name: str, convert: Convert) -> str | None:
+    part = element.get(name) if isinstance(element, dict) else element if name == "name" else None
+    return None if part is None else convert(part)
+
+
+def _loose(value: object) -> str | None:
+    if isinstance(value, list) and len(value) <= 1:
+        if not value or value[0] is None:
+            return None
+        value = value[0]
+    return value if isinstance(value, str) else _json(value)
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+_SECONDS = frozenset(f":{second:02}" for second in range(60))
+
+
+def _datetime_converter(zone: ZoneInfo) -> Convert:
+    """Return the converter of local times; it looks up an offset once for each minute that occurs."""
+    minutes: dict[str, tuple[str, str]] = {}
+
+    def convert(value: object) -> str | None:
+        if not isinstance(value, str):
+            raise ValueError(value)  # noqa: TRY004 - any value may come; all that fail are told by one error
+        minute = minutes.get(value[:16])
+        if minute is None:
+            if not value or value.startswith("0000-00-00"):
+                return None
+            text = _with_offset(value, zone)
+            if len(value) == len("2026-03-01 00:00:00") and value[16:] in _SECONDS:
+                if len(minutes) >= _MOST_MINUTES:
+                    minutes.clear()
+                minutes[value[:16]] = (text[:16], text[19:])
+            return text
+        if value[16:] in _SECONDS:
+            return minute[0] + value[16:] + minute[1]
+        return _with_offset(value, zone)
+
+    return convert
+
+
+def _with_offset(value: str, zone: ZoneInfo) -> str:
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        # A time in the hour that an autumn clock change repeats is read as the first of the two.
+        moment = moment.replace(tzinfo=zone)
+    if (moment.utcoffset() or timedelta()) % timedelta(minutes=1):
+        # Before time zones were introduced, offsets had seconds, which RFC 3339 cannot write.
+        moment = moment.astimezone(UTC)
+    return moment.isoformat()

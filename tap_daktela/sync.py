@@ -1,0 +1,222 @@
+"""One stream of one instance, from beginning to end: what to read, in which order, and how far that got.
+
+In: a declaration, the columns wanted, an instance and the bookmark of earlier runs. Out: records, and between
+them `Checkpoint`s, each a time before which nothing is left to read. Anything that keeps the stream from being
+read to its end is a `StreamError`, raised after the records that could be had.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from tap_daktela.api.auth import SignInError
+from tap_daktela.api.query import Condition, Query
+from tap_daktela.api.verdict import RequestError
+from tap_daktela.pages import ReadError, read_by_name, read_windows
+from tap_daktela.rights import acceptable_fields, advice, missing_items, remarks, type_condition
+from tap_daktela.shape import Dialect, Shape, ShapeError, requested_fields
+from tap_daktela.windows import Window, earliest_instant, lower_text, parse_instant, upper_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+
+    from tap_daktela.fields import Field, Stream
+    from tap_daktela.instance import Clock, Instance
+
+logger = logging.getLogger(__name__)
+
+_PROBE_ROWS = 100
+
+
+class StreamError(Exception):
+    """A stream of one instance cannot be read to its end; the message says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Everything before `instant`, in UTC, has been read, as far as it lies in the run's range."""
+
+    instant: datetime
+
+
+Records = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Range:
+    """What an incremental stream reads in this run."""
+
+    lower: str | None
+    """Local time, inclusive; None for the beginning of all time."""
+    upper: str
+    """Local time, exclusive."""
+    end: datetime
+    """The instant that `upper` stands for."""
+
+
+def plan_range(instance: Instance, clock: Clock, bookmark: datetime | None) -> Range | None:
+    """Return what to read in this run, or None if there is nothing to.
+
+    The upper bound is the server's own clock less the time that records take to settle; the lower one is the
+    bookmark less the look-back, or where there is none the start date.
+    """
+    run = instance.run
+    end = clock.now - timedelta(minutes=run.settle_minutes)
+    if run.end_date:
+        end = min(end, parse_instant(run.end_date, clock.zone, upper=True))
+    start = parse_instant(run.start_date, clock.zone) if run.start_date else None
+    if bookmark is not None:
+        instance.compare_start(start, bookmark)
+        start = bookmark - timedelta(minutes=run.lookback_minutes)
+    upper = upper_text(end, clock.zone)
+    lower = lower_text(start, clock.zone) if start else None
+    return None if lower is not None and lower >= upper else Range(lower, upper, end)
+
+
+class Sync:
+    """Reads one stream of one instance once."""
+
+    def __init__(
+        self, stream: Stream, columns: Iterable[Field], instance: Instance, bookmark: datetime | None
+    ) -> None:
+        """Prepare to read `columns`; `bookmark` is None for a stream that begins anew.
+
+        Raises:
+            InstanceError: nothing of the instance can be read.
+        """
+        self._stream = stream
+        self._columns = tuple(columns)
+        self._instance = instance
+        self._bookmark = bookmark
+        self._clock = instance.clock(stream.endpoint)
+        self._shape = self._compile()
+        self._query = Query(
+            endpoint=stream.endpoint,
+            fields=requested_fields(stream, self._columns),
+            conditions=type_condition(stream),
+            sort=("name",),
+            take=instance.run.page_size,
+        )
+
+    def read(self) -> Iterator[Records | Checkpoint]:
+        """Yield records, and checkpoints between them.
+
+        Raises:
+            StreamError: the stream cannot be read to its end.
+        """
+        with self._as_stream_error():
+            try:
+                yield from self._read()
+            except RequestError as error:
+                if not self._give_up_refused_fields(error):
+                    raise
+                yield from self._read()
+        self._report()
+
+    def probe(self) -> str:
+        """Read one page; return what came, for a person.
+
+        Raises:
+            StreamError: the account may not read the stream, or not what is in it.
+        """
+        cursor = self._stream.replication_key
+        latest = (f"-{cursor}",) if cursor else ()
+        with self._as_stream_error():
+            query = replace(self._query, sort=(*latest, "name"), take=_PROBE_ROWS)
+            page = self._instance.fetcher.page(query)
+            self._records(page.rows)
+            if problem := missing_items(self._stream, self._instance, self._shape.tally):
+                raise StreamError(problem)
+        total = len(page.rows) if page.total is None else page.total
+        return "; ".join([f"{total} rows", *remarks(self._shape.tally)])
+
+    def _read(self) -> Iterator[Records | Checkpoint]:
+        cursor = self._stream.replication_key
+        if cursor is None:
+            for rows in read_by_name(self._instance.fetcher, self._query):
+                yield self._records(rows)
+            return
+        wanted = plan_range(self._instance, self._clock, self._bookmark)
+        if wanted is None:
+            return
+        if self._bookmark is not None:
+            yield from self._read_late_closures(cursor, wanted)
+        yield from self._read_range(cursor, wanted)
+
+    def _read_late_closures(self, cursor: str, wanted: Range) -> Iterator[Records]:
+        """Read again what began before the range and was closed in it, for closing moves no replication key.
+
+        What was postponed before it was closed, or changed without being closed, this cannot see
+        (daktela-api.md §4.2).
+        """
+        closed = self._stream.closed
+        if closed is None or wanted.lower is None:
+            return
+        query = replace(
+            self._query,
+            fields=tuple(dict.fromkeys([*self._query.fields, closed])),
+            conditions=(*self._query.conditions, Condition(cursor, "lt", wanted.lower)),
+        )
+        for batch in read_windows(self._instance.fetcher, query, closed, Window(wanted.lower, wanted.upper)):
+            yield self._records(batch.rows)
+
+    def _read_range(self, cursor: str, wanted: Range) -> Iterator[Records | Checkpoint]:
+        tally = self._shape.tally
+        window = Window(wanted.lower, wanted.upper)
+        for batch in read_windows(self._instance.fetcher, self._query, cursor, window):
+            yield self._records(batch.rows)
+            # While all rows of a type lack their item, the account may lack a right. No bookmark passes them.
+            if batch.end and not tally.itemless:
+                at_end = batch.end == wanted.upper
+                yield Checkpoint(wanted.end if at_end else earliest_instant(batch.end, self._clock.zone))
+        if tally.itemless:
+            if problem := missing_items(self._stream, self._instance, tally):
+                raise StreamError(problem)
+            yield Checkpoint(wanted.end)
+
+    def _records(self, rows: Records) -> Records:
+        shape = self._shape
+        return [record for row in rows if (record := shape(row)) is not None]
+
+    def _compile(self) -> Shape:
+        run, instance = self._instance.run, self._instance
+        dialect = Dialect(
+            server=instance.server,
+            prefix=instance.prefix,
+            zone=self._clock.zone,
+            nulls_for_mismatches=run.nulls_for_mismatches,
+        )
+        return Shape(self._stream, self._columns, dialect)
+
+    def _give_up_refused_fields(self, error: RequestError) -> bool:
+        """Return whether to read again after `error`, having given up fields that the instance refuses."""
+        if error.verdict.status != HTTPStatus.BAD_REQUEST:
+            return False
+        fields = acceptable_fields(self._stream, self._columns, self._instance)
+        if fields is None:
+            return False
+        self._query = replace(self._query, fields=fields)
+        self._shape = self._compile()
+        return True
+
+    @contextmanager
+    def _as_stream_error(self) -> Iterator[None]:
+        try:
+            yield
+        except RequestError as error:
+            raise StreamError(f"{error}{advice(error, self._stream)}") from None
+        except (SignInError, ReadError, ShapeError) as error:
+            raise StreamError(str(error)) from None
+
+    def _report(self) -> None:
+        tally, who = self._shape.tally, f"{self._stream.name} ({self._instance.server})"
+        for kind, count in tally.orphans.items():
+            logger.info("%s: left out %d activities of type %s without their item (orphans)", who, count, kind)
+        for remark in remarks(tally):
+            logger.warning("%s: %s", who, remark)

@@ -1,0 +1,220 @@
+"""The tap: settings and catalog in, Singer messages out.
+
+Discovery needs no connection. A failure of one stream of one instance is kept until all others have been read;
+then the run ends with exit code 1. A signal ends it at the next safe place, with the state reached so far.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from dataclasses import replace
+from functools import cached_property
+from json import JSONDecodeError
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import click  # noqa: TC002 - the SDK reads the annotations of callbacks
+from singer_sdk import Tap
+from singer_sdk.contrib.msgspec import MsgSpecWriter
+from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
+from singer_sdk.plugin_base import SingerCommand
+from typing_extensions import override
+
+from tap_daktela import settings
+from tap_daktela.checkup import check_up
+from tap_daktela.fields import SERVER
+from tap_daktela.instance import Instance
+from tap_daktela.stream import DaktelaStream
+from tap_daktela.streams import STREAMS
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from singer_sdk.helpers.capabilities import CapabilitiesEnum
+
+    from tap_daktela import fields
+
+
+class RunError(Exception):
+    """A run could not read everything; what failed has been logged when it did."""
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; a line for each thing that is wrong."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class TapDaktela(Tap):
+    """Every call, e-mail, chat and ticket of Daktela contact centres."""
+
+    name = "tap-daktela"
+    package_name = "tap-daktela"
+    config_jsonschema: ClassVar[dict[str, Any]] = settings.SCHEMA
+    # Not BATCH, which the SDK claims by default: its batches ignore selection and stream maps.
+    capabilities: ClassVar[list[CapabilitiesEnum]] = [
+        TapCapabilities.CATALOG,
+        TapCapabilities.STATE,
+        TapCapabilities.DISCOVER,
+        TapCapabilities.TEST,
+        PluginCapabilities.ABOUT,
+        PluginCapabilities.STREAM_MAPS,
+        PluginCapabilities.FLATTENING,
+        PluginCapabilities.STRUCTURED_LOGGING,
+    ]
+    message_writer_class = MsgSpecWriter
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - the SDK's own options
+        self._failures: dict[tuple[str, str], str] = {}
+        self._signal: int | None = None
+        super().__init__(**options)
+
+    @cached_property
+    def settings(self) -> settings.Settings:
+        """The settings, checked."""
+        return settings.read(self.config, f"{self.name}/{self.plugin_version}")
+
+    @cached_property
+    def instances(self) -> dict[str, Instance]:
+        """The instances by name, none of them connected yet."""
+        return {entry.server: Instance(entry, self.settings, self.check) for entry in self.settings.instances}
+
+    @override
+    def discover_streams(self) -> list[DaktelaStream]:
+        """Return all streams, in the order of their declaration."""
+        if problem := next(settings.extra_field_problems(self.config), None):
+            raise ConfigValidationError("Config validation failed", errors=[problem], schema=settings.SCHEMA)
+        extra = settings.extra_fields(self.config)
+        servers = settings.servers(self.config)
+        prefixes = servers if self.config.get("prefix_stream_names") else []
+        names = [(f"{server}_", [server]) for server in prefixes] or [("", servers)]
+        return [
+            DaktelaStream(self, _extended(stream, extra.get(stream.name, ())), prefix + stream.name, own)
+            for prefix, own in names
+            for stream in STREAMS
+        ]
+
+    @override
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        """Say what is wrong with the configuration, a line each; the SDK's own lines repeat secrets."""
+        self.append_builtin_config(self.config_jsonschema)
+        problems = settings.problems(self.config, self.config_jsonschema) if raise_errors else []
+        if problems:
+            raise ConfigValidationError("Config validation failed", errors=problems, schema=settings.SCHEMA)
+        return problems
+
+    # Failures.
+
+    def note_failure(self, stream: str, server: str, message: str, *, of_instance: bool = False) -> None:
+        """Log that a stream of an instance could not be read, and remember it for the end of the run.
+
+        What is wrong with a whole instance is logged once.
+        """
+        if of_instance:
+            known = message in self._failures.values()
+            if not known:
+                self.logger.error("%s: %s", server, message)
+        else:
+            self.logger.error("%s (%s): %s", stream, server, message)
+        self._failures[stream, server] = message
+
+    def raise_failures(self) -> None:
+        """Raise a RunError if anything could not be read."""
+        if self._failures:
+            failed = ", ".join(f"{stream} ({server})" for stream, server in self._failures)
+            raise RunError(
+                f"not everything could be read: {failed}. The other streams are complete, and the state does not "
+                "pass what is missing: the next run goes on from there."
+            )
+
+    # Signals.
+
+    @override
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
+        """Ask the run to end; a second signal ends it at once.
+
+        The SDK's own handler writes the state from here, possibly into the middle of a record, and exits with 0.
+        """
+        if self._signal is not None:
+            sys.exit(128 + signum)
+        self._signal = signum
+
+    def check(self) -> None:
+        """End the run, with the state reached so far, if a signal has asked for it."""
+        if self._signal is not None:
+            name = signal.Signals(self._signal).name
+            self.logger.warning("%s: stopping with the state reached so far", name)
+            self.state_writer.write_state(self.state)
+            sys.exit(128 + self._signal)
+
+    # The command.
+
+    @classmethod
+    @override
+    def invoke(cls, **options: Any) -> None:
+        """Run the tap; what is wrong with the settings is told by `main`, without a word of the SDK's."""
+        try:
+            super().invoke(**options)
+        except ConfigValidationError as error:
+            raise SettingsError(error.errors) from None
+
+    @classmethod
+    @override
+    def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
+        """Check login, rights and each stream, and say so in plain words."""
+        if value != "all":
+            super().cb_test(ctx, param, value)
+            return
+        given = ctx.params["config"]
+        tap = cls(config=given.config, parse_env_config=given.parse_env)
+        streams = [stream.declaration for stream in tap.discover_streams()]
+        readable = check_up(tap.instances.values(), streams)
+        ctx.exit(0 if readable else 1)
+
+    @classmethod
+    @override
+    def get_singer_command(cls) -> click.Command:
+        """Return the SDK's command, with one line for an error instead of a traceback."""
+        command = super().get_singer_command()
+        return _Command(
+            name=command.name,
+            callback=command.callback,
+            params=command.params,
+            help=command.help,
+            context_settings=command.context_settings,
+            logger=cls.logger,
+        )
+
+
+class _Command(SingerCommand):
+    """The SDK's command, which says in one line what a user can put right, and exits with 1."""
+
+    @override
+    def main(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().main(*args, **options)
+        except BrokenPipeError:
+            # The interpreter flushes standard output once more on its way out.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            problems = ["the loader closed its input; see its own messages for the reason"]
+        except SettingsError as error:
+            problems = error.problems
+        except ConfigValidationError as error:
+            problems = error.errors
+        except JSONDecodeError as error:
+            problems = [f"the configuration, catalog or state is not valid JSON: {error}"]
+        except (RunError, OSError) as error:
+            problems = [str(error)]
+        for problem in problems:
+            self.logger.error("%s", problem)
+        sys.exit(1)
+
+
+def _extended(stream: fields.Stream, extra: tuple[fields.Field, ...]) -> fields.Stream:
+    """Return a stream with further columns, in front of those that are computed."""
+    place = stream.fields.index(SERVER)
+    return replace(stream, fields=(*stream.fields[:place], *extra, *stream.fields[place:]))
