@@ -1,0 +1,74 @@
+"""The list and single-row endpoints.
+
+In: an authenticated request for a table, or for one row of it. Out: the page or the row, or 400 with the
+reason.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tests.simulator.drift import drift_on
+from tests.simulator.envelope import enclose, enclose_rows
+from tests.simulator.exchange import Answer, Request, empty
+from tests.simulator.projection import Rights, check_known
+from tests.simulator.query import BadQuery, Query, as_data, parse_query
+from tests.simulator.schema import FIELDS, Row, key_of
+
+if TYPE_CHECKING:
+    from tests.simulator.simulator import Simulator
+
+
+def answer_table(simulator: Simulator, request: Request, table: str, name: str | None) -> Answer:
+    """A page of a table, or the row of that name."""
+    try:
+        query = parse_query(request.query_string)
+        request.query = as_data(query)
+        if simulator.unknown_fields == "refuse":
+            check_known(table, query.fields or (), simulator.dataset.build)
+        return _page(simulator, table, query) if name is None else _single(simulator, table, query, name)
+    except BadQuery as refusal:
+        return enclose(simulator, None, 400, [str(refusal)])
+
+
+def _page(simulator: Simulator, table: str, query: Query) -> Answer:
+    break_ties = simulator.tie_break == "name"
+    rows, total = simulator.stores[table].select(query, simulator.random, break_ties=break_ties)
+    encoded = _encoded(simulator, table, query, rows)
+    key = key_of(table)
+    names = [row[key] for row in rows]
+    answer = enclose_rows(simulator, names, encoded, total if query.total else None)
+    if simulator.drift is not None:
+        simulator.touched |= drift_on(simulator, simulator.drift)
+    return answer
+
+
+def _single(simulator: Simulator, table: str, query: Query, name: str) -> Answer:
+    row = simulator.stores[table].find(name)
+    if row is None:
+        return empty(404)
+    return enclose(simulator, msgspec.Raw(_encoded(simulator, table, query, [row])[0]))
+
+
+def _encoded(simulator: Simulator, table: str, query: Query, rows: list[Row]) -> list[bytes]:
+    rights = Rights(frozenset(simulator.strip_relations), frozenset(simulator.strip_items))
+    view = simulator.views.view(table, query.fields, rights)
+    fields = query.fields
+    wanted = fields is None or any(path.partition(".")[0] == "activities" for path in fields)
+    if not wanted or "activities" not in FIELDS[table]:
+        return view.encode(rows, _as_is)
+    return view.encode(rows, lambda row: row | {"activities": _activities(simulator, table, row)})
+
+
+def _as_is(row: Row) -> Row:
+    return row
+
+
+def _activities(simulator: Simulator, table: str, item: Row) -> list[Row]:
+    """The activities about an item; in there `item` is an internal number, nothing that joins."""
+    name: Any = item[key_of(table)]
+    number = zlib.crc32(str(name).encode()) % 1_000_000
+    return [row | {"item": number} for row in simulator.activities_of(table, name)]

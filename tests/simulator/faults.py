@@ -1,0 +1,198 @@
+"""What can go wrong, on request: errors, half answers, silence.
+
+In: a list of `Fault`s and a request. Out: the first fault that is due, and the answer that it turns the
+right one into.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from tests.simulator.envelope import enclose_content
+from tests.simulator.exchange import Answer, Request, empty
+from tests.simulator.query import BadQuery, Filter, Group, parse_query
+from tests.simulator.schema import TABLES
+
+if TYPE_CHECKING:
+    from tests.simulator.simulator import Simulator
+
+_PAGE = b"<html><head><title>%b</title></head><body><h1>%b</h1></body></html>"
+_MESSAGE = "Simulated: the request was refused"
+
+
+@dataclass
+class Fault:
+    """Something that goes wrong with the requests it matches.
+
+    Attributes:
+        kind: One of `KINDS`.
+        endpoint: None means every list endpoint, `*` every request; `login` and `whoim` are endpoints too.
+        times: How many requests fail; None means all.
+        after: How many matching requests pass before.
+        type: Activity type that the request filters on.
+        skip: True means later pages only, False first pages only.
+        matches: Any other condition.
+        hang: Seconds after which `timeout` closes the connection.
+        delay: Seconds that `slow` waits.
+        retry_after: Seconds that the `Retry-After` of `429` says.
+        location: Origin that `redirect` points to.
+        message: What the error says, where there is one.
+        seen: How many requests matched so far.
+        fired: How many of them failed.
+    """
+
+    kind: str
+    endpoint: str | None = None
+    times: int | None = 1
+    after: int = 0
+    type: str | None = None
+    skip: bool | None = None
+    hang: float = 30
+    delay: float = 0.5
+    retry_after: float = 1
+    location: str = "http://127.0.0.2:9"
+    message: str = _MESSAGE
+    matches: Callable[[Request], bool] | None = None
+    seen: int = field(default=0, init=False)
+    fired: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"{self.kind!r} is none of the faults {', '.join(KINDS)}")
+
+
+def due(faults: list[Fault], request: Request) -> Fault | None:
+    """The first fault that this request runs into; counts what each has seen."""
+    for fault in faults:
+        if not _concerns(fault, request) or (fault.times is not None and fault.fired >= fault.times):
+            continue
+        fault.seen += 1
+        if fault.seen > fault.after:
+            fault.fired += 1
+            return fault
+    return None
+
+
+def _concerns(fault: Fault, request: Request) -> bool:
+    if fault.endpoint is None:
+        if request.endpoint not in TABLES:
+            return False
+    elif fault.endpoint not in ("*", request.endpoint):
+        return False
+    if not _concerns_query(fault, request):
+        return False
+    return fault.matches is None or fault.matches(request)
+
+
+def _concerns_query(fault: Fault, request: Request) -> bool:
+    if fault.type is None and fault.skip is None:
+        return True
+    try:
+        query = parse_query(request.query_string)
+    except BadQuery:
+        return False
+    if fault.skip is not None and fault.skip is not (query.skip > 0):
+        return False
+    return fault.type is None or fault.type in _types(query.filters)
+
+
+def _types(filters: tuple[Filter, ...]) -> set[str]:
+    """The activity types that a filter names."""
+    found: set[str] = set()
+    for entry in filters:
+        if isinstance(entry, Group):
+            found |= _types(entry.filters)
+        elif entry.field == "type":
+            found |= {entry.value} if isinstance(entry.value, str) else set(entry.value)
+    return found
+
+
+@dataclass(frozen=True)
+class Case:
+    """A fault and the request that it befalls; `proper` gives the right answer, where a fault begins with it."""
+
+    simulator: Simulator
+    fault: Fault
+    request: Request
+    proper: Callable[[], Answer]
+
+
+Maker: TypeAlias = Callable[[Case], Answer]
+
+
+def spoil(case: Case) -> Answer:
+    """The answer that a fault makes."""
+    return KINDS[case.fault.kind](case)
+
+
+def _status(status: int) -> Maker:
+    return lambda _: empty(status)
+
+
+def _html(status: int, title: bytes) -> Maker:
+    return lambda _: Answer(status, _PAGE % (title, title), content_type="text/html; charset=utf-8")
+
+
+def _content(content: Callable[[str], dict[str, Any]], status: int = 200) -> Maker:
+    return lambda case: enclose_content(case.simulator, content(case.fault.message), status)
+
+
+def _limited(after: Callable[[Case], str]) -> Maker:
+    return lambda case: Answer(429, headers={"Retry-After": after(case)})
+
+
+def _refused(message: str) -> dict[str, Any]:
+    return {"error": [message], "result": None}
+
+
+def _echo(message: str) -> dict[str, Any]:
+    # On 400 the object is echoed with its types damaged, so a body must never be taken for a record.
+    damaged = {"title": None, "nps_score": 0, "customFields": {"number": [None]}, "name": "echo"}
+    return {"error": {"form": {"title": message}}, "result": damaged}
+
+
+def _truncated(case: Case) -> Answer:
+    answer = case.proper()
+    answer.cut = len(answer.body) // 2
+    return answer
+
+
+def _truncated_json(case: Case) -> Answer:
+    answer = case.proper()
+    answer.body = answer.body[: len(answer.body) * 3 // 5]
+    return answer
+
+
+def _late(case: Case) -> Answer:
+    answer = case.proper()
+    answer.wait = case.fault.delay
+    return answer
+
+
+KINDS: dict[str, Maker] = {
+    "500": _content(_refused, 500),
+    "502-html": _html(502, b"502 Bad Gateway"),
+    "503": _status(503),
+    "429": _limited(lambda case: f"{case.fault.retry_after:g}"),
+    "429-date": _limited(lambda case: formatdate(time.time() + case.fault.retry_after, usegmt=True)),
+    "429-negative": _limited(lambda case: f"{-case.fault.retry_after:g}"),
+    "400": _content(_echo, 400),
+    **{str(status): _status(status) for status in (401, 403, 404)},
+    "timeout": lambda case: Answer(drop="close", wait=case.fault.hang),
+    "slow": _late,
+    "reset": lambda _: Answer(drop="reset"),
+    "close": lambda _: Answer(drop="close"),
+    "truncated": _truncated,
+    "truncated-json": _truncated_json,
+    "html": _html(200, b"Maintenance"),
+    "empty": _status(200),
+    "error-200": _content(_refused),
+    "no-result": _content(lambda _: {"error": []}),
+    "data-null": _content(lambda _: {"error": [], "result": {"data": None, "total": 0}}),
+    "redirect": lambda case: Answer(302, headers={"Location": case.fault.location + case.request.target}),
+}
+"""Every fault, by the name that asks for it."""

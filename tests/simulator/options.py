@@ -1,0 +1,27 @@
+"""Options with a fixed set of values.
+
+In: options by name. Out: nothing, or a refusal.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CHOICES = {
+    "login_shape": ("object", "string"),
+    "total_as": ("int", "string", "none"),
+    "data_as": ("list", "dict"),
+    "unknown_fields": ("ignore", "refuse"),
+    "tie_break": ("random", "name"),
+}
+"""The values of each such option, its default first."""
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Refuse a value that an option does not have."""
+    for option, values in CHOICES.items():
+        if options.get(option, values[0]) not in values:
+            raise ValueError(f"{option} must be one of {', '.join(values)}")

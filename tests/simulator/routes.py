@@ -1,0 +1,77 @@
+"""Which handler answers which path.
+
+In: a request. Out: its answer, after the checks that every endpoint shares: the URL's prefix, faults,
+token, rights.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import unquote
+
+from tests.simulator.auth import authenticated, login, refresh, whoim
+from tests.simulator.endpoints import answer_table
+from tests.simulator.exchange import Answer, Request, empty
+from tests.simulator.faults import Case, due, spoil
+from tests.simulator.schema import TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.simulator.simulator import Simulator
+
+Handler: TypeAlias = "Callable[[Simulator, Request], Answer]"
+
+ROUTES: dict[str, dict[str, Handler]] = {
+    "/api/v6/login.json": {"POST": login, "PUT": refresh},
+    "/api/v6/whoim.json": {"GET": whoim},
+}
+"""Paths outside the tables, by method; their handlers check tokens themselves."""
+
+_TABLE = re.compile(r"/api/v6/([A-Za-z]+)(?:/([^/]+))?\.json")
+
+
+def name_endpoint(simulator: Simulator, request: Request) -> None:
+    """Fill in the path below the prefix and the endpoint; neither if the prefix is not the instance's."""
+    path = request.target.partition("?")[0]
+    request.path = path.removeprefix(simulator.prefix) if path.startswith(simulator.prefix) else ""
+    match = _TABLE.fullmatch(request.path)
+    request.endpoint = match[1] if match else ""
+
+
+def respond(simulator: Simulator, request: Request) -> Answer:
+    """Answer a request whose endpoint has been named."""
+    with simulator.lock:
+        fault = due(simulator.faults, request)
+        if fault is None:
+            return _proper(simulator, request)
+        request.fault = fault.kind
+        return spoil(Case(simulator, fault, request, lambda: _proper(simulator, request)))
+
+
+def _proper(simulator: Simulator, request: Request) -> Answer:
+    methods = ROUTES.get(request.path)
+    if methods is not None:
+        handler = methods.get(request.method)
+        return empty(405) if handler is None else handler(simulator, request)
+    return _table(simulator, request)
+
+
+def _table(simulator: Simulator, request: Request) -> Answer:
+    match = _TABLE.fullmatch(request.path)
+    if match is None:
+        return empty(404)
+    if not authenticated(simulator, request):
+        return empty(401)
+    endpoint, name = match[1], match[2]
+    # Web chats had an endpoint of the activity type's name once.
+    old_chat = simulator.dataset.build == "2021" and endpoint == "activitiesChat"
+    table = "activitiesWeb" if old_chat else endpoint
+    if table not in TABLES or endpoint in simulator.missing:
+        return empty(404)
+    if endpoint in simulator.forbidden:
+        return empty(403)
+    if request.method != "GET":
+        return empty(405)
+    return answer_table(simulator, request, table, None if name is None else unquote(name))
