@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def check_up(instances: Iterable[Instance], streams: Iterable[Stream]) -> bool:
     """Print what can be read of each instance; return whether all of it that most users need can."""
-    streams = tuple(dict.fromkeys(streams))
+    streams = tuple({stream.name: stream for stream in streams}.values())
     readable = [_check_instance(instance, streams) for instance in instances]
     return all(readable)
 

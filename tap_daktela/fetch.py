@@ -75,6 +75,11 @@ class Fetcher:
         self.held -= 1
         return page
 
+    def drop(self, future: Future[Page]) -> None:
+        """Forget a page that is not needed after all."""
+        future.cancel()
+        self.held -= 1
+
     def page(self, query: Query) -> Page:
         """Ask for a page, wait for it and return it."""
         return self.take(self.submit(query))
@@ -97,8 +102,7 @@ class Fetcher:
     def _work(self) -> None:
         while True:
             request, future, cancelled = self._queue.get()
-            if cancelled.is_set():
-                future.cancel()
+            if cancelled.is_set() or not future.set_running_or_notify_cancel():
                 continue
             try:
                 future.set_result(request())

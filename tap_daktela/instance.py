@@ -97,8 +97,11 @@ class Instance:
         if self._clock is None:
             try:
                 self._clock = self._read_clock(endpoint)
-            except (SignInError, RequestError) as error:
+            except SignInError as error:
                 self._error = InstanceError(str(error))
+                raise self._error from None
+            except RequestError as error:
+                self._error = InstanceError(f"{self.settings.address.base}: {error}")
                 raise self._error from None
         return self._clock
 

@@ -138,8 +138,10 @@ class _WindowReader:
         while self._readings:
             reading = self._readings[0]
             yield from self._read_window(reading)
-            yield Batch([], reading.window.end)
+            for _, future in reading.ahead:
+                self._fetcher.drop(future)
             self._readings.popleft()
+            yield Batch([], reading.window.end)
 
     def _read_window(self, reading: _Reading) -> Iterator[Batch]:
         reply = self._first(reading)
@@ -330,6 +332,8 @@ class _TableReader:
                 self.count += len(fresh)
                 yield fresh
             if reply.is_last:
+                for _, future in self._ahead:
+                    self._fetcher.drop(future)
                 return
             idle = idle + 1 if not fresh and not reply.ahead else 0
             if idle > PATIENCE:

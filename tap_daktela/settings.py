@@ -231,21 +231,22 @@ class Settings:
 def read(config: Mapping[str, Any], user_agent: str) -> Settings:
     """Return the settings that `config` makes, which must have no `problems`."""
     values = _with_defaults(config)
-    concurrency = 1 if values["backend"] == "sequential" else values["concurrency"]
+    concurrency = 1 if values["backend"] == "sequential" else int(values["concurrency"])
     return Settings(
         instances=tuple(_instance(entry, values) for entry in _entries(values)),
         transport=Transport(
-            timeout=values["request_timeout"],
+            # The SDK reads the numbers of a configuration file as decimals.
+            timeout=float(values["request_timeout"]),
             verify_tls=values["verify_tls"],
             user_agent=values.get("user_agent") or user_agent,
             connections=concurrency,
         ),
         start_date=values.get("start_date"),
         end_date=values.get("end_date"),
-        settle_minutes=values["settle_minutes"],
-        lookback_minutes=values["lookback_minutes"],
+        settle_minutes=int(values["settle_minutes"]),
+        lookback_minutes=int(values["lookback_minutes"]),
         concurrency=concurrency,
-        page_size=values["page_size"],
+        page_size=int(values["page_size"]),
         prefix_keys=values["prefix_keys"],
         nulls_for_mismatches=values["on_type_mismatch"] == "null",
     )

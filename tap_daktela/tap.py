@@ -6,13 +6,14 @@ then the run ends with exit code 1. A signal ends it at the next safe place, wit
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import signal
 import sys
 from dataclasses import replace
 from functools import cached_property
-from json import JSONDecodeError
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import click  # noqa: TC002 - the SDK reads the annotations of callbacks
 from singer_sdk import Tap
@@ -41,8 +42,8 @@ class RunError(Exception):
     """A run could not read everything; what failed has been logged when it did."""
 
 
-class SettingsError(Exception):
-    """The settings cannot be used; a line for each thing that is wrong."""
+class InputError(Exception):
+    """The settings, the state or the catalog cannot be used; a line for each thing that is wrong."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
@@ -69,7 +70,7 @@ class TapDaktela(Tap):
     message_writer_class = MsgSpecWriter
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - the SDK's own options
-        self._failures: dict[tuple[str, str], str] = {}
+        self._failures: list[str] = []
         self._signal: int | None = None
         super().__init__(**options)
 
@@ -112,23 +113,19 @@ class TapDaktela(Tap):
     def note_failure(self, stream: str, server: str, message: str, *, of_instance: bool = False) -> None:
         """Log that a stream of an instance could not be read, and remember it for the end of the run.
 
-        What is wrong with a whole instance is logged once.
+        What is wrong with a whole instance is told once, whatever the number of its streams.
         """
-        if of_instance:
-            known = message in self._failures.values()
-            if not known:
-                self.logger.error("%s: %s", server, message)
-        else:
-            self.logger.error("%s (%s): %s", stream, server, message)
-        self._failures[stream, server] = message
+        what = f"all of {server}" if of_instance else f"{stream} ({server})"
+        if what not in self._failures:
+            self.logger.error("%s: %s", server if of_instance else what, message)
+            self._failures.append(what)
 
     def raise_failures(self) -> None:
         """Raise a RunError if anything could not be read."""
         if self._failures:
-            failed = ", ".join(f"{stream} ({server})" for stream, server in self._failures)
             raise RunError(
-                f"not everything could be read: {failed}. The other streams are complete, and the state does not "
-                "pass what is missing: the next run goes on from there."
+                f"not everything could be read: {', '.join(self._failures)}. Everything else is complete, and the "
+                "state does not pass what is missing: the next run goes on from there."
             )
 
     # Signals.
@@ -155,12 +152,23 @@ class TapDaktela(Tap):
 
     @classmethod
     @override
-    def invoke(cls, **options: Any) -> None:
-        """Run the tap; what is wrong with the settings is told by `main`, without a word of the SDK's."""
+    def invoke(cls, *, state: IO[str] | None = None, catalog: IO[str] | None = None, **options: Any) -> None:
+        """Run the tap; `main` tells what is wrong with its input."""
         try:
-            super().invoke(**options)
+            super().invoke(state=_checked("state", state), catalog=_checked("catalog", catalog), **options)
         except ConfigValidationError as error:
-            raise SettingsError(error.errors) from None
+            raise InputError(error.errors) from None
+
+    @classmethod
+    @override
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
+        """Read the configuration files."""
+        try:
+            return super().cb_config(ctx, param, value)
+        except OSError as error:
+            raise InputError([f"config: cannot be read: {error}"]) from None
+        except ValueError as error:
+            raise InputError([f"config: not valid JSON: {error}"]) from None
 
     @classmethod
     @override
@@ -197,21 +205,42 @@ class _Command(SingerCommand):
     def main(self, *args: Any, **options: Any) -> Any:
         try:
             return super().main(*args, **options)
-        except BrokenPipeError:
-            # The interpreter flushes standard output once more on its way out.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            problems = ["the loader closed its input; see its own messages for the reason"]
-        except SettingsError as error:
+        except InputError as error:
             problems = error.problems
         except ConfigValidationError as error:
             problems = error.errors
-        except JSONDecodeError as error:
-            problems = [f"the configuration, catalog or state is not valid JSON: {error}"]
-        except (RunError, OSError) as error:
+        except RunError as error:
             problems = [str(error)]
         for problem in problems:
             self.logger.error("%s", problem)
         sys.exit(1)
+
+    @override
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # The interpreter flushes standard output once more on its way out.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise RunError("the loader closed its input; its own messages tell why") from None
+
+
+def _checked(name: str, file: IO[str] | None) -> IO[str] | None:
+    """Return a file that certainly holds a JSON object.
+
+    Raises:
+        InputError: it does not.
+    """
+    if file is None:
+        return None
+    text = file.read()
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise InputError([f"{name}: not valid JSON: {error}"]) from None
+    if not isinstance(content, dict):
+        raise InputError([f"{name}: not a JSON object"])
+    return io.StringIO(text)
 
 
 def _extended(stream: fields.Stream, extra: tuple[fields.Field, ...]) -> fields.Stream:

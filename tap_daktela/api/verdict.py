@@ -90,7 +90,7 @@ def judge_exception(error: requests.RequestException, timeout: float) -> Verdict
     if isinstance(error, requests.Timeout):
         return Verdict(Action.RETRY, f"did not answer within {timeout:g} s", timed_out=True)
     if _is_unknown_host(error):
-        return Verdict(Action.RETRY, "cannot be found: no such host; check url and server")
+        return Verdict(Action.RETRY, "cannot be found (no such host: check url and server)")
     if isinstance(error, (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
         return Verdict(Action.RETRY, "closed the connection or could not be reached")
     if isinstance(error, requests.exceptions.ContentDecodingError):
