@@ -1,0 +1,12 @@
+"""The tap's command with waits of milliseconds between attempts, so that tests of failures take no minutes."""
+
+from __future__ import annotations
+
+from tap_daktela.api import client
+from tap_daktela.tap import TapDaktela
+
+client.FIRST_WAIT = 0.002
+client.LAST_WAIT = 0.01
+
+if __name__ == "__main__":
+    TapDaktela.cli()

@@ -1,0 +1,237 @@
+"""The command itself: what a person can get wrong is one line that names the setting, and exit code 1."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_daktela.streams import STREAMS
+from tests.simulator import Simulator, generate
+from tests.tap_daktela import original
+from tests.tap_daktela.running import ROOT, run_command, run_tap, settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GOOD: dict[str, Any] = {"url": "http://127.0.0.1:9", "server": "acme", "access_token": "x" * 40}
+
+
+def without(*names: str) -> dict[str, Any]:
+    return {name: value for name, value in GOOD.items() if name not in names}
+
+
+BAD: list[tuple[str, str, dict[str, Any]]] = [
+    ("no settings", "url", {}),
+    ("no instance", "url", without("url", "server")),
+    ("no credentials", "access_token", without("access_token")),
+    ("user without password", "password", {**without("access_token"), "username": "robot"}),
+    ("password without user", "username", {**without("access_token"), "password": "secret"}),
+    ("token beside password", "access_token", {**GOOD, "username": "robot", "password": "secret"}),
+    ("url beside instances", "instances", {**without("server", "access_token"), "instances": [without("url")]}),
+    ("server beside instances", "instances", {"server": "a", "instances": [without("url")]}),
+    ("one server twice", "server", {"instances": [GOOD, {**GOOD, "url": "http://127.0.0.1:10"}]}),
+    ("no keys told apart", "prefix_keys", {"instances": [GOOD, {**GOOD, "server": "b"}], "prefix_keys": False}),
+    ("server with a slash", "server", {**GOOD, "server": "ac/me"}),
+    ("url without scheme", "url", {**GOOD, "url": "acme.daktela.com"}),
+    ("unreadable date", "start_date", {**GOOD, "start_date": "first of May"}),
+    ("unreadable end", "end_date", {**GOOD, "end_date": "2026-13-01"}),
+    ("end before start", "end_date", {**GOOD, "start_date": "2026-02-01", "end_date": "2026-01-01"}),
+    ("unknown zone", "timezone", {**GOOD, "timezone": "Europe/Atlantis"}),
+    ("zone of an instance", "timezone", {"instances": [{**GOOD, "timezone": "Mars"}]}),
+    ("page too large", "page_size", {**GOOD, "page_size": 5000}),
+    ("page of nothing", "page_size", {**GOOD, "page_size": 0}),
+    ("negative settle time", "settle_minutes", {**GOOD, "settle_minutes": -1}),
+    ("negative look-back", "lookback_minutes", {**GOOD, "lookback_minutes": -5}),
+    ("unknown backend", "backend", {**GOOD, "backend": "quantum"}),
+    ("no concurrency", "concurrency", {**GOOD, "concurrency": 0}),
+    ("text for a number", "request_timeout", {**GOOD, "request_timeout": "soon"}),
+    ("unknown mismatch rule", "on_type_mismatch", {**GOOD, "on_type_mismatch": "ignore"}),
+    ("unknown stream", "extra_fields", {**GOOD, "extra_fields": {"ticket": ["x"]}}),
+    ("malformed field", "extra_fields", {**GOOD, "extra_fields": {"tickets": ["a..b"]}}),
+    ("field that is there", "extra_fields", {**GOOD, "extra_fields": {"tickets": ["title"]}}),
+    ("fields that are no list", "extra_fields.tickets", {**GOOD, "extra_fields": {"tickets": "title"}}),
+    ("misspelt setting", "pagesize", {**GOOD, "pagesize": 10}),
+    ("misspelt in an instance", "instances[0].acces_token", {"instances": [{**GOOD, "acces_token": "x"}]}),
+]
+
+
+@pytest.mark.parametrize(
+    ("setting", "config"), [(setting, config) for _, setting, config in BAD], ids=[name for name, *_ in BAD]
+)
+def test_bad_settings_are_one_line_that_names_the_setting(setting: str, config: dict[str, Any]) -> None:
+    run = run_tap(config)
+    assert run.code == 1
+    assert not run.messages
+    (line,) = run.errors
+    assert line.removeprefix("instances[0].").startswith(
+        (f"{setting}: ", f"{setting.removeprefix('instances[0].')}: ")
+    )
+    assert "Traceback" not in run.log
+
+
+def test_a_misspelt_setting_is_recognised() -> None:
+    assert "did you mean page_size?" in run_tap({**GOOD, "pagesize": 10}).errors[0]
+
+
+@pytest.mark.parametrize("secret", [{"access_token": "0" * 40}, {"username": "robot", "password": "wrong"}])
+def test_wrong_credentials_are_one_line_that_names_the_setting(secret: dict[str, str]) -> None:
+    with Simulator(generate(activities=20, tickets=5, seed=1)) as simulator:
+        run = run_tap({"url": simulator.url, "server": "acme", **secret})
+        lists = [request for request in simulator.requests if request.endpoint not in {"login", "whoim"}]
+    assert run.code == 1
+    line, summary = run.errors
+    assert line.startswith("acme: ")
+    assert all(f"{name}" in line for name in secret)
+    assert "wrong" not in line
+    assert "not everything could be read" in summary
+    assert not lists
+    assert "Traceback" not in run.log
+
+
+def test_an_unknown_server_is_one_line() -> None:
+    run = run_tap(
+        {
+            "server": "acme",
+            "url": "https://no-such.invalid",
+            "access_token": "x",
+        }
+    )
+    assert run.code == 1
+    assert len(run.errors) == 2
+    assert "no such host" in run.errors[0]
+    assert "https://no-such.invalid" in run.errors[0]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", ""])
+@pytest.mark.parametrize("option", ["--config", "--state", "--catalog"])
+def test_files_that_are_no_json_are_one_line(tmp_path: Path, option: str, text: str) -> None:
+    good = tmp_path / "good.json"
+    good.write_text(json.dumps(GOOD))
+    bad = tmp_path / "bad.json"
+    bad.write_text(text)
+    arguments = [] if option == "--config" else ["--config", str(good)]
+    result = run_command([*arguments, option, str(bad)])
+    assert result.returncode != 0
+    assert "Traceback" not in result.stderr
+
+
+def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
+    result = run_command(["--config", str(tmp_path / "nowhere.json")])
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert "nowhere.json" in result.stderr
+
+
+def test_discovery_needs_no_connection_and_no_settings() -> None:
+    result = run_command(["--discover"])
+    assert result.returncode == 0
+    catalog = json.loads(result.stdout)
+    assert {entry["tap_stream_id"] for entry in catalog["streams"]} == {stream.name for stream in STREAMS}
+    chosen = {
+        entry["tap_stream_id"]
+        for entry in catalog["streams"]
+        for item in entry["metadata"]
+        if not item["breadcrumb"] and item["metadata"].get("selected-by-default")
+    }
+    assert chosen == set(original.DEFAULT)
+
+
+def test_settings_come_from_the_environment_too() -> None:
+    with Simulator(generate(activities=20, tickets=20, seed=1)) as simulator:
+        environment = {
+            "TAP_DAKTELA_URL": simulator.url,
+            "TAP_DAKTELA_ACCESS_TOKEN": simulator.access_token,
+            "TAP_DAKTELA_SERVER": "acme",
+            "TAP_DAKTELA_PAGE_SIZE": "7",
+        }
+        result = run_command(["--config", "ENV"], environment)
+    assert result.returncode == 0, result.stderr
+    assert {request.query["take"] for request in simulator.requests if request.endpoint == "tickets"} == {7}
+
+
+def test_a_loader_that_goes_away_ends_the_tap_in_one_line(tmp_path: Path) -> None:
+    with Simulator(generate(activities=3000, tickets=20, seed=1)) as simulator:
+        path = tmp_path / "config.json"
+        path.write_text(json.dumps(settings(simulator)))
+        with (
+            (tmp_path / "log").open("w+") as log,
+            subprocess.Popen(
+                [sys.executable, "-m", "tests.tap_daktela.quick", "--config", str(path)],
+                cwd=ROOT,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            ) as process,
+        ):
+            assert process.stdout is not None
+            process.stdout.readline()
+            process.stdout.close()
+            code = process.wait(60)
+            log.seek(0)
+            text = log.read()
+    assert code == 1
+    assert "the loader closed its input" in text
+    assert "Traceback" not in text
+    assert "Exception ignored" not in text
+
+
+# --test
+
+
+def check(simulator: Simulator, tmp_path: Path, **more: Any) -> tuple[int, str]:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(settings(simulator, **more)))
+    result = run_command(["--config", str(path), "--test"])
+    assert "Traceback" not in result.stderr
+    return result.returncode, result.stdout + result.stderr
+
+
+def test_test_checks_login_rights_and_each_stream(tmp_path: Path) -> None:
+    with Simulator(generate(activities=900, tickets=100, seed=1)) as simulator:
+        code, text = check(simulator, tmp_path)
+    assert code == 0, text
+    for stream in STREAMS:
+        assert f"  {stream.name} " in text
+    assert "acme: " in text
+    assert "FAILED" not in text
+
+
+def test_test_says_which_stream_the_account_may_not_read(tmp_path: Path) -> None:
+    with Simulator(
+        generate(activities=900, tickets=100, seed=1), forbidden={"templates"}, strip_items={"CHAT"}
+    ) as simulator:
+        code, text = check(simulator, tmp_path)
+    assert code == 1
+    failed = [line.split()[0] for line in text.splitlines() if "FAILED" in line]
+    assert failed == ["activities", "activities_chat", "templates"] or set(failed) == {
+        "templates",
+        "activities",
+        "activities_chat",
+    }
+    assert "lacks the right to read templates" in text
+
+
+def test_test_does_not_fail_for_what_is_not_selected_by_default(tmp_path: Path) -> None:
+    with Simulator(generate(activities=900, tickets=100, seed=1), forbidden={"users"}) as simulator:
+        code, text = check(simulator, tmp_path)
+    assert code == 0, text
+    assert "not readable" in text
+
+
+def test_test_says_when_nobody_is_let_in(tmp_path: Path) -> None:
+    with Simulator(generate(activities=10, tickets=5, seed=1)) as simulator:
+        code, text = check(simulator, tmp_path, access_token="0" * 40)
+    assert code == 1
+    assert "check access_token" in text
+
+
+def test_test_with_bad_settings_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**GOOD, "page_size": 5000}))
+    result = run_command(["--config", str(path), "--test"])
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert "page_size: " in result.stderr

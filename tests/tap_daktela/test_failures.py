@@ -1,0 +1,215 @@
+"""T2: a page that cannot be had ends its stream, for its instance, with one clear message; the others are read."""
+
+from __future__ import annotations
+
+import signal
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.simulator import Fault, Simulator, generate
+from tests.tap_daktela import original
+from tests.tap_daktela.running import Run, run_tap, settings
+
+PASSING = (
+    *(
+        "500",
+        "502-html",
+        "503",
+        "429",
+        "429-date",
+        "429-negative",
+        "401",
+        "timeout",
+        "reset",
+        "close",
+        "truncated",
+    ),
+    *("truncated-json", "html", "empty", "error-200", "no-result", "data-null"),
+)
+FINAL = (*PASSING, "400", "403", "404", "redirect")
+WORDS = {
+    "500": "answered 500",
+    "502-html": "answered 502",
+    "503": "answered 503",
+    "429": "fewer requests (429)",
+    "429-date": "fewer requests (429)",
+    "429-negative": "fewer requests (429)",
+    "401": "refused the token (401)",
+    "timeout": "did not answer within 0.3 s",
+    "reset": "closed the connection",
+    "close": "closed the connection",
+    "truncated": "closed the connection",
+    "truncated-json": "cut off",
+    "html": "HTML page",
+    "empty": "empty answer",
+    "error-200": "answered 200 with an error: Simulated",
+    "no-result": "without a result",
+    "data-null": "without a list of rows",
+    "400": "answered 400: title: Simulated: the request was refused",
+    "403": "right to read",
+    "404": "has no",
+    "redirect": "redirects to http://127.0.0.2",
+}
+
+
+def run_with(faults: list[Fault], **options: object) -> tuple[Simulator, Run]:
+    dataset = generate(activities=900, tickets=200, seed=8)
+    with Simulator(dataset, faults=faults) as simulator:
+        config = {"url": simulator.url, "server": "acme", "username": "robot", "password": "secret"}
+        run = run_tap({**config, "page_size": 60, "request_timeout": 0.3, **options})
+    return simulator, run
+
+
+@pytest.mark.parametrize("kind", PASSING)
+def test_t2_a_fault_that_passes_costs_nothing(kind: str) -> None:
+    faults = [Fault(kind, endpoint, after=after, hang=1, retry_after=0) for endpoint, after in _PLACES]
+    simulator, run = run_with(faults)
+    assert all(fault.fired == 1 for fault in faults)
+    assert run.code == 0, run.log
+    assert not run.errors
+    for stream in original.DEFAULT:
+        assert set(run.keys(stream)) == original.keys(simulator.dataset, stream), stream
+
+
+_PLACES = (("tickets", 0), ("tickets", 2), ("activities", 3), ("activities", 12), ("accounts", 0), ("queues", 0))
+
+
+@pytest.mark.parametrize("kind", FINAL)
+def test_t2_a_fault_for_good_ends_one_stream_and_no_other(kind: str) -> None:
+    faults = [
+        Fault(kind, "activities", times=None, after=4, type="CALL", hang=1, retry_after=0),
+        Fault(kind, "templates", times=None, hang=1, retry_after=0),
+    ]
+    simulator, run = run_with(faults)
+    assert run.code == 1
+    *failures, summary = run.errors
+    assert len(failures) == 2, run.errors
+    for stream, line in zip(("activities_call", "templates"), failures, strict=True):
+        assert line.startswith(f"{stream} (acme): ")
+        assert WORDS[kind] in line
+        assert f"GET {'templates' if stream == 'templates' else 'activities'}.json" in line
+    assert "time < 2026-03-10 11:30:00 and type = CALL" in failures[0], "the window is named"
+    assert "activities_call (acme), templates (acme)" in summary
+    assert "Traceback" not in run.log
+    for stream in original.DEFAULT:
+        if stream not in {"activities_call", "templates"}:
+            assert set(run.keys(stream)) == original.keys(simulator.dataset, stream), stream
+            assert stream not in original.CURSORS or run.bookmark(stream) == "2026-03-10T10:30:00+00:00"
+    assert run.bookmark("activities_call") is None
+
+
+@pytest.mark.parametrize("after", range(2, 40, 6))
+def test_t2_the_state_does_not_pass_the_gap(after: int) -> None:
+    """Whatever page fails for good: what the bookmark says has been read, has been emitted."""
+    dataset = generate(activities=3000, tickets=10, seed=9)
+    fault = Fault("500", "activities", times=None, after=after, type="CALL")
+    with Simulator(dataset, faults=[fault]) as simulator:
+        config = settings(simulator, page_size=20, lookback_minutes=0)
+        run = run_tap(config)
+        fault.times = 0
+        again = run_tap(config, state=run.state)
+    assert (run.code, again.code) == (1, 0), again.log
+    bookmark = run.bookmark("activities_call")
+    passed = (
+        datetime.fromisoformat(bookmark).astimezone().astimezone(UTC).isoformat()
+        if bookmark
+        else "2000-01-01T00:00:00+00:00"
+    )
+    early = {
+        original.key(row, "activities_call")
+        for row in original.rows(dataset, "activities_call")
+        if _utc(row["time"]) < passed
+    }
+    assert early <= set(run.keys("activities_call"))
+    union = set(run.keys("activities_call")) | set(again.keys("activities_call"))
+    assert union == original.keys(dataset, "activities_call")
+    assert run.bookmark("activities") == "2026-03-10T10:30:00+00:00"
+
+
+def _utc(local: str) -> str:
+    """Return a local winter time of Prague in UTC."""
+    return datetime.fromisoformat(f"{local}+01:00").astimezone(UTC).isoformat()
+
+
+def test_t2_a_failing_instance_does_not_keep_others_from_being_read() -> None:
+    with (
+        Simulator(generate(activities=200, tickets=20, seed=1)) as good,
+        Simulator(generate(activities=50, tickets=5, seed=2)) as bad,
+    ):
+        bad.faults.append(Fault("503", "tickets", times=None))
+        instances = [settings(bad, server="bad"), settings(good, server="good")]
+        run = run_tap({"instances": instances})
+        servers = {record["server"] for record in run.records["tickets"]}
+        assert run.code == 1
+        assert servers == {"good"}
+        assert {record["server"] for record in run.records["accounts"]} == {"good", "bad"}
+        assert run.bookmark("tickets", "bad") is None
+        assert run.bookmark("tickets", "good") is not None
+        assert run.bookmark("activities", "bad") is not None
+        assert [line for line in run.errors if line.startswith("tickets (bad): ")]
+
+
+def test_t2_an_instance_that_cannot_be_reached_is_told_once() -> None:
+    with Simulator(generate(activities=50, tickets=5, seed=2)) as good:
+        gone = {"url": "http://127.0.0.1:9", "server": "gone", "access_token": "x" * 40}
+        run = run_tap({"instances": [gone, settings(good, server="good")]})
+    assert run.code == 1
+    lines = [line for line in run.errors if line.startswith("gone: ")]
+    assert len(lines) == 1
+    assert "could not be reached" in lines[0]
+    assert {record["server"] for record in run.records["tickets"]} == {"good"}
+
+
+def test_t2_a_token_that_expires_is_renewed_once() -> None:
+    dataset = generate(activities=900, tickets=100, seed=1)
+    with Simulator(dataset, faults=[Fault("401", "activities", times=1, after=3)]) as simulator:
+        run = run_tap({"url": simulator.url, "server": "acme", "username": "robot", "password": "secret"})
+    logins = [request for request in simulator.requests if request.endpoint == "login"]
+    assert run.code == 0, run.log
+    assert len(logins) == 2
+
+
+def test_t2_a_static_token_that_expires_says_so_and_stops() -> None:
+    fault = Fault("401", "activities", times=None, after=3)
+    with Simulator(generate(activities=900, tickets=100, seed=1), faults=[fault]) as simulator:
+        run = run_tap(settings(simulator, page_size=50))
+    assert run.code == 1
+    assert "check access_token" in run.errors[0]
+    assert fault.fired <= 40, "and is not asked again and again"
+
+
+def test_t2_a_400_stops_at_once() -> None:
+    fault = Fault("400", "groups", times=None)
+    with Simulator(generate(activities=50, tickets=5, seed=1), faults=[fault]) as simulator:
+        run = run_tap(settings(simulator))
+    assert run.code == 1
+    # Once for the page, and once without the fields that only older builds have.
+    assert fault.fired == 2
+
+
+def test_t2_fields_that_a_build_refuses_are_given_up_loudly() -> None:
+    dataset = generate(activities=300, tickets=30, seed=1)
+    with Simulator(dataset, unknown_fields="refuse") as simulator:
+        run = run_tap(settings(simulator))
+    assert run.code == 0, run.log
+    assert [
+        line
+        for line in run.warnings
+        if "tickets (acme): this instance refuses fields" in line and "sla_notify" in line
+    ]
+    assert set(run.keys("tickets")) == original.keys(dataset, "tickets")
+
+
+@pytest.mark.parametrize("lines", [0, 1, 400, 2000])
+def test_t2_sigterm_ends_with_143_and_the_state_reached(lines: int) -> None:
+    dataset = generate(activities=3000, tickets=300, seed=1)
+    with Simulator(dataset, latency=0.01) as simulator:
+        config = settings(simulator, page_size=10, lookback_minutes=0)
+        run = run_tap(config, stop_after=lines, stop_with=signal.SIGTERM)
+        again = run_tap(config, state=run.state)
+    assert run.code == 143 if lines else run.code in {143, -signal.SIGTERM}
+    assert "Traceback" not in run.log
+    for stream in original.DEFAULT:
+        before = set(run.keys(stream)) if stream in run.schemas else set()
+        assert before | set(again.keys(stream)) == original.keys(dataset, stream), stream

@@ -1,0 +1,80 @@
+"""T5: the pages in flight and buffered are bounded, whatever the rows look like."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tap_daktela.streams import STREAMS
+from tap_daktela.sync import Checkpoint, Sync
+from tests.simulator import Simulator, generate
+from tests.tap_daktela.running import instance_of
+
+(ACTIVITIES,) = [stream for stream in STREAMS if stream.name == "activities"]
+(ACCOUNTS,) = [stream for stream in STREAMS if stream.name == "accounts"]
+
+
+@pytest.mark.parametrize("concurrency", [1, 5])
+def test_t5_pages_held_are_bounded_with_one_dense_window_among_sparse_ones(concurrency: int) -> None:
+    # Thousands of rows in one second and a few in each of sixty days: most windows are nearly empty, one is not.
+    dataset = generate(activities=1500, tickets=10, seed=1, days=60, burst=("2026-02-20 10:00:00", 2500))
+    with Simulator(dataset) as simulator:
+        instance = instance_of(simulator, page_size=20, concurrency=concurrency)
+        sync = Sync(ACTIVITIES, ACTIVITIES.fields, instance, None)
+        records = checkpoints = 0
+        for step in sync.read():
+            if isinstance(step, Checkpoint):
+                checkpoints += 1
+            else:
+                records += len(step)
+                # A slow loader: pages would pile up now if nothing held them back.
+                if records % 400 < len(step):
+                    time.sleep(0.05)
+    fetcher = instance.fetcher
+    assert records > 3900
+    assert checkpoints > 5
+    assert fetcher.most_held <= 2 * concurrency + 1
+    assert simulator.max_in_flight <= concurrency
+    assert fetcher.held == 0
+
+
+def test_t5_pages_of_a_full_table_are_bounded_too() -> None:
+    dataset = generate(activities=10, tickets=10, accounts=3000, seed=1)
+    with Simulator(dataset) as simulator:
+        instance = instance_of(simulator, page_size=20)
+        steps = Sync(ACCOUNTS, ACCOUNTS.fields, instance, None).read()
+        records = 0
+        for step in steps:
+            assert not isinstance(step, Checkpoint)
+            records += len(step)
+    assert records == 3000
+    assert instance.fetcher.most_held <= 11
+    assert simulator.max_in_flight <= 5
+
+
+def test_t5_a_reader_that_stops_stops_the_requests() -> None:
+    dataset = generate(activities=3000, tickets=10, seed=1)
+    with Simulator(dataset, latency=0.01) as simulator:
+        instance = instance_of(simulator, page_size=10)
+        steps = Sync(ACTIVITIES, ACTIVITIES.fields, instance, None).read()
+        next(steps)
+        instance.fetcher.abandon()
+        time.sleep(0.3)
+        count = len(simulator.requests)
+        time.sleep(0.3)
+        assert len(simulator.requests) == count
+    assert count < 30
+
+
+def test_sequential_has_one_request_in_flight_and_parallel_several() -> None:
+    dataset = generate(activities=2000, tickets=10, seed=1)
+    found = {}
+    for backend in ("sequential", "parallel"):
+        with Simulator(dataset, latency=0.03) as simulator:
+            instance = instance_of(simulator, page_size=50, backend=backend)
+            for _ in Sync(ACTIVITIES, ACTIVITIES.fields, instance, None).read():
+                pass
+            found[backend] = simulator.max_in_flight
+    assert found["sequential"] == 1
+    assert 3 <= found["parallel"] <= 5

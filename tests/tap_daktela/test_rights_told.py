@@ -1,0 +1,80 @@
+"""An account that may see only part of what it reads is told so: nothing becomes an orphan or a null in silence."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulator import Fault, Simulator, generate
+from tests.tap_daktela import original
+from tests.tap_daktela.running import run_tap, select, settings
+
+
+def test_calls_without_their_items_are_an_error_and_not_orphans() -> None:
+    dataset = generate(activities=600, tickets=20, seed=1)
+    with Simulator(dataset, strip_items={"CALL"}) as simulator:
+        run = run_tap(settings(simulator, page_size=50))
+    assert run.code == 1
+    lines = [line for line in run.errors if "lacks the right to read what is in them" in line]
+    assert [line.split(" ")[0] for line in lines] == ["activities", "activities_call"]
+    assert all("type CALL" in line for line in lines)
+    assert run.bookmark("activities_call") is None
+    assert run.bookmark("activities") is None
+    assert set(run.keys("activities_email")) == original.keys(dataset, "activities_email")
+
+
+def test_a_few_orphans_alone_are_no_missing_right() -> None:
+    """A night in which the only chat is an orphan does not wake anybody."""
+    dataset = generate(activities=600, tickets=20, seed=1)
+    chats = [
+        row
+        for row in dataset.tables["activities"]
+        if row["type"] == "CHAT" and row["time"] < "2026-03-10 11:30:00"
+    ]
+    last = max(chats, key=lambda row: row["time"])
+    last["item"] = None
+    start = last["time"].replace(" ", "T")
+    with Simulator(dataset) as simulator:
+        run = run_tap(settings(simulator, start_date=start), catalog=select("activities_chat"))
+    assert run.code == 0, run.log
+    assert not run.records["activities_chat"]
+    assert run.bookmark("activities_chat") == "2026-03-10T10:30:00+00:00"
+    assert "left out 1 activities of type CHAT without their item" in run.log
+
+
+@pytest.mark.parametrize("relation", ["queue", "user"])
+def test_relations_without_their_name_are_counted_and_warned_about(relation: str) -> None:
+    dataset = generate(activities=400, tickets=50, seed=1)
+    with Simulator(dataset, strip_relations={relation}) as simulator:
+        run = run_tap(settings(simulator))
+    assert run.code == 0, run.log
+    told = [
+        line
+        for line in run.warnings
+        if line.startswith("activities (acme): ") and f"came with a {relation} but" in line
+    ]
+    assert len(told) == 1
+    rows = [row for row in original.rows(dataset, "activities") if isinstance(row[relation], dict)]
+    assert f" {len(rows)} of {len(run.records['activities'])} records" in told[0]
+    assert all(record[f"{relation}_name"] is None for record in run.records["activities"])
+
+
+def test_a_whole_relation_raises_no_warning() -> None:
+    with Simulator(generate(activities=400, tickets=50, seed=1)) as simulator:
+        run = run_tap(settings(simulator))
+    assert not run.warnings
+
+
+def test_a_403_says_which_right_is_missing() -> None:
+    with Simulator(generate(activities=50, tickets=10, seed=1), forbidden={"templates"}) as simulator:
+        run = run_tap(settings(simulator))
+    assert run.code == 1
+    (line,) = [line for line in run.errors if line.startswith("templates (acme): ")]
+    assert "the account lacks the right to read templates" in line
+
+
+def test_an_instance_that_does_not_answer_whoim_is_read_all_the_same() -> None:
+    dataset = generate(activities=50, tickets=20, seed=1)
+    with Simulator(dataset, faults=[Fault("404", "whoim", times=None)]) as simulator:
+        run = run_tap(settings(simulator))
+    assert run.code == 0, run.log
+    assert set(run.keys("tickets")) == original.keys(dataset, "tickets")
