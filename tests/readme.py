@@ -1,0 +1,53 @@
+"""The README's tables, made from the code: `python -m tests.readme` writes them, a test holds them.
+
+In: the tap's settings and streams. Out: Markdown between the README's markers.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from tap_daktela.settings import SCHEMA
+from tap_daktela.streams import STREAMS
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def settings_table() -> str:
+    """Return a row for each of the tap's own settings."""
+    lines = ["| setting | default | meaning |", "|---|---|---|"]
+    for name, setting in SCHEMA["properties"].items():
+        default = f"`{_shown(setting['default'])}`" if "default" in setting else ""
+        secret = "Secret. " if setting.get("secret") else ""
+        lines.append(f"| `{name}` | {default} | {secret}{setting['description']} |")
+    return "\n".join(lines)
+
+
+def streams_table() -> str:
+    """Return a row for each stream."""
+    lines = ["| stream | key | replication | what it holds |", "|---|---|---|---|"]
+    for stream in STREAMS:
+        keys = ", ".join(f"`{key}`" for key in stream.keys)
+        replication = f"incremental, `{stream.replication_key}`" if stream.replication_key else "full table"
+        lines.append(f"| `{stream.name}` | {keys} | {replication} | {stream.description} |")
+    return "\n".join(lines)
+
+
+def filled(text: str) -> str:
+    """Return the README's text with its tables as they must be."""
+    for name, table in (("settings", settings_table()), ("streams", streams_table())):
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        text, count = pattern.subn(lambda match, table=table: f"{match[1]}{table}\n{match[2]}", text)  # type: ignore[misc]
+        if count != 1:
+            raise ValueError(f"the README has {count} places for the table of {name}")
+    return text
+
+
+def _shown(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+if __name__ == "__main__":
+    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
