@@ -35,7 +35,7 @@ _NIGHT_ROWS = (HOUR // 2, HOUR * 3 // 2, HOUR * 5 // 2, HOUR * 5 // 2 + 600, HOU
 """Seconds after midnight at which something happens on the nights when the clocks change."""
 
 
-def generate(  # noqa: PLR0913 - the arguments are what an instance consists of
+def generate(
     *,
     activities: int = 2000,
     tickets: int = 300,

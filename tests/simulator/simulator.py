@@ -174,7 +174,7 @@ class Simulator:
         self.clock.advance(seconds)
         self.dataset.set_now(self.clock.now)
 
-    def advance(  # noqa: PLR0913 - everything that can happen between two runs
+    def advance(
         self,
         *,
         minutes: float = 0,

@@ -1,4 +1,4 @@
-"""An account that may see only part of what it reads is told so: nothing becomes an orphan or a null in silence."""
+"""An account that may see only part of what it reads is told so: nothing turns into nulls in silence."""
 
 from __future__ import annotations
 

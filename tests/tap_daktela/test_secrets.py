@@ -73,7 +73,7 @@ class _Elsewhere(http.server.BaseHTTPRequestHandler):
         self.wfile.write(b'{"error":[],"result":{"data":[],"total":0}}')
 
     @override
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: Any) -> None:
         pass
 
 
