@@ -13,6 +13,7 @@ because of its offset: it must reach back to what has been read already.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from tap_daktela.fetch import Fetcher
 
 Row = dict[str, Any]
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 
 PAGES_PER_WINDOW = 16
 """How many pages a window is cut to hold: bookmarks and the depth of offsets grow with it, requests shrink."""
@@ -195,11 +198,13 @@ class _WindowReader:
         position.skip_second()
 
     def _check_order(self, reply: _Reply) -> None:
-        """Refuse rows that are not sorted by time, on which everything here rests."""
+        """Refuse rows that are not sorted by time, or whose times do not sort as texts: all rests on that."""
         previous = ""
         for row in reply.rows:
             time = row.get(self._cursor)
-            if not isinstance(time, str) or time < previous:
+            if not isinstance(time, str) or not _TIME.fullmatch(time):
+                raise ReadError(f"the server sent {time!r} as {self._cursor} ({reply.query})")
+            if time < previous:
                 raise ReadError(f"the server did not sort by {self._cursor} ({reply.query})")
             previous = time
 

@@ -90,7 +90,7 @@ def remarks(tally: Tally) -> Iterator[str]:
     """Yield, for a person, what of the rows was left out or lost, and why."""
     for relation, count in tally.nameless.items():
         yield (
-            f"{count} of {tally.records} records came with a {relation} but without its name, so its key is null: "
+            f"{count} of {tally.records} records came with {relation} but without its name, so its key is null: "
             "the account lacks the right to read it; grant it in Daktela"
         )
     for column, count in tally.mismatches.items():

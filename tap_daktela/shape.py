@@ -107,7 +107,9 @@ class Shape:
         self._dialect = dialect
         self._root = _Node()
         self._template: Record = {}
+        columns = tuple(columns)
         converters = _converters(dialect.prefix, dialect.zone)
+        self._lists = [(column.name, column.request) for column in columns if column.kind is Kind.KEYS]
         for column in columns:
             _plant(self._root, column, converters)
             self._template[column.name] = dialect.server if column.kind is Kind.SERVER else None
@@ -128,6 +130,9 @@ class Shape:
         if None in keys:
             self.tally.keyless += 1
             return None
+        for column, relation in self._lists:
+            if record[column] and None in record[column]:
+                self.tally.nameless[relation] += 1
         if self._has_unique_id:
             digest = hashlib.md5("-".join(keys).encode(), usedforsecurity=False)
             record["unique_id"] = digest.hexdigest()
@@ -164,10 +169,11 @@ class Shape:
     def _is_orphan(self, row: Row) -> bool:
         """Return, and count, whether a row lacks the item that its type promises."""
         kind = self._stream.activity_type or row.get("type")
-        if kind not in self._item_keys:
+        if not isinstance(kind, str) or kind not in self._item_keys:
             return False
         item = row.get("item")
-        if not isinstance(item, dict) or item.get(self._item_keys[kind]) in {None, ""}:
+        key = item.get(self._item_keys[kind]) if isinstance(item, dict) else None
+        if not isinstance(key, (str, int)) or key == "":
             self.tally.orphans[kind] += 1
             return True
         self.tally.items[kind] += 1
@@ -338,7 +344,7 @@ def _datetime_converter(zone: ZoneInfo) -> Convert:
             if not value or value.startswith("0000-00-00"):
                 return None
             text = _with_offset(value, zone)
-            if len(value) == len("2026-03-01 00:00:00") and value[16:] in _SECONDS:
+            if text[:19] == value.replace(" ", "T") and value[16:] in _SECONDS:
                 if len(minutes) >= _MOST_MINUTES:
                     minutes.clear()
                 minutes[value[:16]] = (text[:16], text[19:])

@@ -54,6 +54,11 @@ class DaktelaStream(Stream):
         """Return nothing: no record's value becomes a bookmark, so none has to be capped."""
 
     @override
+    def compare_start_date(self, value: str, start_date_value: str) -> str:
+        """Return the bookmark: a state is followed, whatever the start date says."""
+        return value
+
+    @override
     def generate_child_contexts(self, record: Record, context: Context | None) -> Iterable[Context | None]:
         """Return nothing: without child streams, no record has to be copied for them."""
         return ()

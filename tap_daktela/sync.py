@@ -114,6 +114,7 @@ class Sync:
             try:
                 yield from self._read()
             except RequestError as error:
+                self._instance.fetcher.abandon()
                 if not self._give_up_refused_fields(error):
                     raise
                 yield from self._read()
@@ -216,6 +217,7 @@ class Sync:
 
     def _report(self) -> None:
         tally, who = self._shape.tally, f"{self._stream.name} ({self._instance.server})"
+        logger.info("%s: %d records", who, tally.records)
         for kind, count in tally.orphans.items():
             logger.info("%s: left out %d activities of type %s without their item (orphans)", who, count, kind)
         for remark in remarks(tally):

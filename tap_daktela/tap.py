@@ -6,6 +6,7 @@ then the run ends with exit code 1. A signal ends it at the next safe place, wit
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import os
@@ -55,7 +56,8 @@ class TapDaktela(Tap):
 
     name = "tap-daktela"
     package_name = "tap-daktela"
-    config_jsonschema: ClassVar[dict[str, Any]] = settings.SCHEMA
+    # A copy, for the SDK adds its own settings to it.
+    config_jsonschema: ClassVar[dict[str, Any]] = copy.deepcopy(settings.SCHEMA)
     # Not BATCH, which the SDK claims by default: its batches ignore selection and stream maps.
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
         TapCapabilities.CATALOG,
