@@ -1,0 +1,86 @@
+# What can be done with this repository; `make` alone lists it.
+#
+# Everything that a target needs is installed first, into environments inside the checkout, from the versions in
+# requirements/ and with the index that pip is configured for. A file named `installed` in each environment tells
+# what is done, so that the next call does not do it again.
+
+PYTHON ?= python3
+
+VENV := .venv
+MELTANO_VENV := .venv-meltano
+INSTALL := -m pip install --quiet --disable-pip-version-check --only-binary :all:
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+.PHONY: help
+help: ## List the targets.
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Load an invented contact centre into DuckDB with Meltano, twice, and ask it three questions.
+	@$(MAKE) --silent --no-print-directory -j 2 $(VENV)/installed .meltano/target-duckdb.installed
+	@$(VENV)/bin/python -m tests.demo
+
+.PHONY: test
+test: ## Run all tests, those that run Meltano as a process included.
+	@$(MAKE) --silent --no-print-directory -j 2 $(VENV)/installed \
+		.meltano/target-duckdb.installed .meltano/target-jsonl.installed
+	@$(VENV)/bin/python -m pytest
+
+.PHONY: lint
+lint: $(VENV)/installed ## Check style, format and types.
+	@$(VENV)/bin/ruff check
+	@$(VENV)/bin/ruff format --check
+	@$(VENV)/bin/mypy
+
+.PHONY: format
+format: $(VENV)/installed ## Put the code into its format, and mend what can be mended without a person.
+	@$(VENV)/bin/ruff check --fix-only --quiet
+	@$(VENV)/bin/ruff format
+
+.PHONY: bench
+bench: ## Measure what the commands cost (comes with the benchmarks, later).
+	@echo "There are no benchmarks yet; they come with a later version."
+
+.PHONY: pins
+pins: $(MELTANO_VENV)/installed ## Choose the newest versions that pyproject.toml allows, for requirements/.
+	@$(COMPILE) pyproject.toml --group dev --output-file requirements/dev.txt
+	@$(COMPILE) --group meltano --output-file requirements/meltano.txt
+
+.PHONY: clean
+clean: ## Remove all that make has installed or written, Meltano's state included.
+	@rm -rf $(VENV) $(MELTANO_VENV) .meltano .demo .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist output
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# For all systems and versions of Python at once, and without a word about where packages come from. uv comes with
+# Meltano, which is why it needs no installation of its own.
+COMPILE = UV_CUSTOM_COMPILE_COMMAND="make pins" $(MELTANO_VENV)/bin/uv pip compile --quiet --upgrade --universal \
+	--python-version 3.11 --only-binary :all: --no-emit-index-url --no-emit-find-links
+
+# The environments.
+
+.PHONY: python
+python:
+	@test -x $(VENV)/bin/python || $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit( \
+		"Python 3.11 or newer is needed, and $(PYTHON) is %d.%d: try make PYTHON=python3.12" % sys.version_info[:2])'
+
+$(VENV)/installed: requirements/dev.txt pyproject.toml | python
+	@echo "Installing the tap and its development tools into $(VENV)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(VENV)/bin/python $(INSTALL) --requirement requirements/dev.txt
+	@$(VENV)/bin/python $(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(MELTANO_VENV)/installed: requirements/meltano.txt | python
+	@echo "Installing Meltano into $(MELTANO_VENV)"
+	@$(PYTHON) -m venv --clear $(MELTANO_VENV)
+	@$(MELTANO_VENV)/bin/python $(INSTALL) --requirement requirements/meltano.txt
+	@touch $@
+
+# A loader, in the environment that Meltano gives it.
+.meltano/%.installed: meltano.yml $(MELTANO_VENV)/installed
+	@echo "Installing $* with Meltano"
+	@$(MELTANO_VENV)/bin/meltano --log-level warning install loader $*
+	@touch $@
