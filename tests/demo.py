@@ -1,0 +1,332 @@
+"""`make demo`: a contact centre in DuckDB, by Meltano, in two runs and on one page.
+
+In: nothing, for the simulator invents the contact centre. Out: the page; everything else is in `.demo/`.
+
+Nothing here is a stand-in but the contact centre itself: simulator, Meltano, tap and loader are processes of
+their own, and every number on the page is read from the loaded tables, from the runs' logs and from the
+simulator's record of what it was asked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from urllib.request import Request, urlopen
+from zoneinfo import ZoneInfo
+
+import duckdb
+
+from tests.meltano import MELTANO, ROOT, PipelineError, Project
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+    from types import FrameType
+
+FOLDER = ROOT / ".demo"
+WAREHOUSE = "daktela.duckdb"
+EARLIER = "after-the-first-run.duckdb"
+LOADER = "target-duckdb"
+ZONE = ZoneInfo("Europe/Prague")
+
+CONTACT_CENTRE = {"activities": 20000, "tickets": 3000, "days": 30, "seed": 1}
+MEANWHILE = {
+    "minutes": 120,
+    "new_activities": 150,
+    "new_tickets": 12,
+    "edit_tickets": 25,
+    "close_activities": 40,
+}
+"""What happens between the runs."""
+
+_WIDTH = 78
+_BAR = 44
+_PATIENCE = 10
+_INTERRUPTED = 130
+
+
+def main() -> int:
+    """Run the demo; return the exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    if not MELTANO.exists():
+        say("Meltano is not installed; `make demo` installs it.")
+        return 1
+    try:
+        demo(FOLDER, CONTACT_CENTRE)
+    except PipelineError as error:
+        say("", "", str(error))
+        return 1
+    except KeyboardInterrupt:
+        say("", "", "Interrupted. The simulator and Meltano have been stopped.")
+        return _INTERRUPTED
+    return 0
+
+
+def demo(folder: Path, contact_centre: Mapping[str, int]) -> None:
+    """Load a contact centre twice, and put the page together; the folder is emptied first."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    say("", bold("A Daktela contact centre in DuckDB, by Meltano"), dim("Every name and number is invented."), "")
+    with open_contact_centre(folder, contact_centre) as simulator:
+        project = Project(folder, simulator.url)
+        first = load(project, simulator, "First run")
+        shutil.copy(folder / WAREHOUSE, folder / EARLIER)
+        with step(_meanwhile()):
+            now = simulator.advance()
+        second = load(project, simulator, "Second run")
+    with duckdb.connect(str(folder / WAREHOUSE), read_only=True) as warehouse:
+        warehouse.execute(f"ATTACH '{folder / EARLIER}' AS earlier (READ_ONLY)")
+        show_runs(warehouse, first, second)
+        show_calls_by_hour(warehouse)
+        show_answered_by_queue(warehouse)
+        show_open_tickets(warehouse, now)
+    show_where(folder / WAREHOUSE)
+
+
+# The steps.
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What one run did."""
+
+    records: dict[str, int]
+    requests: int
+    bookmark: datetime
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """The simulator's levers."""
+
+    url: str
+
+    def advance(self) -> datetime:
+        """Let time pass, and much happen in it; return the time of the contact centre's clock."""
+        now = str(self._control("POST", "advance", MEANWHILE)["now"])
+        return datetime.fromisoformat(now).replace(tzinfo=ZONE)
+
+    def take_requests(self) -> int:
+        """Return how many requests there were since the last time."""
+        count = len(self._control("GET", "requests"))
+        self._control("DELETE", "requests")
+        return count
+
+    def _control(self, method: str, lever: str, content: object = None) -> Any:
+        body = None if content is None else json.dumps(content).encode()
+        request = Request(f"{self.url}/__control__/{lever}", body, method=method)  # noqa: S310 - it is http
+        with urlopen(request, timeout=_PATIENCE) as answer:  # noqa: S310 - see above
+            return json.load(answer)
+
+
+@contextmanager
+def open_contact_centre(folder: Path, contents: Mapping[str, int]) -> Iterator[Simulator]:
+    """Run the simulator as a process, for as long as the block lasts."""
+    arguments = [sys.executable, "-m", "tests.simulator", "--port", "0"]
+    for name, value in contents.items():
+        arguments += [f"--{name}", str(value)]
+    with (
+        (folder / "simulator.log").open("wb") as log,
+        # In a session of its own, where Ctrl-C does not reach it before Meltano has ended.
+        subprocess.Popen(
+            arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
+        ) as process,
+    ):
+        try:
+            with step(f"A contact centre opens: {contents['activities']:,} activities in {contents['days']} days"):
+                url = _url(process, log.name)
+            yield Simulator(url)
+        finally:
+            process.terminate()
+            try:
+                process.wait(_PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _url(process: subprocess.Popen[str], log: str) -> str:
+    """Return where the simulator listens, as soon as it does."""
+    line = process.stdout.readline() if process.stdout else ""
+    url = dict(word.partition("=")[::2] for word in line.split()).get("url")
+    if url is None:
+        raise PipelineError(f"The simulator did not start; see {log}.")
+    return url
+
+
+def load(project: Project, simulator: Simulator, title: str) -> Loaded:
+    """Run the pipeline once."""
+    with step(f"{title}: meltano run tap-daktela {LOADER}"):
+        run = project.run(LOADER, title.lower().replace(" ", "-"))
+    bookmark = max(project.bookmarks(LOADER).values())
+    return Loaded(run.records, simulator.take_requests(), bookmark)
+
+
+# The page.
+
+
+def show_runs(warehouse: duckdb.DuckDBPyConnection, first: Loaded, second: Loaded) -> None:
+    """Show what each run loaded, and what of the second was new."""
+    heading("What the two runs loaded")
+    say(dim(f"  {'stream':<18}{'first run':>12}{'second run':>13}{'new':>8}{'changed':>10}{'as before':>12}"))
+    for stream, records in second.records.items():
+        rows, new, changed = differences(warehouse, stream)
+        say(f"  {stream:<18}{rows:>12,}{records:>13,}{new:>8,}{changed:>10,}{records - new - changed:>12,}")
+    totals = [sum(run.records.values()) for run in (first, second)]
+    say(dim(f"  {'records':<18}{totals[0]:>12,}{totals[1]:>13,}"))
+    say(dim(f"  {'requests':<18}{first.requests:>12,}{second.requests:>13,}"))
+    say(dim(f"  {'bookmark':<18}{_clock(first.bookmark):>12}{_clock(second.bookmark):>13}"))
+    say(
+        "",
+        "The second run read only what is younger than the bookmark less a day, and older",
+        "activities that have been closed since. The bookmark is the server's clock less",
+        "half an hour, in which calls come to their end.",
+    )
+
+
+def differences(warehouse: duckdb.DuckDBPyConnection, stream: str) -> tuple[int, int, int]:
+    """Return how many rows a table had after the first run, and how many the second has added and changed."""
+    query = f"""
+        SELECT (SELECT count(*) FROM earlier.main.{stream}),
+               (SELECT count(*) FROM main.{stream}),
+               (SELECT count(*) FROM (FROM main.{stream} EXCEPT FROM earlier.main.{stream}))
+    """  # noqa: S608 - the names of streams are the tap's
+    [(before, after, differing)] = warehouse.execute(query).fetchall()
+    return before, after - before, differing - (after - before)
+
+
+def show_calls_by_hour(warehouse: duckdb.DuckDBPyConnection) -> None:
+    """Show when the telephone rings."""
+    # A call that is passed on belongs to several activities. The loader keeps times in UTC, without a zone.
+    rows = warehouse.execute("""
+        SELECT hour(item_call_time AT TIME ZONE 'UTC' AT TIME ZONE 'Europe/Prague') AS hour,
+               count(DISTINCT item_id_call) AS calls
+        FROM activities_call
+        GROUP BY hour
+        ORDER BY hour
+    """).fetchall()
+    heading("When does the telephone ring?")
+    most = max(calls for _, calls in rows)
+    for hour, calls in rows:
+        say(f"  {hour:>2} h {calls:>6,}  {bar(calls / most)}")
+
+
+def show_answered_by_queue(warehouse: duckdb.DuckDBPyConnection) -> None:
+    """Show which queues leave customers waiting."""
+    rows = warehouse.execute("""
+        WITH contacts AS (
+            SELECT item_id_queue_name AS queue, item_answered AS answered
+            FROM activities_call
+            WHERE item_direction = 'in'
+            UNION ALL
+            SELECT item_queue_name, item_answered FROM activities_chat
+        )
+        SELECT queues.title, count(*), avg(answered::INTEGER) AS share
+        FROM contacts JOIN queues ON contacts.queue = queues.name
+        GROUP BY queues.title
+        ORDER BY share
+    """).fetchall()
+    heading("Which queues leave customers waiting?")
+    for title, contacts, share in rows:
+        say(f"  {title:<18} {contacts:>6,} calls and chats, {share:>4.0%} answered  {bar(share, _BAR // 2)}")
+
+
+def show_open_tickets(warehouse: duckdb.DuckDBPyConnection, now: datetime) -> None:
+    """Show how old the open tickets are."""
+    rows = warehouse.execute(
+        """
+        SELECT least(date_diff('day', created, ?::TIMESTAMPTZ AT TIME ZONE 'UTC') // 7, 3) AS weeks, count(*)
+        FROM tickets
+        WHERE stage IN ('OPEN', 'WAIT')
+        GROUP BY weeks
+        ORDER BY weeks
+        """,
+        [now.isoformat()],
+    ).fetchall()
+    ages = ("under a week", "a week", "two weeks", "three weeks and over")
+    heading("How old are the open tickets?")
+    most = max(tickets for _, tickets in rows)
+    for weeks, tickets in rows:
+        say(f"  {ages[weeks]:<20} {tickets:>6,}  {bar(tickets / most, _BAR * 3 // 4)}")
+
+
+def show_where(warehouse: Path) -> None:
+    """Say where the tables are, and how to ask them something else."""
+    path = os.path.relpath(warehouse)
+    heading("Ask something else")
+    say(
+        f"The tables are in {path}, and the logs of the runs beside it. For example:",
+        "",
+        f"""  .venv/bin/python -c "import duckdb; print(duckdb.connect('{path}').sql('FROM queues'))\"""",
+        "",
+    )
+
+
+def _meanwhile() -> str:
+    begin, end = MEANWHILE["new_activities"], MEANWHILE["close_activities"]
+    return f"{MEANWHILE['minutes'] // 60} hours pass: {begin} activities begin, {end} end"
+
+
+def _clock(moment: datetime) -> str:
+    return moment.astimezone(ZONE).strftime("%d %b %H:%M")
+
+
+# Writing.
+
+
+def say(*lines: str) -> None:
+    """Write lines at once."""
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
+
+
+@contextmanager
+def step(title: str) -> Iterator[None]:
+    """Write a title at once, and behind it how many seconds its block took."""
+    sys.stdout.write(f"{title} {dim('.' * max(3, _WIDTH - len(title) - 9))} ")
+    sys.stdout.flush()
+    start = time.monotonic()
+    yield
+    say(f"{time.monotonic() - start:5.1f} s")
+
+
+def heading(title: str) -> None:
+    """Write a heading."""
+    say("", bold(title), "")
+
+
+def bar(share: float, width: int = _BAR) -> str:
+    """Return a bar that fills a share of the width, to an eighth of a character."""
+    eighths = round(share * width * 8)
+    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+
+
+def bold(text: str) -> str:
+    """Return text in bold, where the terminal can."""
+    return _styled(text, 1)
+
+
+def dim(text: str) -> str:
+    """Return text that steps back, where the terminal can."""
+    return _styled(text, 2)
+
+
+def _styled(text: str, code: int) -> str:
+    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb" or not sys.stdout.isatty()
+    return text if plain else f"\033[{code}m{text}\033[0m"
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
