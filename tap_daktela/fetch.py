@@ -7,7 +7,7 @@ They are daemons, so that a process told to end does not wait for a server that 
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -64,16 +64,16 @@ class Fetcher:
         """
         while True:
             self._check()
-            try:
-                return future.result(timeout=_CHECK_SECONDS)
-            except TimeoutError:
-                continue
+            wait([future], timeout=_CHECK_SECONDS)
+            if future.done():
+                return future.result()
 
     def take(self, future: Future[Page]) -> Page:
         """Wait for a page and return it; it is held no longer."""
-        page = self.wait(future)
-        self.held -= 1
-        return page
+        try:
+            return self.wait(future)
+        finally:
+            self.held -= 1
 
     def drop(self, future: Future[Page]) -> None:
         """Forget a page that is not needed after all."""

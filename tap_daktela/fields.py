@@ -1,7 +1,7 @@
 """What a stream and a field are: the words in which `streams.py` is written.
 
-In: the declarations of `streams.py`. Out: `Stream` and `Field` values, which discovery turns into a catalog,
-`pages.py` into the `fields` of a request and `shape.py` into a function from row to record.
+In: the declarations of `streams.py`. Out: `Stream` and `Field` values, which discovery turns into a catalog, and
+`shape.py` into the fields to ask for and a function from row to record.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ class Kind(Enum):
 
     KEY = "key"
     """A key, as text, with the instance's prefix. The API sends integers for tickets and queues."""
+    PREFIXED = "prefixed text"
+    """Text that is no key, to which the original extractor gave the prefix of one (daktela-api.md §5.2)."""
     TEXT = "text"
     INTEGER = "integer"
     NUMBER = "number"
@@ -124,6 +126,11 @@ def _declare(kind: Kind, name: str, description: str, source: str, *, official: 
 def key(name: str, description: str, source: str = "", *, official: bool = True) -> Field:
     """Return a column for a key of this or of another stream."""
     return _declare(Kind.KEY, name, description, source, official=official)
+
+
+def prefixed(name: str, description: str) -> Field:
+    """Return a column of text that begins with the instance's prefix, as keys do."""
+    return _declare(Kind.PREFIXED, name, description, "", official=True)
 
 
 def text(name: str, description: str, source: str = "", *, official: bool = True) -> Field:

@@ -7,7 +7,7 @@ are told at once instead of each finding out for itself.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from http import HTTPStatus
@@ -65,7 +65,7 @@ class Instance:
     """Who is signed in, once somebody is."""
     _clock: Clock | None = None
     _error: InstanceError | None = None
-    _warned_of_start: bool = False
+    _warnings: set[str] = field(default_factory=set)
 
     @property
     def server(self) -> str:
@@ -78,11 +78,14 @@ class Instance:
         return f"{self.server}_" if self.run.prefix_keys else ""
 
     @cached_property
+    def client(self) -> Client:
+        """The requests to the instance."""
+        return Client(self.settings.address, self.settings.credentials, self.run.transport)
+
+    @cached_property
     def fetcher(self) -> Fetcher:
         """The pool of requests to the instance."""
-        client = Client(self.settings.address, self.settings.credentials, self.run.transport)
-        self._client = client
-        return Fetcher(client, self.run.concurrency, self.check)
+        return Fetcher(self.client, self.run.concurrency, self.check)
 
     def clock(self, endpoint: str) -> Clock:
         """Return the instance's time, signing in if need be; asked for once in a run.
@@ -91,45 +94,43 @@ class Instance:
 
         Raises:
             InstanceError: the credentials are refused, or the instance cannot be asked.
+            RequestError: `endpoint` cannot be.
         """
         if self._error is not None:
             raise self._error
         if self._clock is None:
-            try:
-                self._clock = self._read_clock(endpoint)
-            except SignInError as error:
-                self._error = InstanceError(str(error))
-                raise self._error from None
-            except RequestError as error:
-                self._error = InstanceError(f"{self.settings.address.base}: {error}")
-                raise self._error from None
+            stamp = self._identify() or self._ask_endpoint(endpoint)
+            zone = self._zone(stamp.timezone)
+            self._clock = Clock(_now(stamp.time, zone, self.server), zone)
         return self._clock
 
-    def compare_start(self, start: datetime | None, bookmark: datetime) -> None:
-        """Warn, once for the instance, of a start date that lies before what has been read already."""
-        if start is not None and start < bookmark and not self._warned_of_start:
-            self._warned_of_start = True
-            logger.warning(
-                "%s: start_date, %s, is earlier than the state, which is followed; "
-                "a run with --full-refresh reads from start_date again",
-                self.server,
-                self.run.start_date,
-            )
+    def give_up(self, reason: str) -> InstanceError:
+        """Return the error that ends all streams of the instance, for this stream and those to come."""
+        self._error = InstanceError(reason)
+        return self._error
 
-    def _read_clock(self, endpoint: str) -> Clock:
-        fetcher = self.fetcher
+    def warn_once(self, message: str) -> None:
+        """Log what is worth a warning, but not one for each stream."""
+        if message not in self._warnings:
+            self._warnings.add(message)
+            logger.warning("%s: %s", self.server, message)
+
+    def _identify(self) -> _Stamp | None:
+        """Return what `whoim` tells of the time, None if the instance does not know it."""
         try:
-            identity = fetcher.run(self._client.identify)
+            identity = self.fetcher.run(self.client.identify)
+        except SignInError as error:
+            raise self.give_up(str(error)) from None
         except RequestError as error:
-            if error.verdict.status not in _NO_SUCH_ENDPOINT:
-                raise
-            page = fetcher.page(Query(endpoint=endpoint, fields=("name",), sort=("name",), take=1))
-            stamp = _Stamp(page.time, page.timezone)
-        else:
-            self.user = identity.user
-            stamp = _Stamp(identity.time, identity.timezone)
-        zone = self._zone(stamp.timezone)
-        return Clock(_now(stamp.time, zone, self.server), zone)
+            if error.verdict.status in _NO_SUCH_ENDPOINT:
+                return None
+            raise self.give_up(f"{self.settings.address.base}: {error}") from None
+        self.user = identity.user
+        return _Stamp(identity.time, identity.timezone)
+
+    def _ask_endpoint(self, endpoint: str) -> _Stamp:
+        page = self.fetcher.page(Query(endpoint=endpoint, fields=("name",), sort=("name",), take=1))
+        return _Stamp(page.time, page.timezone)
 
     def _zone(self, told: str | None) -> ZoneInfo:
         """Return the zone of the setting, else the one that the instance tells, else the vendor's."""
@@ -147,6 +148,7 @@ class Instance:
                     return ZoneInfo(name)
                 except (KeyError, ValueError, OSError):
                     logger.warning("%s: the instance tells an unknown time zone, %s", self.server, name)
+        logger.info("%s: the instance tells no time zone; %s is assumed", self.server, DEFAULT_ZONE)
         return ZoneInfo(DEFAULT_ZONE)
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -69,11 +70,12 @@ class _Reply:
     def rows(self) -> list[Row]:
         return self.page.rows
 
-    @property
-    def is_last(self) -> bool:
-        """Whether nothing follows it: it is short, and the total agrees, if there is one."""
-        seen = self.query.skip + len(self.rows)
-        return len(self.rows) < self.query.take and (self.page.total is None or seen >= self.page.total)
+    def ends(self, fresh: list[Row]) -> bool:
+        """Return whether nothing follows: it is short and the total agrees or, without one, nothing is `fresh`."""
+        if len(self.rows) >= self.query.take:
+            return False
+        total = self.page.total
+        return not fresh if total is None else self.query.skip + len(self.rows) >= total
 
 
 def read_windows(fetcher: Fetcher, query: Query, cursor: str, window: Window) -> Iterator[Batch]:
@@ -151,14 +153,14 @@ class _WindowReader:
         position = _Position(self._cursor, self._key, reading.window.start)
         idle = 0
         while True:
-            self._check_order(reply)
-            if fresh := position.new(reply.rows, reading.window.end):
+            fresh = position.new(reply.rows, reading.window.end)
+            if fresh:
                 yield Batch(fresh)
-            if reply.is_last or position.at >= reading.window.end:
+            if reply.ends(fresh) or position.at >= reading.window.end:
                 return
             idle = idle + 1 if not fresh and not reply.ahead else 0
             if idle > PATIENCE:
-                raise ReadError(f"the server counts {reply.page.total} rows and sends fewer ({reply.query})")
+                raise _contradiction(reply)
             reply = self._following(reading, position)
             if self._is_one_second(reply, position):
                 yield from self._read_second(position)
@@ -173,7 +175,7 @@ class _WindowReader:
             if not reading.ahead:
                 self._submit(reading)
             query, future = reading.ahead[0]
-            reply = _Reply(query, self._fetcher.wait(future), ahead=True)
+            reply = self._checked(_Reply(query, self._fetcher.wait(future), ahead=True))
             if reply.rows and reply.rows[0][self._cursor] >= position.at:
                 # Rows may be missing in front of it. It keeps its place while they are asked for.
                 break
@@ -187,26 +189,31 @@ class _WindowReader:
     def _is_one_second(self, reply: _Reply, position: _Position) -> bool:
         """Whether there are more rows in the second at `position` than a page holds."""
         rows = reply.rows
-        return bool(rows) and not reply.is_last and rows[0][self._cursor] == rows[-1][self._cursor] == position.at
+        if len(rows) < reply.query.take and not (reply.page.total or 0) > len(rows):
+            return False
+        return bool(rows) and rows[0][self._cursor] == rows[-1][self._cursor] == position.at
 
     def _read_second(self, position: _Position) -> Iterator[Batch]:
         """Read a second that no keyset gets through."""
-        end = next_second(position.at)
-        query = replace(self._ask_for(Window(position.at, end)), sort=(self._key,))
+        at, end = position.at, next_second(position.at)
+        query = replace(self._ask_for(Window(at, end)), sort=(self._key,))
         for rows in read_by_name(self._fetcher, query):
+            if any(row.get(self._cursor) != at for row in rows):
+                raise ReadError(f"the server sent rows of another {self._cursor} ({query})")
             yield Batch(position.new(rows, end))
         position.skip_second()
 
-    def _check_order(self, reply: _Reply) -> None:
+    def _checked(self, reply: _Reply) -> _Reply:
         """Refuse rows that are not sorted by time, or whose times do not sort as texts: all rests on that."""
         previous = ""
-        for row in reply.rows:
+        for row in _with_plain_keys(reply.rows, reply.query):
             time = row.get(self._cursor)
             if not isinstance(time, str) or not _TIME.fullmatch(time):
                 raise ReadError(f"the server sent {time!r} as {self._cursor} ({reply.query})")
             if time < previous:
                 raise ReadError(f"the server did not sort by {self._cursor} ({reply.query})")
             previous = time
+        return reply
 
     def _ask_for(self, window: Window) -> Query:
         """Return the query for the rows of a window."""
@@ -216,16 +223,16 @@ class _WindowReader:
 
     def _ask(self, window: Window) -> _Reply:
         query = self._ask_for(window)
-        return _Reply(query, self._fetcher.page(query))
+        return self._checked(_Reply(query, self._fetcher.page(query)))
 
     def _first(self, reading: _Reading) -> _Reply:
         """Return the first page of a window."""
         self._ask_ahead()
         query = self._ask_for(reading.window)
-        page = self._fetcher.take(reading.first or self._open(reading))
-        self._plan(reading, page)
+        reply = self._checked(_Reply(query, self._fetcher.take(reading.first or self._open(reading))))
+        self._plan(reading, reply.page)
         self._ask_ahead()
-        return _Reply(query, page)
+        return reply
 
     def _ask_ahead(self) -> None:
         """Ask for as many pages as there is room for; beginnings of windows first, which tell the totals."""
@@ -251,8 +258,13 @@ class _WindowReader:
         reading.ahead.append((query, self._fetcher.submit(query)))
 
     def _plan_ahead(self, reading: _Reading) -> None:
-        if reading.first is not None and reading.first.exception() is None:
-            self._plan(reading, reading.first.result())
+        if reading.first is None or reading.first.exception() is not None:
+            return
+        page = reading.first.result()
+        with suppress(ReadError):
+            # What is wrong with the page is told when its turn comes.
+            self._checked(_Reply(self._ask_for(reading.window), page))
+            self._plan(reading, page)
 
     def _plan(self, reading: _Reading, page: Page) -> None:
         """Decide from its first page and total how a window is read on; cut it if it holds too much."""
@@ -300,7 +312,27 @@ def read_by_name(fetcher: Fetcher, query: Query) -> Iterator[list[Row]]:
         if table.is_complete:
             return
     if not table.has_moved:
-        raise ReadError(f"the server counts {table.total} rows and sends {table.count} ({query})")
+        raise ReadError(
+            f"the server counts {table.total} rows and sends {table.count}: the account may lack the right to "
+            f"read some of them ({query})"
+        )
+
+
+def _contradiction(reply: _Reply) -> ReadError:
+    total = "more" if reply.page.total is None else reply.page.total
+    return ReadError(
+        f"the server counts {total} rows and sends fewer: the account may lack the right to read some of them "
+        f"({reply.query})"
+    )
+
+
+def _with_plain_keys(rows: list[Row], query: Query) -> list[Row]:
+    """Return `rows`; ReadError if one is named by something else than a text or a number."""
+    key = query.sort[-1]
+    for row in rows:
+        if not isinstance(row.get(key), (str, int, float, type(None))):
+            raise ReadError(f"the server sent {row[key]!r} as {key} ({query})")
+    return rows
 
 
 class _TableReader:
@@ -336,13 +368,13 @@ class _TableReader:
             if fresh:
                 self.count += len(fresh)
                 yield fresh
-            if reply.is_last:
+            if reply.ends(fresh):
                 for _, future in self._ahead:
                     self._fetcher.drop(future)
                 return
             idle = idle + 1 if not fresh and not reply.ahead else 0
             if idle > PATIENCE:
-                raise ReadError(f"the server counts {self.total} rows and sends fewer ({reply.query})")
+                raise _contradiction(reply)
             if fresh or not reply.ahead:
                 end = reply.query.skip + max(len(reply.rows) - 1, 0)
             reply = self._following(end)
@@ -365,7 +397,7 @@ class _TableReader:
 
     def _new(self, reply: _Reply) -> list[Row]:
         """Return the rows behind the last one that is known."""
-        rows, key = reply.rows, self._key
+        rows, key = _with_plain_keys(reply.rows, reply.query), self._key
         known = (index for index in range(len(rows) - 1, -1, -1) if rows[index].get(key) in self._before)
         fresh = rows[next(known, -1) + 1 :]
         if fresh:

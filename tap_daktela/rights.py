@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_FEW = 2
+"""A type of which an instance has no more activities than this may well consist of orphans."""
+
 
 def type_condition(stream: Stream) -> tuple[Condition, ...]:
     """Return the condition that only the stream's own type of activity meets, if it has one."""
@@ -56,7 +59,7 @@ def missing_items(stream: Stream, instance: Instance, tally: Tally) -> str:
             take=instance.run.page_size,
         )
         items = [row.get("item") for row in instance.fetcher.page(latest).rows]
-        if not any(isinstance(item, dict) and item.get(part) for item in items):
+        if len(items) > _FEW and not any(isinstance(item, dict) and item.get(part) for item in items):
             return (
                 f"none of {tally.orphans[kind]} activities of type {kind} came with its item: the account may see "
                 f"these activities, but lacks the right to read what is in them: grant it in Daktela ({latest})"
@@ -105,6 +108,8 @@ def _is_accepted(stream: Stream, fields: tuple[str, ...], instance: Instance) ->
     )
     try:
         instance.fetcher.page(query)
-    except RequestError:
+    except RequestError as error:
+        if error.verdict.status != HTTPStatus.BAD_REQUEST:
+            raise
         return False
     return True

@@ -34,6 +34,16 @@ DEFAULT_ZONE = "Europe/Prague"
 
 _SERVER = re.compile(r"[A-Za-z0-9-]+")
 _API_FIELD = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+_CENTURY = 100 * 365 * 24 * 60
+"""Minutes beyond which the calendar might end."""
+_TYPES = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "an object",
+}
 _SECRETS = frozenset({"access_token", "password"})
 
 _INSTANCE = (
@@ -105,14 +115,14 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
     _TIMEZONE,
     th.Property(
         "settle_minutes",
-        th.IntegerType(minimum=0),
+        th.IntegerType(minimum=0, maximum=_CENTURY),
         default=30,
         title="Settle minutes",
         description="Only records at least this old are taken, so that calls have ended; by the server's clock.",
     ),
     th.Property(
         "lookback_minutes",
-        th.IntegerType(minimum=0),
+        th.IntegerType(minimum=0, maximum=_CENTURY),
         default=1440,
         title="Look-back minutes",
         description="How far before its bookmark an incremental stream reads again.",
@@ -275,16 +285,20 @@ def problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
     and alone: nothing else can be said of it.
     """
     given = _given(config)
-    found = [*_unknown(given, schema), *_ill_typed(given, schema)]
-    return found or [
+    return [*_unknown(given, schema), *_ill_typed(given, schema)] or [
         *_instance_problems(given),
         *_date_problems(given),
-        *extra_field_problems(given),
+        *_extra_field_problems(given),
     ]
 
 
-def extra_field_problems(config: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with the setting `extra_fields`."""
+def discovery_problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with settings that discovery needs; it does without an instance and credentials."""
+    given = _given(config)
+    return [*_unknown(given, schema), *_ill_typed(given, schema)] or [*_extra_field_problems(given)]
+
+
+def _extra_field_problems(config: Mapping[str, Any]) -> Iterator[str]:
     by_name = {stream.name: stream for stream in STREAMS}
     for name, fields in (config.get("extra_fields") or {}).items():
         stream = by_name.get(name)
@@ -321,7 +335,7 @@ def _server_name(entry: Mapping[str, Any]) -> str:
     if "server" in entry:
         return str(entry["server"])
     try:
-        return address.parse(entry["url"], allow_http=True).first_label
+        return address.parse(str(entry.get("url", "")), allow_http=True).first_label
     except address.AddressError:
         return ""
 
@@ -335,7 +349,8 @@ def _instance(entry: Mapping[str, Any], config: Mapping[str, Any]) -> InstanceSe
         server=_server_name(entry),
         address=address.parse(_url(entry), allow_http=config["allow_http"]),
         credentials=Credentials(
-            access_token=entry.get("access_token", ""),
+            # One that was read from a file often ends with a line break.
+            access_token=entry.get("access_token", "").strip(),
             username=entry.get("username", ""),
             password=entry.get("password", ""),
         ),
@@ -344,16 +359,15 @@ def _instance(entry: Mapping[str, Any], config: Mapping[str, Any]) -> InstanceSe
 
 
 def _unknown(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
-    known = schema["properties"]
     for name in config:
-        if name not in known:
-            yield f"{name}: there is no such setting{_suggest(name, known)}"
-    for place, entry in enumerate(config.get("instances") or []):
-        if isinstance(entry, dict):
-            known = SCHEMA["properties"]["instances"]["items"]["properties"]
-            for name in entry:
-                if name not in known:
-                    yield f"instances[{place}].{name}: there is no such setting{_suggest(name, known)}"
+        if name not in schema["properties"]:
+            yield f"{name}: there is no such setting{_suggest(name, schema['properties'])}"
+    known = SCHEMA["properties"]["instances"]["items"]["properties"]
+    entries = config.get("instances")
+    for place, entry in enumerate(entries if isinstance(entries, list) else []):
+        for name in entry if isinstance(entry, dict) else ():
+            if name not in known:
+                yield f"instances[{place}].{name}: there is no such setting{_suggest(name, known)}"
 
 
 def _suggest(name: str, known: Any) -> str:  # noqa: ANN401 - any collection of names
@@ -362,15 +376,37 @@ def _suggest(name: str, known: Any) -> str:  # noqa: ANN401 - any collection of 
 
 
 def _ill_typed(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
-    # Names are told by `_unknown`, dates by `_date_problems`.
     for error in jsonschema.Draft7Validator(schema).iter_errors(config):
-        if error.validator == "additionalProperties":
-            continue
-        place = ""
-        for part in error.absolute_path:
-            place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else str(part)
-        secret = bool(error.absolute_path) and error.absolute_path[-1] in _SECRETS
-        yield f"{place}: " + ("must be text" if secret else error.message)
+        # Names are told by `_unknown`.
+        if error.validator != "additionalProperties":
+            place = ""
+            for part in error.absolute_path:
+                place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else str(part)
+            yield f"{place}: {_demand(error)}{_refused(error)}"
+
+
+def _demand(error: jsonschema.ValidationError) -> str:
+    """Return what a setting must be; JSON Schema's own words repeat its value, which may be a secret."""
+    demand: Any = error.validator_value
+    if error.validator == "type":
+        names = [demand] if isinstance(demand, str) else demand
+        return "must be " + " or ".join(_TYPES[name] for name in names if name in _TYPES)
+    words = {
+        "enum": "must be one of",
+        "minimum": "must be at least",
+        "maximum": "must be at most",
+        "exclusiveMinimum": "must be more than",
+    }
+    choices = (
+        [str(choice) for choice in demand if choice is not None] if isinstance(demand, list) else [str(demand)]
+    )
+    return f"{words.get(str(error.validator), 'does not fit')} {', '.join(choices)}"
+
+
+def _refused(error: jsonschema.ValidationError) -> str:
+    secret = bool(_SECRETS & {str(part) for part in error.absolute_path})
+    inside = any(part == "instances" for part in error.absolute_path) and len(error.absolute_path) < 3  # noqa: PLR2004
+    return "" if secret or inside or isinstance(error.instance, (dict, list)) else f", not {error.instance!r}"
 
 
 def _instance_problems(config: Mapping[str, Any]) -> Iterator[str]:
@@ -423,6 +459,9 @@ def _entry_problems(entry: Mapping[str, Any], *, allow_http: bool) -> Iterator[s
 
 def _credential_problems(entry: Mapping[str, Any]) -> Iterator[str]:
     signs_in = [name for name in ("username", "password") if name in entry]
+    token = entry.get("access_token", "").strip()
+    if not token.isascii() or any(not character.isprintable() or character == " " for character in token):
+        yield "access_token: holds characters that no token has"
     if "access_token" in entry and signs_in:
         yield f"access_token: give either access_token or username and password, not {signs_in[0]} beside it"
     elif "access_token" not in entry and not signs_in:

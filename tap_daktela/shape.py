@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -151,7 +152,7 @@ class Shape:
         for name, branch in node.branches.items():
             value = get(name)
             if isinstance(value, dict):
-                if branch.relation and "name" not in value:
+                if branch.relation and value.get("name") is None and _is_there(value):
                     self.tally.nameless[branch.relation] += 1
                 self._fill(record, value, branch)
             elif branch.relation and value is not None:
@@ -184,11 +185,16 @@ class Shape:
             self.tally.mismatches[column] += 1
             return
         key = next((record[key] for key in self._stream.keys if record.get(key)), "unknown")
-        shown = str(value)[:_SHOWN] if isinstance(value, (str, int, float)) else type(value).__name__
+        shown = _silhouette(str(value)) if isinstance(value, (str, int, float)) else type(value).__name__
         raise ShapeError(
             f"{column} of record {key} is not of type {self._stream.field(column).kind.value}: {shown!r}; set "
             "on_type_mismatch to null to go on without such values, and report this one"
         )
+
+
+def _is_there(relation: Row) -> bool:
+    """Return whether a relation without a name is one that may not be seen, and not simply null."""
+    return "name" not in relation or any(value is not None for value in relation.values())
 
 
 def _plant(root: _Node, column: Field, converters: dict[Kind, Convert]) -> None:
@@ -207,6 +213,11 @@ def _plant(root: _Node, column: Field, converters: dict[Kind, Convert]) -> None:
     node.leaves.append((name, column.name, converters[column.kind]))
 
 
+def _silhouette(text: str) -> str:
+    """Return what a text looks like without what it says, for it may be personal: `+420 1` is `+999 9`."""
+    return re.sub(r"\d", "9", re.sub(r"[^\W\d_]", "a", text[:_SHOWN]))
+
+
 # Converters: a value that is not null in, the record's value out, ValueError for one that does not fit.
 
 
@@ -214,6 +225,7 @@ def _converters(prefix: str, zone: ZoneInfo) -> dict[Kind, Convert]:
     key = _key_converter(prefix)
     return {
         Kind.KEY: key,
+        Kind.PREFIXED: lambda value: prefix + _text(value),
         Kind.TEXT: _text,
         Kind.INTEGER: _integer,
         Kind.NUMBER: _number,
@@ -228,9 +240,10 @@ def _converters(prefix: str, zone: ZoneInfo) -> dict[Kind, Convert]:
 
 
 def _key_converter(prefix: str) -> Convert:
-    def convert(value: object) -> str:
+    def convert(value: object) -> str | None:
         if isinstance(value, str):
-            return prefix + value
+            # An empty one names nothing; prefixed, it would look as if it did.
+            return prefix + value if value else None
         whole = _integer(value) if not isinstance(value, bool) else None
         if whole is None:
             raise ValueError(value)

@@ -89,6 +89,11 @@ class DaktelaStream(Stream):
             self._daktela.note_failure(self.name, instance.server, str(error), of_instance=True)
         except StreamError as error:
             self._daktela.note_failure(self.name, instance.server, str(error))
+        except Exception as error:
+            # Whatever it is, it must not keep the other streams from being read.
+            self.logger.debug("What went wrong:", exc_info=True)
+            message = f"an error that nobody foresaw, {type(error).__name__}; report it, with the debug log"
+            self._daktela.note_failure(self.name, instance.server, message)
         finally:
             instance.fetcher.abandon()
 

@@ -1,7 +1,7 @@
 """The streams of the tap, as data: which endpoint each reads, by what it advances, and what its columns are.
 
-In: the vocabulary of `fields.py`. Out: `STREAMS`, from which discovery makes the catalog, `pages.py` the
-requests and `shape.py` the records. Nothing here acts.
+In: the vocabulary of `fields.py`. Out: `STREAMS`, from which discovery makes the catalog, and `shape.py` the
+requests' fields and the records. Nothing here acts.
 
 To add a stream, write a `Stream` below and name it in `STREAMS`: its endpoint, its columns,
 `replication_key` if the API has a field that moves whenever a row changes, and `selected_by_default=False`
@@ -32,13 +32,14 @@ from tap_daktela.fields import (
     mapping,
     moment,
     number,
+    prefixed,
     relation,
     relations,
     text,
 )
 
 # Ends the description of a field that today's builds no longer have. Unless it plainly means yes or no, it is
-# text: no recorded value tells its type, and text loses nothing.
+# the text of whatever comes: no recorded value tells its type.
 _GONE = "Null on today's builds."
 
 
@@ -56,7 +57,7 @@ _ACCOUNTS = Stream(
     fields=(
         key("name", "Key of the account."),
         text("title", "Display name of the account."),
-        text("survey", f"Survey of the account. {_GONE}", official=False),
+        loose("survey", f"Survey of the account. {_GONE}"),
         text("description", "Free-text description."),
         _DELETED,
         *relation("database", "the CRM database that holds the account"),
@@ -121,7 +122,7 @@ _QUEUES = Stream(
         text("direction", "Who starts the queue's activities: `in` for the customer, `out` for the agent."),
         boolean("deactivated", "Whether the queue is switched off."),
         _DELETED,
-        text("usersCount", f"Number of users in the queue. {_GONE}", official=False),
+        loose("usersCount", f"Number of users in the queue. {_GONE}"),
         text("alias", "Alternative name of the queue."),
         text("call_steering_description", "Description of the queue for voice call steering."),
         # The API's `options` is left out: an e-mail queue keeps the access to its mailbox there.
@@ -138,8 +139,8 @@ _STATUSES = Stream(
         text("title", "Display name of the status."),
         boolean("validation", "Whether the status calls for validation; Daktela documents no more."),
         boolean("nextcall", "Whether the status goes with a planned next call."),
-        text("blacklist_database", f"Blacklist to which the status adds. {_GONE}", official=False),
-        text("blacklist_expiration_time", f"When that entry expires. {_GONE}", official=False),
+        loose("blacklist_database", f"Blacklist to which the status adds. {_GONE}"),
+        loose("blacklist_expiration_time", f"When that entry expires. {_GONE}"),
         text("color", "Colour of the status in Daktela's interface."),
         _DELETED,
         text("description", "Free-text description."),
@@ -263,13 +264,13 @@ _TICKETS = Stream(
         text("priority", "Priority of the ticket: `LOW`, `MEDIUM` or `HIGH`."),
         moment("sla_deadtime", "Deadline of the first answer or, once answered, of closing."),
         moment("sla_change", "When the base of the deadline's calculation last changed."),
-        text("sla_notify", f"Notification about the deadline. {_GONE}", official=False),
+        loose("sla_notify", f"Notification about the deadline. {_GONE}"),
         integer("sla_duration", "Time between the last change and the deadline, in seconds."),
         boolean("sla_custom", "Whether the deadline was set by hand."),
-        text("survey", f"Survey of the ticket. {_GONE}", official=False),
-        text("survey_offered", f"Whether the customer was offered the survey. {_GONE}", official=False),
-        text("satisfaction", f"Satisfaction of the customer. {_GONE}", official=False),
-        text("satisfaction_comment", f"Comment of the customer on the satisfaction. {_GONE}", official=False),
+        loose("survey", f"Survey of the ticket. {_GONE}"),
+        loose("survey_offered", f"Whether the customer was offered the survey. {_GONE}"),
+        loose("satisfaction", f"Satisfaction of the customer. {_GONE}"),
+        loose("satisfaction_comment", f"Comment of the customer on the satisfaction. {_GONE}"),
         moment("reopen", "When the ticket is to be opened again; can be far in the future."),
         _DELETED,
         moment("created", "When the ticket was created."),
@@ -513,14 +514,14 @@ _CALL = (
     boolean("answered", "Whether the call was answered."),
     text("clid", "Caller identification, the number of the other side."),
     # No key of anything, but the original gave it the keys' prefix.
-    key("prefix_clid_name", "Prefix shown before the caller identification, itself prefixed like a key."),
+    prefixed("prefix_clid_name", "Prefix shown before the caller identification, itself prefixed like a key."),
     text("did", "Number that was dialled, on Daktela's side."),
     integer("waiting_time", "Total time of waiting in the queue, in seconds."),
     integer("ringing_time", "Time of the last ringing, in seconds."),
     integer("hold_time", "Time on hold, in seconds.", official=False),
     integer("duration", "Duration of the answered call, in seconds."),
-    text("orig_pos", f"Position in the queue at the start. {_GONE}", official=False),
-    text("position", f"Position in the queue. {_GONE}", official=False),
+    loose("orig_pos", f"Position in the queue at the start. {_GONE}"),
+    loose("position", f"Position in the queue. {_GONE}"),
     text("disposition_cause", "Who ended the call: `caller`, `agent`, `transfer`, `system` or empty."),
     text(
         "disconnection_cause",
@@ -531,8 +532,8 @@ _CALL = (
     integer("missed_call", "`1` if the call was missed, `0` once it was called back, null otherwise."),
     moment("missed_call_time", "When the missed call was called back."),
     integer("attempts", "How many attempts to give the call to an agent failed."),
-    text("score", f"Score of the call. {_GONE}", official=False),
-    text("note", f"Note on the call. {_GONE}", official=False),
+    loose("score", f"Score of the call. {_GONE}"),
+    loose("note", f"Note on the call. {_GONE}"),
     *relation("id_queue", "the queue of the call", joins="queues"),
     *relation("id_agent", "the agent of the call", joins="users"),
     *relation("contact", "the contact of the call", joins="contacts"),
@@ -579,19 +580,19 @@ _CHAT = (
     ),
     moment("time", "When the chat was created."),
     key("name", "Key of the chat."),
-    text("ip", f"IP address of the customer; see item_ipaddress. {_GONE}", official=False),
-    text("country_code", f"Code of the customer's country. {_GONE}", official=False),
-    text("country_name", f"Name of the customer's country. {_GONE}", official=False),
-    text("region_code", f"Code of the customer's region. {_GONE}", official=False),
-    text("region_name", f"Name of the customer's region. {_GONE}", official=False),
-    text("city", f"City of the customer. {_GONE}", official=False),
-    text("zip_code", f"Postal code of the customer. {_GONE}", official=False),
-    text("time_zone", f"Time zone of the customer. {_GONE}", official=False),
-    text("latitude", f"Latitude of the customer, in degrees. {_GONE}", official=False),
-    text("longitude", f"Longitude of the customer, in degrees. {_GONE}", official=False),
-    text("metro_code", f"Code of the customer's metropolitan area. {_GONE}", official=False),
+    loose("ip", f"IP address of the customer; see item_ipaddress. {_GONE}"),
+    loose("country_code", f"Code of the customer's country. {_GONE}"),
+    loose("country_name", f"Name of the customer's country. {_GONE}"),
+    loose("region_code", f"Code of the customer's region. {_GONE}"),
+    loose("region_name", f"Name of the customer's region. {_GONE}"),
+    loose("city", f"City of the customer. {_GONE}"),
+    loose("zip_code", f"Postal code of the customer. {_GONE}"),
+    loose("time_zone", f"Time zone of the customer. {_GONE}"),
+    loose("latitude", f"Latitude of the customer, in degrees. {_GONE}"),
+    loose("longitude", f"Longitude of the customer, in degrees. {_GONE}"),
+    loose("metro_code", f"Code of the customer's metropolitan area. {_GONE}"),
     # Has the name that the title of `queue` would have; that is the column queue_title, too.
-    text("queue_title", f"Title of the queue of the chat. {_GONE}", official=False),
+    loose("queue_title", f"Title of the queue of the chat. {_GONE}"),
     text("referer", "Address of the page that brought the customer to the website.", official=False),
     text("state", "`ROUTING` while the chat is being given to an agent, otherwise empty."),
     *relation("connector", "the connector that the chat came in through"),

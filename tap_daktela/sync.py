@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _PROBE_ROWS = 100
+_HOUR = timedelta(hours=1)
+"""By so much a range may end before it begins through a clock change alone."""
 
 
 class StreamError(Exception):
@@ -72,8 +74,14 @@ def plan_range(instance: Instance, clock: Clock, bookmark: datetime | None) -> R
         end = min(end, parse_instant(run.end_date, clock.zone, upper=True))
     start = parse_instant(run.start_date, clock.zone) if run.start_date else None
     if bookmark is not None:
-        instance.compare_start(start, bookmark)
+        if start is not None and start < bookmark:
+            instance.warn_once(
+                f"start_date, {run.start_date}, is earlier than the state, which is followed; a run with "
+                "--full-refresh reads from start_date again"
+            )
         start = bookmark - timedelta(minutes=run.lookback_minutes)
+    if start is not None and start > end + _HOUR:
+        instance.warn_once(f"nothing to read: the range would begin at {start:%F %T} and end at {end:%F %T} UTC")
     upper = upper_text(end, clock.zone)
     lower = lower_text(start, clock.zone) if start else None
     return None if lower is not None and lower >= upper else Range(lower, upper, end)
@@ -89,12 +97,14 @@ class Sync:
 
         Raises:
             InstanceError: nothing of the instance can be read.
+            StreamError: this stream cannot be.
         """
         self._stream = stream
         self._columns = tuple(columns)
         self._instance = instance
         self._bookmark = bookmark
-        self._clock = instance.clock(stream.endpoint)
+        with self._as_stream_error():
+            self._clock = instance.clock(stream.endpoint)
         self._shape = self._compile()
         self._query = Query(
             endpoint=stream.endpoint,
@@ -114,7 +124,6 @@ class Sync:
             try:
                 yield from self._read()
             except RequestError as error:
-                self._instance.fetcher.abandon()
                 if not self._give_up_refused_fields(error):
                     raise
                 yield from self._read()
@@ -129,13 +138,20 @@ class Sync:
         cursor = self._stream.replication_key
         latest = (f"-{cursor}",) if cursor else ()
         with self._as_stream_error():
-            query = replace(self._query, sort=(*latest, "name"), take=_PROBE_ROWS)
-            page = self._instance.fetcher.page(query)
+            try:
+                page = self._instance.fetcher.page(self._probe_query(latest))
+            except RequestError as error:
+                if not self._give_up_refused_fields(error):
+                    raise
+                page = self._instance.fetcher.page(self._probe_query(latest))
             self._records(page.rows)
             if problem := missing_items(self._stream, self._instance, self._shape.tally):
                 raise StreamError(problem)
         total = len(page.rows) if page.total is None else page.total
         return "; ".join([f"{total} rows", *remarks(self._shape.tally)])
+
+    def _probe_query(self, latest: tuple[str, ...]) -> Query:
+        return replace(self._query, sort=(*latest, "name"), take=_PROBE_ROWS)
 
     def _read(self) -> Iterator[Records | Checkpoint]:
         cursor = self._stream.replication_key
@@ -197,6 +213,7 @@ class Sync:
 
     def _give_up_refused_fields(self, error: RequestError) -> bool:
         """Return whether to read again after `error`, having given up fields that the instance refuses."""
+        self._instance.fetcher.abandon()
         if error.verdict.status != HTTPStatus.BAD_REQUEST:
             return False
         fields = acceptable_fields(self._stream, self._columns, self._instance)
@@ -212,7 +229,9 @@ class Sync:
             yield
         except RequestError as error:
             raise StreamError(f"{error}{advice(error, self._stream)}") from None
-        except (SignInError, ReadError, ShapeError) as error:
+        except SignInError as error:
+            raise self._instance.give_up(str(error)) from None
+        except (ReadError, ShapeError) as error:
             raise StreamError(str(error)) from None
 
     def _report(self) -> None:

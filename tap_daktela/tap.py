@@ -17,9 +17,10 @@ from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import click  # noqa: TC002 - the SDK reads the annotations of callbacks
+import jsonschema
 from singer_sdk import Tap
 from singer_sdk.contrib.msgspec import MsgSpecWriter
-from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.exceptions import ConfigValidationError, MapExpressionError, StreamMapConfigError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.plugin_base import SingerCommand
 from typing_extensions import override
@@ -89,8 +90,8 @@ class TapDaktela(Tap):
     @override
     def discover_streams(self) -> list[DaktelaStream]:
         """Return all streams, in the order of their declaration."""
-        if problem := next(settings.extra_field_problems(self.config), None):
-            raise ConfigValidationError("Config validation failed", errors=[problem], schema=settings.SCHEMA)
+        if problems := settings.discovery_problems(self.config, self.config_jsonschema):
+            raise InputError(problems)
         extra = settings.extra_fields(self.config)
         servers = settings.servers(self.config)
         prefixes = servers if self.config.get("prefix_stream_names") else []
@@ -213,6 +214,8 @@ class _Command(SingerCommand):
             problems = error.errors
         except RunError as error:
             problems = [str(error)]
+        except (StreamMapConfigError, MapExpressionError) as error:
+            problems = [f"stream_maps: {error}"]
         for problem in problems:
             self.logger.error("%s", problem)
         sys.exit(1)
@@ -228,21 +231,32 @@ class _Command(SingerCommand):
 
 
 def _checked(name: str, file: IO[str] | None) -> IO[str] | None:
-    """Return a file that certainly holds a JSON object.
+    """Return a file that certainly holds what its name says.
 
     Raises:
         InputError: it does not.
     """
     if file is None:
         return None
-    text = file.read()
     try:
+        text = file.read()
         content = json.loads(text)
     except ValueError as error:
         raise InputError([f"{name}: not valid JSON: {error}"]) from None
-    if not isinstance(content, dict):
-        raise InputError([f"{name}: not a JSON object"])
+    for fault in jsonschema.Draft7Validator(_INPUTS[name]).iter_errors(content):
+        place = "".join(f"[{part!r}]" for part in fault.absolute_path)
+        raise InputError([f"{name}: {name}{place} has not the form that Singer gives it"])
     return io.StringIO(text)
+
+
+_OBJECT = {"type": "object"}
+_PARTITIONS = {"type": "array", "items": {**_OBJECT, "required": ["context"], "properties": {"context": _OBJECT}}}
+_BOOKMARKS = {**_OBJECT, "additionalProperties": {**_OBJECT, "properties": {"partitions": _PARTITIONS}}}
+_STREAMS = {"type": "array", "items": {**_OBJECT, "required": ["tap_stream_id", "schema"]}}
+_INPUTS: dict[str, dict[str, Any]] = {
+    "state": {**_OBJECT, "properties": {"bookmarks": _BOOKMARKS}},
+    "catalog": {**_OBJECT, "required": ["streams"], "properties": {"streams": _STREAMS}},
+}
 
 
 def _extended(stream: fields.Stream, extra: tuple[fields.Field, ...]) -> fields.Stream:

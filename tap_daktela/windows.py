@@ -34,17 +34,22 @@ class Window:
 
 def to_text(moment: datetime) -> str:
     """Return a datetime's own wall time as the server writes it; fractions of a second are cut off."""
-    return moment.strftime(_FORMAT)
+    return moment.replace(tzinfo=None).isoformat(" ", "seconds")
 
 
 def from_text(text: str) -> datetime:
-    """Return the wall time that `text` writes, without a zone; ValueError if it is none."""
+    """Return the wall time that `text` writes, without a zone; ValueError if it is none.
+
+    A zero date, MySQL's way to write none, is the beginning of all time.
+    """
+    if text.startswith("0000"):
+        return datetime.min  # noqa: DTZ901 - as below
     return datetime.strptime(text, _FORMAT)  # noqa: DTZ007 - local times have no offset until they get one
 
 
 def lower_text(instant: datetime, zone: ZoneInfo) -> str:
     """Return the earliest local time that `instant`, or any instant after it, reads as."""
-    local = instant.astimezone(zone)
+    local = instant.replace(microsecond=0).astimezone(zone)
     if local.fold == 0 and _is_repeated(local):
         return to_text(_clock_change(local).astimezone(zone))
     return to_text(local)
@@ -76,12 +81,15 @@ def parse_instant(text: str, zone: ZoneInfo, *, upper: bool = False) -> datetime
     Without an offset it is local; a repeated hour is read as the first one, or with `upper` as the second.
 
     Raises:
-        ValueError: `text` is no ISO 8601 date or datetime.
+        ValueError: `text` is no ISO 8601 date or datetime, or one at the very ends of the calendar.
     """
     moment = datetime.fromisoformat(text)
-    if moment.tzinfo is not None:
-        return moment.astimezone(UTC)
-    readings = _readings(moment, zone)
+    try:
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+        readings = _readings(moment, zone)
+    except OverflowError as error:
+        raise ValueError(f"{text} lies beyond the calendar") from error
     return max(readings) if upper else min(readings)
 
 

@@ -67,7 +67,7 @@ class Project:
             PipelineError: the run did not end well.
         """
         log = self.folder / f"{name}.log"
-        arguments = [MELTANO, "--log-format", "json", "run", "tap-daktela", loader]
+        arguments = [str(MELTANO), "--log-format", "json", "run", "tap-daktela", loader]
         with (
             log.open("wb") as output,
             subprocess.Popen(

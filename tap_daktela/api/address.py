@@ -6,6 +6,8 @@ import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+import requests
+
 _API = "/api/v6"
 
 
@@ -59,11 +61,21 @@ def parse(url: str, *, allow_http: bool = False) -> Address:
         raise AddressError("it has a query or fragment; give the address of the instance alone")
     if parts.scheme == "http" and not allow_http and not _is_loopback(host):
         raise AddressError("plain http would show the token to the network; use https, or set allow_http")
-    default_port = 443 if parts.scheme == "https" else 80
-    shown = f"[{host}]" if ":" in host else host
-    origin = f"{parts.scheme}://{shown}" + (f":{port}" if port not in {None, default_port} else "")
     path = parts.path.rstrip("/")
-    return Address(origin, path.removesuffix(_API).rstrip("/"))
+    return Address(_origin(parts.scheme, host, port), path.removesuffix(_API).rstrip("/"))
+
+
+def _origin(scheme: str, host: str, port: int | None) -> str:
+    """Return the origin as it stands in the requests sent there, hosts of other than ASCII letters included."""
+    shown = f"[{host}]" if ":" in host else host
+    default_port = 443 if scheme == "https" else 80
+    request = requests.PreparedRequest()
+    try:
+        request.prepare_url(f"{scheme}://{shown}" + (f":{port}" if port not in {None, default_port} else ""), None)
+    except requests.RequestException as error:
+        raise AddressError("its host is not valid") from error
+    sent = urlsplit(request.url or "")
+    return f"{sent.scheme}://{sent.netloc}"
 
 
 def _is_loopback(host: str) -> bool:

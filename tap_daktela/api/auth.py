@@ -42,6 +42,7 @@ class TokenAuth(AuthBase):
         self._token = token
         self._sign_in = sign_in
         self._lock = threading.Lock()
+        self._refusal: SignInError | None = None
 
     @override
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -54,8 +55,8 @@ class TokenAuth(AuthBase):
     def token(self) -> str:
         """The current token, after signing in if there is none yet."""
         with self._lock:
-            if self._token is None and self._sign_in is not None:
-                self._token = self._sign_in()
+            if self._token is None:
+                self._replace()
             return self._token or ""
 
     def renew(self, refused: str) -> Renewal:
@@ -65,5 +66,16 @@ class TokenAuth(AuthBase):
                 return Renewal.ELSEWHERE
             if self._sign_in is None:
                 return Renewal.IMPOSSIBLE
-            self._token = self._sign_in()
+            self._replace()
             return Renewal.HERE
+
+    def _replace(self) -> None:
+        """Sign in. Credentials that have been refused are not tried again, which might lock the account."""
+        if self._refusal is not None:
+            raise self._refusal
+        if self._sign_in is not None:
+            try:
+                self._token = self._sign_in()
+            except SignInError as refusal:
+                self._refusal = refusal
+                raise

@@ -18,6 +18,7 @@ import requests
 import tenacity
 from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
+from urllib3.exceptions import HTTPError
 
 from tap_daktela.api.auth import Renewal, SignInError, TokenAuth
 from tap_daktela.api.envelope import Answer, EnvelopeError, Page, ReportedError, read_answer, read_page
@@ -97,6 +98,10 @@ class _Again(Exception):  # noqa: N818 - not an error but a request to repeat
         self.verdict = verdict
 
 
+class _Abandoned(Exception):  # noqa: N818 - as above
+    """Nobody waits for the request any more."""
+
+
 class Client:
     """The requests to one instance. Safe to use from several threads."""
 
@@ -105,7 +110,6 @@ class Client:
         self._credentials = credentials
         self._transport = transport
         self._session = _session(transport)
-        self._signed_in: Identity | None = None
         self._auth = TokenAuth(
             address.origin,
             token=credentials.access_token or None,
@@ -119,11 +123,8 @@ class Client:
             SignInError: the credentials are refused.
             RequestError: the instance cannot be asked.
         """
-        if not self._credentials.access_token:
-            _ = self._auth.token
-            if self._signed_in is not None and self._signed_in.time:
-                return self._signed_in
-        # Spelled so. It answers 200 without a token, too: only its `user` tells (daktela-api.md §1).
+        # Spelled so. It answers 200 without a token, too: only its `user` tells (daktela-api.md §1). The clock and
+        # the zone are taken from here and not from the login, since a user may have a zone of their own.
         answer = self._send(_Request("GET", "whoim.json", "GET whoim.json", self._auth), read_answer)
         user = answer.result.get("user") if isinstance(answer.result, dict) else None
         if not user:
@@ -168,7 +169,6 @@ class Client:
         token = answer.result.get("accessToken") if isinstance(answer.result, dict) else answer.result
         if not isinstance(token, str) or not token:
             raise SignInError(f"{self.address.base} signed in without sending a token")
-        self._signed_in = Identity(self._credentials.username, answer.time, answer.timezone)
         return token
 
     def _send(
@@ -180,12 +180,14 @@ class Client:
             retry=tenacity.retry_if_exception_type(_Again),
             stop=tenacity.stop_any(tenacity.stop_after_attempt(ATTEMPTS), tenacity.stop_when_event_set(event)),
             wait=_wait,
-            sleep=tenacity.sleep_using_event(event),
+            sleep=partial(_pause, event),
             before_sleep=partial(_log_retry, request),
             reraise=True,
         )
         try:
             return attempts.wraps(self._attempt)(request, read)
+        except _Abandoned:
+            raise RequestError(Verdict(Action.RETRY, "was not asked again"), request.name) from None
         except _Again as error:
             reason = f"{error.verdict.reason}, {ATTEMPTS} times"
             raise RequestError(replace(error.verdict, reason=reason), request.name) from None
@@ -220,17 +222,21 @@ class Client:
                 # In every case a callable of our own: without one, requests would look into ~/.netrc.
                 auth=request.auth or _anonymous,
                 timeout=self._transport.timeout,
+                # Here and not in the session, where a variable of the environment would win over it.
+                verify=self._transport.verify_tls,
                 allow_redirects=False,
                 **request.options,
             )
         except requests.RequestException as error:
             return judge_exception(error, self._transport.timeout), b""
+        except (ValueError, HTTPError) as error:
+            # The libraries below let a few of their own through, and their texts may repeat a header.
+            return Verdict(Action.REFUSE, f"could not be asked: {type(error).__name__}"), b""
         return judge(response), response.content
 
 
 def _session(transport: Transport) -> requests.Session:
     session = requests.Session()
-    session.verify = transport.verify_tls
     session.headers.update({"User-Agent": transport.user_agent, "Accept": "application/json"})
     # Newer builds send tokens as cookies, too. One that came back beside ours could contradict it.
     session.cookies = RequestsCookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
@@ -245,12 +251,16 @@ def _anonymous(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
-    """Return what the server asked for, else an exponential wait with jitter."""
+    """Return an exponential wait with jitter, or what the server asked for if that is longer."""
     error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, _Again) and error.verdict.wait is not None:
-        return error.verdict.wait
+    wanted = error.verdict.wait if isinstance(error, _Again) else None
     longest = tenacity.wait_exponential(FIRST_WAIT, max=LAST_WAIT)(state)
-    return longest / 2 + tenacity.wait_random(0, longest / 2)(state)
+    return max(wanted or 0.0, longest / 2 + tenacity.wait_random(0, longest / 2)(state))
+
+
+def _pause(abandoned: threading.Event, seconds: float) -> None:
+    if abandoned.wait(seconds):
+        raise _Abandoned
 
 
 def _log_retry(request: _Request, state: tenacity.RetryCallState) -> None:

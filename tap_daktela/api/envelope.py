@@ -99,15 +99,16 @@ def error_text(error: object) -> str:
     return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 1] + "…"
 
 
-def _messages(error: object, place: str = "") -> list[str]:
+def _messages(error: object, place: tuple[str, ...] = ()) -> list[str]:
     if isinstance(error, dict):
-        places = {key: "" if key in {"primary", "form"} else f"{place}{key}" for key in error}
-        return [text for key, value in error.items() for text in _messages(value, places[key])]
+        return [text for key, value in error.items() for text in _messages(value, (*place, str(key)))]
     if isinstance(error, list):
         return [text for value in error for text in _messages(value, place)]
     if not error:
         return []
-    return [f"{place}: {error}" if place else str(error)]
+    # What is wrong as a whole stands under `primary`, what is wrong with a field under `form` and its name.
+    name = ".".join(part for part in place if part not in {"primary", "form"})
+    return [f"{name}: {error}" if name else str(error)]
 
 
 def _decode(body: bytes) -> Any:  # noqa: ANN401 - JSON
@@ -120,6 +121,8 @@ def _decode(body: bytes) -> Any:  # noqa: ANN401 - JSON
         document = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         document = _decode_damaged(body)
+    except RecursionError as error:
+        raise EnvelopeError("an answer that is nested too deeply") from error
     # Texts may hold NUL characters, which few databases take (daktela-api.md §3).
     return _without_nul(document) if b"\\u0000" in body else document
 
@@ -131,9 +134,9 @@ def _decode_damaged(body: bytes) -> Any:  # noqa: ANN401 - JSON
     """
     try:
         document = json.loads(body.decode("utf-8", "replace"), parse_constant=_refuse_constant)
-    except ValueError as error:
+        return msgspec.json.decode(json.dumps(_whole_characters(document), ensure_ascii=False))
+    except (ValueError, RecursionError, msgspec.DecodeError) as error:
         raise EnvelopeError("an answer that is cut off or not JSON") from error
-    return msgspec.json.decode(json.dumps(_whole_characters(document), ensure_ascii=False))
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -41,7 +41,6 @@ class Verdict:
     """The status of the answer, None without one."""
     wait: float | None = None
     """Seconds that the server asked us to wait, None where it did not."""
-    timed_out: bool = False
 
 
 class RequestError(Exception):
@@ -50,7 +49,6 @@ class RequestError(Exception):
     def __init__(self, verdict: Verdict, request: str) -> None:
         super().__init__(f"Daktela {verdict.reason} ({request})")
         self.verdict = verdict
-        self.request = request
 
 
 def judge(response: requests.Response) -> Verdict:
@@ -81,21 +79,30 @@ def judge_body(error: EnvelopeError) -> Verdict:
 
 def judge_exception(error: requests.RequestException, timeout: float) -> Verdict:
     """Return the verdict on a request that got no answer."""
-    if isinstance(error, requests.exceptions.SSLError):
+    if "CERTIFICATE_VERIFY_FAILED" in repr(error):
         return Verdict(
             Action.REFUSE,
             "has a TLS certificate that cannot be verified; install its authority, "
             "or set verify_tls to false if you know why",
         )
-    if isinstance(error, requests.Timeout):
-        return Verdict(Action.RETRY, f"did not answer within {timeout:g} s", timed_out=True)
-    if _is_unknown_host(error):
+    if "NameResolutionError" in repr(error):
         return Verdict(Action.RETRY, "cannot be found (no such host: check url and server)")
-    if isinstance(error, (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
-        return Verdict(Action.RETRY, "closed the connection or could not be reached")
-    if isinstance(error, requests.exceptions.ContentDecodingError):
-        return Verdict(Action.RETRY, "sent an answer that cannot be decompressed")
+    for kinds, reason in _CAUSES:
+        if isinstance(error, kinds):
+            return Verdict(Action.RETRY, reason.format(timeout=timeout))
     return Verdict(Action.REFUSE, f"could not be asked: {type(error).__name__}")
+
+
+_CAUSES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    ((requests.exceptions.SSLError,), "broke off while TLS was agreed (does the url mean https?)"),
+    ((requests.Timeout,), "did not answer within {timeout:g} s"),
+    ((requests.exceptions.ContentDecodingError,), "sent an answer that cannot be decompressed"),
+    (
+        (requests.ConnectionError, requests.exceptions.ChunkedEncodingError),
+        "closed the connection or could not be reached",
+    ),
+)
+"""Exceptions that deserve another attempt, and what to say; the first that fits counts."""
 
 
 def retry_after(value: str | None) -> float | None:
@@ -117,13 +124,12 @@ def retry_after(value: str | None) -> float | None:
 
 
 def _redirect_reason(response: requests.Response) -> str:
-    target = urlsplit(response.headers.get("Location", ""))
-    place = f" to {target.scheme}://{target.hostname}" if target.scheme and target.hostname else ""
+    try:
+        target = urlsplit(response.headers.get("Location", ""))
+        place = f" to {target.scheme}://{target.hostname}" if target.scheme and target.hostname else ""
+    except ValueError:
+        place = ""
     return (
         f"redirects{place} ({response.status_code}), which is not followed since the token belongs to one "
         "address only; set url to the instance's own address"
     )
-
-
-def _is_unknown_host(error: requests.RequestException) -> bool:
-    return "NameResolutionError" in repr(error)

@@ -50,7 +50,7 @@ def test_relations_without_their_name_are_counted_and_warned_about(relation: str
     told = [
         line
         for line in run.warnings
-        if line.startswith("activities (acme): ") and f"came with a {relation} but" in line
+        if line.startswith("activities (acme): ") and f"came with {relation} but" in line
     ]
     assert len(told) == 1
     rows = [row for row in original.rows(dataset, "activities") if isinstance(row[relation], dict)]

@@ -1,0 +1,70 @@
+"""What several test modules share: tests that repeat, retries that do not wait, and a small instance."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import hypothesis
+import jsonschema
+import pytest
+
+from tap_daktela import settings
+from tap_daktela.api import client
+from tap_daktela.instance import Instance
+from tests.simulator import Simulator, generate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=60, database=None)
+hypothesis.settings.load_profile("repeatable")
+
+_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+_FORMATS = jsonschema.FormatChecker(formats=())
+
+
+@_FORMATS.checks("date-time", raises=ValueError)
+def _is_date_time(value: object) -> bool:
+    """Whether a text is a datetime of RFC 3339, which jsonschema itself checks only with a further package."""
+    return not isinstance(value, str) or bool(
+        _DATE_TIME.fullmatch(value) and datetime.fromisoformat(value).tzinfo is not None
+    )
+
+
+@pytest.fixture(scope="session")
+def violations() -> Callable[[dict[str, Any], Any], list[str]]:
+    """Return what of a value does not fit a JSON Schema, a line each; the format `date-time` is checked, too."""
+
+    def check(schema: dict[str, Any], value: object) -> list[str]:
+        validator = jsonschema.Draft7Validator(schema, format_checker=_FORMATS)
+        return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
+
+    return check
+
+
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the waiting between attempts, not the attempts."""
+    monkeypatch.setattr(client, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(client, "LAST_WAIT", 0.001)
+
+
+@pytest.fixture
+def daktela(quick_retries: None) -> Iterator[Simulator]:  # noqa: ARG001 - for its effect
+    """Return a small instance that answers at once."""
+    with Simulator(generate(activities=300, tickets=60, seed=7)) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def connect() -> Callable[..., Instance]:
+    """Return the instance `acme`, which is a simulator, with further settings as given."""
+
+    def make(simulator: Simulator, **config: Any) -> Instance:
+        token = {} if "password" in config else {"access_token": simulator.access_token}
+        run = settings.read({"url": simulator.url, "server": "acme", **token, **config}, "tap-daktela/1")
+        return Instance(run.instances[0], run, lambda: None)
+
+    return make

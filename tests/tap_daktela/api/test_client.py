@@ -1,0 +1,410 @@
+from __future__ import annotations
+
+import gzip
+import logging
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typing_extensions import override
+
+from tap_daktela.api.address import parse
+from tap_daktela.api.auth import SignInError
+from tap_daktela.api.client import ATTEMPTS, Client, Credentials, Transport
+from tap_daktela.api.query import Query
+from tap_daktela.api.verdict import RequestError
+from tests.simulator import Fault, Simulator, generate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+GROUPS = Query(endpoint="groups", fields=("name", "title"), sort=("name",), take=100)
+
+ONCE = (
+    *(
+        "500",
+        "502-html",
+        "503",
+        "429",
+        "429-date",
+        "429-negative",
+        "reset",
+        "close",
+        "truncated",
+        "truncated-json",
+    ),
+    *("html", "empty", "error-200", "no-result", "data-null"),
+)
+"""Faults that another attempt gets over."""
+REFUSED = {
+    "400": "answered 400: title: Simulated: the request was refused",
+    "403": "answered 403",
+    "404": "answered 404",
+    "redirect": "redirects to http://127.0.0.2 (302)",
+}
+"""Faults that no other attempt gets over, and how they are told."""
+
+
+def _client(simulator: Simulator, *, timeout: float = 10, **credentials: str) -> Client:
+    given = credentials or {"access_token": simulator.access_token}
+    return Client(parse(simulator.url), Credentials(**given), Transport(timeout=timeout, user_agent="tap/1"))
+
+
+def _by_password(simulator: Simulator) -> Client:
+    return _client(simulator, username=simulator.username, password=simulator.password)
+
+
+def _asked(simulator: Simulator) -> list[str]:
+    return [request.endpoint or request.path for request in simulator.requests]
+
+
+# Signing in.
+
+
+def test_whoim_names_the_user_of_a_token_and_tells_the_clock(daktela: Simulator) -> None:
+    identity = _client(daktela).identify()
+    assert identity.user == daktela.dataset.tables["users"][0]["name"]
+    assert (identity.time, identity.timezone) == (daktela.now, "Europe/Prague")
+    assert _asked(daktela) == ["whoim"]
+
+
+def test_a_token_that_whoim_knows_nobody_by_is_refused_though_it_answers_200(daktela: Simulator) -> None:
+    with pytest.raises(SignInError, match="check access_token") as caught:
+        _client(daktela, access_token="hush").identify()
+    assert daktela.url in str(caught.value)
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", ["object", "string"])
+@pytest.mark.parametrize("status", [200, 201])
+def test_signing_in_takes_both_shapes_of_a_token_and_tells_the_clock(
+    daktela: Simulator, shape: str, status: int
+) -> None:
+    daktela.login_shape, daktela.login_status = shape, status
+    client = _by_password(daktela)
+    identity = client.identify()
+    assert identity.user
+    assert (identity.time, identity.timezone) == (daktela.now, "Europe/Prague")
+    assert len(client.page(GROUPS).rows) > 1
+    assert _asked(daktela) == ["login", "whoim", "groups"]
+
+
+def test_credentials_travel_in_a_json_body_and_ask_for_the_token_alone(daktela: Simulator) -> None:
+    _by_password(daktela).identify()
+    request = daktela.requests[0]
+    assert (request.method, request.query_string) == ("POST", "")
+    assert request.headers["content-type"] == "application/json"
+    assert sorted(request.body_keys) == ["only_token", "password", "username"]
+
+
+def test_a_wrong_password_names_the_settings_and_no_secret(daktela: Simulator) -> None:
+    with pytest.raises(SignInError, match="check username and password") as caught:
+        _client(daktela, username="robot", password="hush").identify()
+    assert "'robot'" in str(caught.value)
+    assert "hush" not in str(caught.value)
+    assert _asked(daktela) == ["login"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"), [("400", "the request was refused"), ("403", "answered 403"), ("error-200", "Daktela says")]
+)
+def test_a_refused_sign_in_is_told_as_one(daktela: Simulator, kind: str, told: str) -> None:
+    daktela.faults = [Fault(kind, endpoint="login", times=None)]
+    with pytest.raises(SignInError, match=told):
+        _by_password(daktela).identify()
+    assert _asked(daktela) == ["login"]
+
+
+def test_a_login_that_cannot_be_asked_is_no_wrong_password(daktela: Simulator) -> None:
+    daktela.faults = [Fault("503", endpoint="login", times=None)]
+    with pytest.raises(RequestError, match=r"POST login\.json"):
+        _by_password(daktela).identify()
+    assert _asked(daktela) == ["login"] * ATTEMPTS
+
+
+def test_a_login_that_fails_once_costs_nothing(daktela: Simulator) -> None:
+    daktela.faults = [Fault("503", endpoint="login"), Fault("no-result", endpoint="login")]
+    assert _by_password(daktela).identify().user == "robot"
+
+
+def test_a_token_that_ended_is_replaced_without_a_word(daktela: Simulator) -> None:
+    client = _by_password(daktela)
+    client.identify()
+    daktela.revoke()
+    assert len(client.page(GROUPS).rows) > 1
+    assert _asked(daktela) == ["login", "whoim", "groups", "login", "groups"]
+
+
+def test_a_token_may_end_any_number_of_times(daktela: Simulator) -> None:
+    daktela.token_uses = 1
+    client = _by_password(daktela)
+    assert [len(client.page(GROUPS).rows) > 1 for _ in range(5)] == [True] * 5
+
+
+def test_a_fresh_token_that_is_refused_ends_it(daktela: Simulator) -> None:
+    daktela.token_uses = 0
+    # Ends what would otherwise sign in for ever.
+    daktela.faults = [Fault("404", after=10, times=None)]
+    with pytest.raises(RequestError, match="refused the token"):
+        _by_password(daktela).page(GROUPS)
+    assert _asked(daktela) == ["login", "groups", "login", "groups"]
+
+
+def test_a_static_token_that_ended_names_its_setting(daktela: Simulator) -> None:
+    daktela.faults = [Fault("401", times=None)]
+    with pytest.raises(RequestError, match="check access_token") as caught:
+        _client(daktela).page(GROUPS)
+    assert caught.value.verdict.status == 401
+    assert _asked(daktela) == ["groups"]
+
+
+def test_a_password_that_was_changed_in_between_is_told_as_such(daktela: Simulator) -> None:
+    client = _by_password(daktela)
+    client.identify()
+    daktela.password = "another"
+    daktela.revoke()
+    with pytest.raises(SignInError, match="check username and password"):
+        client.page(GROUPS)
+
+
+def test_threads_whose_token_ends_sign_in_once(daktela: Simulator) -> None:
+    client = _by_password(daktela)
+    client.identify()
+    daktela.revoke()
+    together = threading.Barrier(8)
+
+    def ask(_: int) -> int:
+        together.wait()
+        return len(client.page(GROUPS).rows)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(ask, range(8)))) == 1
+    assert _asked(daktela).count("login") == 2
+
+
+# Pages.
+
+
+def test_a_page_is_what_the_query_asks_for(daktela: Simulator) -> None:
+    page = _client(daktela).page(
+        Query(endpoint="groups", fields=("name", "title"), sort=("-name",), skip=1, take=2)
+    )
+    rows = sorted(daktela.dataset.tables["groups"], key=lambda row: str(row["name"]).casefold(), reverse=True)
+    assert page.rows == [{"name": row["name"], "title": row["title"]} for row in rows[1:3]]
+    assert (page.total, page.time, page.timezone) == (len(rows), daktela.now, "Europe/Prague")
+
+
+@pytest.mark.parametrize("habits", [{"data_as": "dict"}, {"total_as": "string"}, {"bom": True}])
+def test_a_page_is_the_same_in_every_spelling(daktela: Simulator, habits: dict[str, Any]) -> None:
+    client = _client(daktela)
+    usual = client.page(GROUPS)
+    for name, value in habits.items():
+        setattr(daktela, name, value)
+    assert client.page(GROUPS) == usual
+
+
+def test_an_instance_under_a_path_is_asked_there(quick_retries: None) -> None:  # noqa: ARG001
+    with Simulator(generate(activities=1), prefix="/daktela") as simulator:
+        assert len(_by_password(simulator).page(GROUPS).rows) > 1
+
+
+def test_a_request_says_who_asks_and_for_what(daktela: Simulator) -> None:
+    _client(daktela).page(GROUPS)
+    headers = daktela.requests[0].headers
+    assert headers["user-agent"] == "tap/1"
+    assert headers["accept"] == "application/json"
+    assert headers["x-auth-token"] == daktela.access_token
+
+
+@pytest.mark.parametrize("kind", ONCE)
+def test_a_fault_that_passes_costs_one_more_request(daktela: Simulator, kind: str) -> None:
+    client = _client(daktela)
+    usual = client.page(GROUPS)
+    daktela.clear()
+    daktela.faults = [Fault(kind, retry_after=0.01)]
+    assert client.page(GROUPS) == usual
+    assert _asked(daktela) == ["groups"] * 2
+
+
+@pytest.mark.parametrize("kind", ONCE)
+def test_a_fault_that_stays_ends_the_request_after_its_attempts(daktela: Simulator, kind: str) -> None:
+    daktela.faults = [Fault(kind, times=None, retry_after=0.01)]
+    with pytest.raises(RequestError, match=f"{ATTEMPTS} times") as caught:
+        _client(daktela).page(GROUPS)
+    assert str(GROUPS) in str(caught.value)
+    assert _asked(daktela) == ["groups"] * ATTEMPTS
+
+
+def test_the_last_attempt_counts_like_the_first(daktela: Simulator) -> None:
+    daktela.faults = [Fault("503", times=ATTEMPTS - 1)]
+    assert len(_client(daktela).page(GROUPS).rows) > 1
+
+
+@pytest.mark.parametrize(("kind", "told"), REFUSED.items())
+def test_a_refusal_is_not_tried_again(daktela: Simulator, kind: str, told: str) -> None:
+    daktela.faults = [Fault(kind, times=None)]
+    with pytest.raises(RequestError) as caught:
+        _client(daktela).page(GROUPS)
+    assert str(caught.value).startswith(f"Daktela {told}")
+    assert _asked(daktela) == ["groups"]
+
+
+def test_a_redirect_is_not_followed(daktela: Simulator) -> None:
+    with Simulator(generate(activities=1)) as other:
+        daktela.faults = [Fault("redirect", location=other.url, times=None)]
+        with pytest.raises(RequestError, match="not followed"):
+            _client(daktela).page(GROUPS)
+        assert other.requests == []
+
+
+def test_a_server_that_does_not_answer_is_given_up(daktela: Simulator) -> None:
+    daktela.faults = [Fault("timeout", times=None)]
+    with pytest.raises(RequestError, match=r"did not answer within 0\.05 s") as caught:
+        _client(daktela, timeout=0.05).page(GROUPS)
+    assert caught.value.verdict.status is None
+    assert _asked(daktela) == ["groups"] * ATTEMPTS
+
+
+def test_an_answer_that_is_only_late_is_waited_for(daktela: Simulator) -> None:
+    daktela.faults = [Fault("slow", delay=0.05)]
+    assert len(_client(daktela).page(GROUPS).rows) > 1
+
+
+def test_a_server_that_is_not_there_is_told_as_such(quick_retries: None) -> None:  # noqa: ARG001
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    client = Client(parse(f"http://127.0.0.1:{port}"), Credentials(access_token="t"), Transport(timeout=5))
+    with pytest.raises(RequestError, match="could not be reached"):
+        client.page(GROUPS)
+
+
+def test_the_wait_that_a_server_asks_for_is_kept(daktela: Simulator, caplog: pytest.LogCaptureFixture) -> None:
+    daktela.faults = [Fault("429", retry_after=0.25)]
+    with caplog.at_level(logging.WARNING):
+        _client(daktela).page(GROUPS)
+    assert [record.getMessage() for record in caplog.records] == [
+        "Daktela asked for fewer requests (429); attempt 2 of 6 follows in 0.2 s (GET groups.json, rows 0 to 99)"
+    ]
+
+
+def test_nobody_waits_for_a_request_that_was_cancelled(daktela: Simulator) -> None:
+    daktela.faults = [Fault("503", times=None)]
+    cancelled = threading.Event()
+    cancelled.set()
+    with pytest.raises(RequestError):
+        _client(daktela).page(GROUPS, cancelled)
+    assert _asked(daktela) == ["groups"]
+
+
+def test_cancelling_ends_a_wait_of_a_minute(daktela: Simulator) -> None:
+    daktela.faults = [Fault("429", times=None, retry_after=60)]
+    cancelled = threading.Event()
+    client = _client(daktela)
+    with ThreadPoolExecutor(1) as pool:
+        page = pool.submit(client.page, GROUPS, cancelled)
+        while not daktela.requests or not daktela.requests[-1].status:
+            time.sleep(0.001)
+        cancelled.set()
+        with pytest.raises(RequestError):
+            page.result(timeout=30)
+
+
+# Secrets.
+
+
+def test_no_secret_is_logged_or_told_whatever_goes_wrong(
+    daktela: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    daktela.faults = [Fault(kind, endpoint="*", retry_after=0.01) for kind in (*ONCE, "401", *REFUSED)]
+    told = []
+    with caplog.at_level(logging.DEBUG):
+        for client in (_by_password(daktela), _client(daktela)):
+            for _ in range(12):
+                try:
+                    client.page(GROUPS)
+                except (RequestError, SignInError) as error:
+                    told.append(f"{error} {error!r}")
+    assert told
+    secrets = {daktela.access_token, daktela.password, *daktela.tokens.by_access}
+    text = caplog.text + "".join(told)
+    assert len(daktela.requests) > 20
+    assert not [secret for secret in secrets if secret in text]
+    assert not [secret for secret in secrets for request in daktela.requests if secret in request.target]
+
+
+def test_credentials_do_not_show_themselves() -> None:
+    assert "hush" not in repr(Credentials(access_token="hush", username="robot", password="hush"))
+
+
+def test_nothing_is_taken_from_netrc(daktela: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login other password hush\n", encoding="utf-8")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    _by_password(daktela).page(GROUPS)
+    assert not [request for request in daktela.requests if "authorization" in request.headers]
+
+
+class _Odd(ThreadingHTTPServer):
+    """A server with habits that the simulator does not have: cookies, and damaged compression."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _OddHandler)
+        self.cookies: list[str | None] = []
+        self.damaged = 0
+
+
+class _OddHandler(BaseHTTPRequestHandler):
+    server: _Odd
+
+    def do_GET(self) -> None:
+        self.server.cookies.append(self.headers.get("Cookie"))
+        body = gzip.compress(b'{"error": [], "result": {"data": [{"name": "a"}], "total": 1}}')
+        if self.server.damaged:
+            self.server.damaged -= 1
+            body = body[:20] + b"?" * 20 + body[40:]
+        self.send_response(200)
+        self.send_header("Set-Cookie", "c_user=somebody; Path=/")
+        self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    @override
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def odd(quick_retries: None) -> Iterator[_Odd]:  # noqa: ARG001
+    with _Odd() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def _odd_client(server: _Odd) -> Client:
+    return Client(parse(f"http://127.0.0.1:{server.server_port}"), Credentials(access_token="t"), Transport())
+
+
+def test_a_cookie_is_never_sent_back(odd: _Odd) -> None:
+    client = _odd_client(odd)
+    client.page(GROUPS)
+    client.page(GROUPS)
+    assert odd.cookies == [None, None]
+
+
+def test_an_answer_with_damaged_compression_is_asked_for_again(odd: _Odd) -> None:
+    odd.damaged = 1
+    assert _odd_client(odd).page(GROUPS).rows == [{"name": "a"}]
+    assert len(odd.cookies) == 2

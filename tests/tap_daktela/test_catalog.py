@@ -1,0 +1,99 @@
+"""The catalog of each stream is committed, so that a change of schema is a diff that a person sees.
+
+What `tap-daktela --discover` prints is compared with `__snapshots__/catalog/`, a file per stream. After a change
+on purpose, write the files anew, read the diff, and commit it together with the change:
+
+    python -m tests.tap_daktela.test_catalog
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from tap_daktela.streams import STREAMS
+
+SNAPSHOTS = Path(__file__).parent / "__snapshots__" / "catalog"
+_TAP = [sys.executable, "-W", "error", "-c", "from tap_daktela.tap import TapDaktela; TapDaktela.cli()"]
+
+Catalog = dict[str, dict[str, Any]]
+
+
+def _discover(*options: str) -> Catalog:
+    run = subprocess.run([*_TAP, *options, "--discover"], stdout=subprocess.PIPE, text=True, check=True)
+    streams = json.loads(run.stdout)["streams"]
+    catalog = {stream["tap_stream_id"]: stream for stream in streams}
+    assert len(catalog) == len(streams)
+    return catalog
+
+
+def _as_text(entry: dict[str, Any]) -> str:
+    return json.dumps(entry, indent=2, ensure_ascii=False) + "\n"
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    """Return what discovery prints without any setting: it needs no connection."""
+    return _discover()
+
+
+def test_discovery_lists_every_stream(catalog: Catalog) -> None:
+    assert sorted(catalog) == sorted(stream.name for stream in STREAMS)
+
+
+@pytest.mark.parametrize("name", [stream.name for stream in STREAMS])
+def test_the_catalog_of_a_stream_is_the_committed_one(catalog: Catalog, name: str) -> None:
+    path = SNAPSHOTS / f"{name}.json"
+    committed = path.read_text(encoding="utf-8") if path.exists() else ""
+    lines = (committed.splitlines(), _as_text(catalog[name]).splitlines())
+    difference = "\n".join(difflib.unified_diff(*lines, "committed", "discovered", lineterm=""))
+    if difference:
+        update = "python -m tests.tap_daktela.test_catalog"
+        pytest.fail(f"the catalog of {name} has changed; if on purpose, {update}\n{difference}", pytrace=False)
+
+
+def test_no_snapshot_is_left_of_a_stream_that_is_gone() -> None:
+    assert sorted(path.stem for path in SNAPSHOTS.iterdir()) == sorted(stream.name for stream in STREAMS)
+
+
+@pytest.mark.parametrize("name", [stream.name for stream in STREAMS])
+def test_the_schema_of_a_stream_is_valid_with_its_columns_in_order(catalog: Catalog, name: str) -> None:
+    schema = catalog[name]["schema"]
+    jsonschema.Draft7Validator.check_schema(schema)
+    declared = next(stream for stream in STREAMS if stream.name == name)
+    assert list(schema["properties"]) == [column.name for column in declared.fields]
+
+
+def test_settings_change_nothing_in_the_catalog_but_what_they_say(catalog: Catalog, tmp_path: Path) -> None:
+    config = {
+        "instances": [{"server": "acme", "access_token": "t"}, {"server": "umbrella", "access_token": "t"}],
+        "prefix_stream_names": True,
+        "extra_fields": {"tickets": ["customFields.vip"]},
+    }
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config), encoding="utf-8")
+    found = _discover("--config", str(path))
+    assert sorted(found) == sorted(f"{server}_{name}" for server in ("acme", "umbrella") for name in catalog)
+    names = list(catalog["tickets"]["schema"]["properties"])
+    assert list(found["acme_tickets"]["schema"]["properties"]) == [*names[:-1], "customFields_vip", "server"]
+    assert found["umbrella_groups"]["schema"] == catalog["groups"]["schema"]
+
+
+def _write() -> None:
+    """Write the snapshots anew."""
+    SNAPSHOTS.mkdir(parents=True, exist_ok=True)
+    for path in SNAPSHOTS.iterdir():
+        path.unlink()
+    for name, entry in _discover().items():
+        (SNAPSHOTS / f"{name}.json").write_text(_as_text(entry), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    _write()

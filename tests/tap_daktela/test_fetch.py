@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from tap_daktela.api.address import parse
+from tap_daktela.api.client import Client, Credentials, Transport
+from tap_daktela.api.envelope import Page
+from tap_daktela.api.query import Query
+from tap_daktela.api.verdict import RequestError
+from tap_daktela.fetch import Fetcher
+from tests.simulator import Fault, Simulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+GROUPS = Query(endpoint="groups", fields=("name",), sort=("name",), take=2)
+
+
+class _Gate:
+    """A client whose answers are let out one by one."""
+
+    def __init__(self) -> None:
+        self.open = threading.Semaphore(0)
+        self.asked: deque[int] = deque()
+        self.cancelled: list[threading.Event | None] = []
+        self.lock = threading.Lock()
+        self.in_flight = self.most_in_flight = 0
+
+    def page(self, query: Query, cancelled: threading.Event | None = None) -> Page:
+        with self.lock:
+            self.asked.append(query.skip)
+            self.cancelled.append(cancelled)
+            self.in_flight += 1
+            self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        self.open.acquire()
+        with self.lock:
+            self.in_flight -= 1
+        return Page([{"name": query.skip}], None)
+
+
+def _patient() -> Callable[[], None]:
+    """Return a check that ends a test which would otherwise wait for ever."""
+    end = time.monotonic() + 30
+
+    def check() -> None:
+        assert time.monotonic() < end, "nobody answers"
+
+    return check
+
+
+def _gated(gate: _Gate, concurrency: int, check: Callable[[], None] | None = None) -> Fetcher:
+    return Fetcher(cast("Client", gate), concurrency, check or _patient())
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    """Wait for what other threads are about to do."""
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def _fetcher(simulator: Simulator, concurrency: int = 3) -> Fetcher:
+    client = Client(parse(simulator.url), Credentials(access_token=simulator.access_token), Transport())
+    return Fetcher(client, concurrency, _patient())
+
+
+def test_pages_come_to_whoever_asked_for_them_whatever_their_order(daktela: Simulator) -> None:
+    fetcher = _fetcher(daktela)
+    futures = {skip: fetcher.submit(GROUPS.page(skip)) for skip in range(6)}
+    names = sorted((row["name"] for row in daktela.dataset.tables["groups"]), key=str.casefold)
+    for skip in reversed(futures):
+        assert [row["name"] for row in fetcher.take(futures[skip]).rows] == names[skip : skip + 2]
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_no_more_requests_are_in_flight_than_allowed(concurrency: int) -> None:
+    gate = _Gate()
+    fetcher = _gated(gate, concurrency)
+    futures = [fetcher.submit(GROUPS.page(skip)) for skip in range(10)]
+    _until(lambda: len(gate.asked) == concurrency)
+    gate.open.release(10)
+    assert [fetcher.take(future).rows[0]["name"] for future in futures] == list(range(10))
+    assert gate.most_in_flight == concurrency
+
+
+def test_pages_are_asked_for_in_the_order_of_asking() -> None:
+    gate = _Gate()
+    fetcher = _gated(gate, 1)
+    gate.open.release(5)
+    futures = [fetcher.submit(GROUPS.page(skip)) for skip in (4, 2, 0, 1, 3)]
+    for future in futures:
+        fetcher.take(future)
+    assert list(gate.asked) == [4, 2, 0, 1, 3]
+
+
+def test_a_page_is_held_from_asking_to_taking() -> None:
+    gate = _Gate()
+    gate.open.release(10)
+    fetcher = _gated(gate, 1)
+    futures = [fetcher.submit(GROUPS) for _ in range(2)]
+    assert (fetcher.held, fetcher.has_room) == (2, False)
+    fetcher.wait(futures[0])
+    assert fetcher.held == 2
+    fetcher.take(futures[0])
+    assert (fetcher.held, fetcher.has_room) == (1, True)
+    fetcher.page(GROUPS)
+    assert (fetcher.held, fetcher.most_held, fetcher.requests) == (1, 2, 3)
+
+
+def test_an_error_comes_to_whoever_waits_and_the_next_page_none_the_less(daktela: Simulator) -> None:
+    daktela.faults = [Fault("403")]
+    fetcher = _fetcher(daktela, 1)
+    bad, good = fetcher.submit(GROUPS), fetcher.submit(GROUPS)
+    with pytest.raises(RequestError, match="403"):
+        fetcher.take(bad)
+    assert len(fetcher.take(good).rows) == 2
+
+
+def test_whoever_waits_is_told_to_stop() -> None:
+    class StopNow(Exception):  # noqa: N818 - no error
+        pass
+
+    checks = 0
+
+    def check() -> None:
+        nonlocal checks
+        checks += 1
+        if checks > 2:
+            raise StopNow
+
+    fetcher = _gated(_Gate(), 1, check)
+    with pytest.raises(StopNow):
+        fetcher.page(GROUPS)
+
+
+def test_a_stop_is_heeded_even_if_every_page_is_there_already() -> None:
+    gate = _Gate()
+    gate.open.release(1)
+    checks: list[int] = []
+    fetcher = _gated(gate, 1, lambda: checks.append(1))
+    future = fetcher.submit(GROUPS)
+    _until(future.done)
+    fetcher.take(future)
+    assert checks == [1]
+
+
+def test_what_is_abandoned_before_it_was_sent_is_never_sent() -> None:
+    gate = _Gate()
+    fetcher = _gated(gate, 1)
+    for skip in range(5):
+        fetcher.submit(GROUPS.page(skip))
+    _until(lambda: len(gate.asked) == 1)
+    fetcher.abandon()
+    assert fetcher.held == 0
+    gate.open.release(10)
+    assert fetcher.page(GROUPS.page(9)).rows == [{"name": 9}]
+    assert list(gate.asked) == [0, 9]
+
+
+def test_a_page_that_is_dropped_is_held_no_longer_and_never_sent() -> None:
+    gate = _Gate()
+    fetcher = _gated(gate, 1)
+    futures = [fetcher.submit(GROUPS.page(skip)) for skip in range(3)]
+    _until(lambda: len(gate.asked) == 1)
+    for future in futures[:2]:
+        fetcher.drop(future)
+    assert fetcher.held == 1
+    gate.open.release(10)
+    assert fetcher.take(futures[2]).rows == [{"name": 2}]
+    assert list(gate.asked) == [0, 2]
+
+
+def test_what_is_abandoned_in_flight_is_told_so_and_what_follows_is_not() -> None:
+    gate = _Gate()
+    fetcher = _gated(gate, 1)
+    fetcher.submit(GROUPS)
+    _until(lambda: len(gate.asked) == 1)
+    fetcher.abandon()
+    gate.open.release(2)
+    fetcher.page(GROUPS)
+    before, after = gate.cancelled
+    assert before is not None
+    assert before.is_set()
+    assert after is not None
+    assert not after.is_set()
+
+
+def test_an_abandoned_request_is_not_retried(daktela: Simulator) -> None:
+    daktela.faults = [Fault("429", retry_after=60, times=None)]
+    fetcher = _fetcher(daktela, 1)
+    future = fetcher.submit(GROUPS)
+    _until(lambda: bool(daktela.requests) and daktela.requests[0].status == 429)
+    fetcher.abandon()
+    with pytest.raises(RequestError):
+        fetcher.wait(future)
+    attempts = len(daktela.requests)
+    assert attempts == 1
+
+
+def test_a_request_of_another_kind_is_made_in_the_same_threads_and_holds_nothing() -> None:
+    fetcher = _gated(_Gate(), 1)
+    assert fetcher.run(lambda: threading.current_thread().name) == "fetch-0"
+    assert (fetcher.held, fetcher.requests) == (0, 0)
+
+
+def test_threads_do_not_keep_a_process_from_ending() -> None:
+    fetcher = _gated(_Gate(), 2)
+    assert fetcher.run(lambda: threading.current_thread().daemon)

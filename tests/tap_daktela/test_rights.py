@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tap_daktela.api.query import Condition
+from tap_daktela.api.verdict import Action, RequestError, Verdict
+from tap_daktela.rights import acceptable_fields, advice, missing_items, remarks, type_condition
+from tap_daktela.shape import Tally, requested_fields
+from tap_daktela.streams import STREAMS
+from tests.simulator import Fault, Simulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tap_daktela.instance import Instance
+
+    Connect = Callable[..., Instance]
+
+BY_NAME = {stream.name: stream for stream in STREAMS}
+
+
+def _refusal(status: int) -> RequestError:
+    return RequestError(Verdict(Action.REFUSE, f"answered {status}", status), "GET x.json")
+
+
+def _tally(orphans: dict[str, int], items: dict[str, int]) -> Tally:
+    tally = Tally()
+    tally.orphans.update(orphans)
+    tally.items.update(items)
+    return tally
+
+
+def test_only_a_stream_of_one_type_filters_by_it() -> None:
+    assert type_condition(BY_NAME["activities_call"]) == (Condition("type", "eq", "CALL"),)
+    assert type_condition(BY_NAME["activities"]) == ()
+    assert type_condition(BY_NAME["tickets"]) == ()
+
+
+def test_a_refusal_is_followed_by_what_to_do_about_it() -> None:
+    assert "lacks the right to read ticketsCategories" in advice(_refusal(403), BY_NAME["ticket_categories"])
+    assert "has no campaignsRecords" in advice(_refusal(404), BY_NAME["campaign_records"])
+    assert advice(_refusal(400), BY_NAME["tickets"]) == ""
+    assert advice(RequestError(Verdict(Action.RETRY, "x"), "y"), BY_NAME["tickets"]) == ""
+
+
+# Items.
+
+
+def test_a_few_orphans_are_no_missing_right_and_cost_no_request(daktela: Simulator, connect: Connect) -> None:
+    instance = connect(daktela)
+    assert missing_items(BY_NAME["activities"], instance, _tally({"CALL": 3}, {"CALL": 1})) == ""
+    assert missing_items(BY_NAME["activities"], instance, _tally({}, {})) == ""
+    assert daktela.requests == []
+
+
+def test_rows_without_their_items_are_orphans_if_the_latest_have_theirs(
+    daktela: Simulator, connect: Connect
+) -> None:
+    assert missing_items(BY_NAME["activities"], connect(daktela), _tally({"CALL": 3}, {})) == ""
+    (asked,) = daktela.requests
+    assert asked.endpoint == "activities"
+    assert asked.query["fields"] == ["name", "item.id_call"]
+    assert asked.query["sort"][0] == {"field": "time", "dir": "desc"}
+
+
+@pytest.mark.parametrize(("stream", "kind"), [("activities", "EMAIL"), ("activities_call", "CALL")])
+def test_a_type_none_of_whose_rows_has_its_item_is_a_missing_right(
+    daktela: Simulator, connect: Connect, stream: str, kind: str
+) -> None:
+    daktela.strip_items = {kind}
+    told = missing_items(BY_NAME[stream], connect(daktela), _tally({kind: 7}, {}))
+    assert f"none of 7 activities of type {kind}" in told
+    assert "lacks the right" in told
+
+
+def test_each_type_is_looked_at(daktela: Simulator, connect: Connect) -> None:
+    daktela.strip_items = {"CHAT"}
+    told = missing_items(BY_NAME["activities"], connect(daktela), _tally({"CALL": 1, "CHAT": 2}, {"EMAIL": 5}))
+    assert "type CHAT" in told
+    count = len(daktela.requests)
+    assert count == 2
+
+
+# Fields.
+
+
+def test_fields_that_a_build_refuses_are_given_up_and_named(
+    daktela: Simulator, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    daktela.unknown_fields = "refuse"
+    stream = BY_NAME["queues"]
+    fields = acceptable_fields(stream, stream.fields, connect(daktela))
+    assert fields == requested_fields(stream, [column for column in stream.fields if column.official])
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert warning.startswith("queues (acme): ")
+    assert warning.endswith("stay null: deleted, usersCount")
+
+
+def test_nothing_is_given_up_where_the_refusal_does_not_come_again(
+    daktela: Simulator, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    stream = BY_NAME["queues"]
+    assert acceptable_fields(stream, stream.fields, connect(daktela)) == requested_fields(stream, stream.fields)
+    assert not [record for record in caplog.records if record.levelno == logging.WARNING]
+
+
+def test_nothing_is_given_up_where_that_would_not_help(daktela: Simulator, connect: Connect) -> None:
+    daktela.faults = [Fault("400", times=None)]
+    stream = BY_NAME["queues"]
+    assert acceptable_fields(stream, stream.fields, connect(daktela)) is None
+
+
+def test_there_is_nothing_to_give_up_where_all_columns_are_official(daktela: Simulator, connect: Connect) -> None:
+    stream = BY_NAME["queues"]
+    columns = [column for column in stream.fields if column.official]
+    assert acceptable_fields(stream, columns, connect(daktela)) is None
+    assert daktela.requests == []
+
+
+@pytest.mark.parametrize("name", ["activities_call", "activities", "tickets"])
+def test_a_build_s_fields_are_probed_with_a_row_of_the_stream_s_own(
+    daktela: Simulator, connect: Connect, name: str
+) -> None:
+    daktela.unknown_fields = "refuse"
+    stream = BY_NAME[name]
+    assert acceptable_fields(stream, stream.fields, connect(daktela)) is not None
+    assert {request.query["take"] for request in daktela.requests if request.query} == {1}
+    types = {
+        entry["value"]
+        for request in daktela.requests
+        for entry in request.query.get("filters", [])
+        if entry["field"] == "type"
+    }
+    assert types == ({stream.activity_type} if stream.activity_type else set())
+
+
+# Remarks.
+
+
+def test_what_was_lost_is_told_in_plain_words() -> None:
+    tally = Tally(records=100, keyless=2)
+    tally.nameless["queue"] = 90
+    tally.mismatches["priority"] = 3
+    tally.orphans["CALL"] = 4
+    told = list(remarks(tally))
+    assert [line.split()[0] for line in told] == ["90", "3", "2"]
+    assert "90 of 100 records" in told[0]
+    assert "queue" in told[0]
+    assert "lacks the right" in told[0]
+    assert "3 values of priority" in told[1]
+    assert "2 rows" in told[2]
+
+
+def test_nothing_is_told_where_nothing_was_lost() -> None:
+    assert list(remarks(Tally(records=5))) == []
