@@ -129,11 +129,11 @@ def same(ours: Any, theirs: Any) -> bool:
     if theirs is None or ours is None:
         return ours is theirs or (ours is None and str(theirs).startswith("0000-00-00"))
     if isinstance(ours, bool):
-        return ours is bool(theirs in {True, "1", "true"})
+        return ours is (theirs in {True, "1", "true"})
     if isinstance(ours, int | float):
         return float(ours) == float(theirs)
     if _DATETIME.fullmatch(ours) and _DATETIME.fullmatch(f"{theirs}+00:00".replace(" ", "T")):
-        return str(theirs) == ours[:19].replace("T", " ")
+        return str(theirs) == str(ours)[:19].replace("T", " ")
     return str(ours) == str(theirs).replace("\x00", "")
 
 
