@@ -397,10 +397,10 @@ def _demand(error: jsonschema.ValidationError) -> str:
         "maximum": "must be at most",
         "exclusiveMinimum": "must be more than",
     }
-    choices = (
-        [str(choice) for choice in demand if choice is not None] if isinstance(demand, list) else [str(demand)]
-    )
-    return f"{words.get(str(error.validator), 'does not fit')} {', '.join(choices)}"
+    if error.validator not in words:
+        return "is not of the form that its description tells"
+    choices = [str(choice) for choice in (demand if isinstance(demand, list) else [demand]) if choice is not None]
+    return f"{words[str(error.validator)]} {', '.join(choices)}"
 
 
 def _refused(error: jsonschema.ValidationError) -> str:

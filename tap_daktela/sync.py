@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,6 @@ from tap_daktela.windows import Window, earliest_instant, lower_text, parse_inst
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from datetime import datetime
 
     from tap_daktela.fields import Field, Stream
     from tap_daktela.instance import Clock, Instance
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _PROBE_ROWS = 100
+_FIRST = datetime.min.replace(tzinfo=UTC)
+_DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
 """By so much a range may end before it begins through a clock change alone."""
 
@@ -79,7 +80,9 @@ def plan_range(instance: Instance, clock: Clock, bookmark: datetime | None) -> R
                 f"start_date, {run.start_date}, is earlier than the state, which is followed; a run with "
                 "--full-refresh reads from start_date again"
             )
-        start = bookmark - timedelta(minutes=run.lookback_minutes)
+        lookback = timedelta(minutes=run.lookback_minutes)
+        # The calendar begins in the year 1.
+        start = bookmark - lookback if bookmark - _FIRST > lookback + _DAY else None
     if start is not None and start > end + _HOUR:
         instance.warn_once(f"nothing to read: the range would begin at {start:%F %T} and end at {end:%F %T} UTC")
     upper = upper_text(end, clock.zone)

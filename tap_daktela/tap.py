@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 import click  # noqa: TC002 - the SDK reads the annotations of callbacks
 import jsonschema
 from singer_sdk import Tap
+from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.exceptions import ConfigValidationError, MapExpressionError, StreamMapConfigError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
@@ -75,6 +76,8 @@ class TapDaktela(Tap):
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - the SDK's own options
         self._failures: list[str] = []
         self._signal: int | None = None
+        if options.get("parse_env_config"):
+            self._check_environment()
         super().__init__(**options)
 
     @cached_property
@@ -110,6 +113,16 @@ class TapDaktela(Tap):
         if problems:
             raise ConfigValidationError("Config validation failed", errors=problems, schema=settings.SCHEMA)
         return problems
+
+    @classmethod
+    def _check_environment(cls) -> None:
+        """Name the setting in the environment that cannot be read; the SDK shows a traceback with its value."""
+        for name, schema in cls.config_jsonschema["properties"].items():
+            try:
+                parse_environment_config({"properties": {name: schema}}, cls._env_var_prefix)
+            except ValueError:
+                variable = f"{cls._env_var_prefix}{name}".upper()
+                raise InputError([f"{name}: what {variable} holds cannot be read"]) from None
 
     # Failures.
 

@@ -70,9 +70,13 @@ def upper_text(instant: datetime, zone: ZoneInfo) -> str:
 def earliest_instant(text: str, zone: ZoneInfo) -> datetime:
     """Return the earliest instant, in UTC, that a local time may mean.
 
-    Where the clocks go forward, that is the reading before the gap: no local time that exists lies between.
+    Where the clocks go forward, that is the reading before the gap: no local time that exists lies between. A zero
+    date means the first instant that there is.
     """
-    return min(_readings(from_text(text), zone))
+    try:
+        return min(_readings(from_text(text), zone))
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def parse_instant(text: str, zone: ZoneInfo, *, upper: bool = False) -> datetime:

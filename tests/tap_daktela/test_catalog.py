@@ -1,6 +1,6 @@
 """The catalog of each stream is committed, so that a change of schema is a diff that a person sees.
 
-What `tap-daktela --discover` prints is compared with `__snapshots__/catalog/`, a file per stream. After a change
+What `tap-daktela --discover` prints is compared with `catalog/`, a file per stream. After a change
 on purpose, write the files anew, read the diff, and commit it together with the change:
 
     python -m tests.tap_daktela.test_catalog
@@ -20,7 +20,7 @@ import pytest
 
 from tap_daktela.streams import STREAMS
 
-SNAPSHOTS = Path(__file__).parent / "__snapshots__" / "catalog"
+SNAPSHOTS = Path(__file__).parent / "catalog"
 _TAP = [sys.executable, "-W", "error", "-c", "from tap_daktela.tap import TapDaktela; TapDaktela.cli()"]
 
 Catalog = dict[str, dict[str, Any]]

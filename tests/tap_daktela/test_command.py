@@ -119,6 +119,56 @@ def test_files_that_are_no_json_are_one_line(tmp_path: Path, option: str, text: 
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("page_size", "many"), ("instances", "[{"), ("extra_fields", "{"), ("start_date", "soon")]
+)
+def test_a_setting_in_the_environment_that_cannot_be_read_is_one_line(name: str, value: str) -> None:
+    environment = {f"TAP_DAKTELA_{key.upper()}": text for key, text in {**GOOD, name: value}.items()}
+    result = run_command(["--config", "ENV"], environment)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    (line,) = [line for line in result.stderr.splitlines() if "| ERROR " in line]
+    assert f"| {name}: " in line
+
+
+@pytest.mark.parametrize(
+    "config", [{"instances": "x"}, {"extra_fields": "x"}, {"extra_fields": {"tickets": "abc"}}]
+)
+def test_discovery_refuses_settings_that_it_cannot_read(tmp_path: Path, config: dict[str, Any]) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    result = run_command(["--config", str(path), "--discover"])
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert "must be a" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "content"),
+    [
+        ("--state", {"bookmarks": []}),
+        ("--state", {"bookmarks": {"tickets": None}}),
+        ("--state", {"bookmarks": {"tickets": {"partitions": [{}]}}}),
+        ("--catalog", {"streams": None}),
+    ],
+)
+def test_a_state_or_catalog_of_another_form_is_one_line(tmp_path: Path, option: str, content: Any) -> None:
+    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+    good.write_text(json.dumps(GOOD))
+    bad.write_text(json.dumps(content))
+    result = run_command(["--config", str(good), option, str(bad)])
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert "has not the form that Singer gives it" in result.stderr
+
+
+def test_a_stream_map_that_cannot_be_read_is_one_line() -> None:
+    run = run_tap({**GOOD, "stream_maps": {"tickets": {"x": "((("}}})
+    assert run.code == 1
+    assert len(run.errors) == 1
+    assert run.errors[0].startswith("stream_maps: ")
+
+
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
     result = run_command(["--config", str(tmp_path / "nowhere.json")])
     assert result.returncode == 1

@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, cast
 
 import pytest
+from typing_extensions import override
 
 from tap_daktela.api.address import parse
 from tap_daktela.api.client import Client, Credentials, Transport
@@ -120,6 +121,24 @@ def test_an_error_comes_to_whoever_waits_and_the_next_page_none_the_less(daktela
     with pytest.raises(RequestError, match="403"):
         fetcher.take(bad)
     assert len(fetcher.take(good).rows) == 2
+
+
+def test_a_page_that_cannot_be_had_is_held_no_longer(daktela: Simulator) -> None:
+    daktela.faults = [Fault("403")]
+    fetcher = _fetcher(daktela)
+    with pytest.raises(RequestError):
+        fetcher.page(GROUPS)
+    assert fetcher.held == 0
+
+
+def test_an_error_that_is_a_time_out_of_the_client_s_own_ends_the_waiting() -> None:
+    class Slow(_Gate):
+        @override
+        def page(self, query: Query, cancelled: threading.Event | None = None) -> Page:
+            raise TimeoutError("mine")
+
+    with pytest.raises(TimeoutError, match="mine"):
+        _gated(Slow(), 1).page(GROUPS)
 
 
 def test_whoever_waits_is_told_to_stop() -> None:

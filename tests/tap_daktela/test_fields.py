@@ -23,6 +23,7 @@ STREAM = Stream(
     ("kind", "types"),
     [
         (Kind.KEY, ["string", "null"]),
+        (Kind.PREFIXED, ["string", "null"]),
         (Kind.TEXT, ["string", "null"]),
         (Kind.INTEGER, ["integer", "null"]),
         (Kind.NUMBER, ["number", "null"]),

@@ -446,14 +446,20 @@ def test_every_request_asks_for_its_range_and_keeps_the_query_s_own_conditions()
         assert asked.sort in {("at", "name"), ("name",)}
 
 
-def _ask_badly(rows: list[Row]) -> Iterator[Any]:
-    class Unsorted(World):
-        @override
-        def answer(self, query: Query) -> Page:
-            self.asked.append(query)
-            return Page(rows, len(rows))
+class _Stubborn(World):
+    """A server that answers the same to whatever is asked."""
 
-    return read_windows(cast("Fetcher", Pool(Unsorted(), 1)), _query(10), "at", WINDOW)
+    def __init__(self, rows: list[Row]) -> None:
+        super().__init__()
+        self.answers = rows
+
+    @override
+    def answer(self, query: Query) -> Page:
+        return Page(self.answers, len(self.answers))
+
+
+def _ask_badly(rows: list[Row]) -> Iterator[Any]:
+    return read_windows(cast("Fetcher", Pool(_Stubborn(rows), 1)), _query(10), "at", WINDOW)
 
 
 def test_rows_that_are_not_sorted_by_time_are_refused() -> None:
@@ -478,6 +484,64 @@ def test_rows_outside_the_range_that_was_asked_for_are_left_out() -> None:
     rows = [{"name": second, "at": _time(second)} for second in (-5, 0, SPAN - 1, SPAN, SPAN + 5)]
     batches = list(_ask_badly(rows))
     assert [row["name"] for batch in batches for row in batch.rows] == [0, SPAN - 1]
+
+
+def test_a_second_s_rows_that_are_of_another_time_are_refused() -> None:
+    class Astray(World):
+        @override
+        def answer(self, query: Query) -> Page:
+            page = super().answer(query)
+            return (
+                page
+                if query.sort != ("name",)
+                else Page([{**row, "at": _time(8)} for row in page.rows], page.total)
+            )
+
+    world = Astray(rows=[{"name": name, "at": _time(7)} for name in range(30)])
+    with pytest.raises(ReadError, match="another at"):
+        _read_windows(world, 10)
+
+
+@pytest.mark.parametrize("name", [[], {}, [1], {"name": 1}])
+def test_rows_whose_names_are_no_names_are_refused(name: Any) -> None:
+    with pytest.raises(ReadError, match="as name"):
+        list(_ask_badly([{"name": 1, "at": _time(1)}, {"name": name, "at": _time(2)}]))
+    with pytest.raises(ReadError, match="as name"):
+        list(read_by_name(cast("Fetcher", Pool(_Stubborn([{"name": name}]), 1)), _query(10)))
+
+
+def test_a_bad_page_asked_for_ahead_is_told_when_its_turn_comes() -> None:
+    class Late(World):
+        @override
+        def answer(self, query: Query) -> Page:
+            page = super().answer(query)
+            ahead = any(row["at"] > _time(SPAN // 2) for row in page.rows)
+            return page if not ahead else Page(page.rows[::-1], page.total)
+
+    world = Late(rows=[{"name": name, "at": _time(name)} for name in range(SPAN)])
+    batches = read_windows(cast("Fetcher", Pool(world, 4)), _query(5), "at", WINDOW)
+    seen: list[Any] = []
+
+    def read() -> None:
+        for batch in batches:
+            seen.extend(row["name"] for row in batch.rows)
+
+    with pytest.raises(ReadError, match="did not sort"):
+        read()
+    assert seen == list(range(len(seen)))
+    assert len(seen) > SPAN // 4
+
+
+@given(st.integers(0, 150), st.integers(4, 30), _SEEDS)
+def test_a_server_that_caps_its_pages_and_does_not_count_is_read_to_the_end(
+    count: int, take: int, seed: int
+) -> None:
+    for read in (_read_windows, _read_by_name):
+        rows = [{"name": name, "at": _time(name * 3)} for name in range(count)]
+        world = World(seed, rows, total="none", cap=max(2, take - 3))
+        reading = read(world, take)
+        assert reading.names == world.still
+        assert _twice(reading.rows) == []
 
 
 def test_an_error_ends_reading_after_the_rows_before_it() -> None:

@@ -76,6 +76,14 @@ def test_a_type_none_of_whose_rows_has_its_item_is_a_missing_right(
     assert "lacks the right" in told
 
 
+def test_a_type_of_which_there_are_two_may_well_be_orphans(daktela: Simulator, connect: Connect) -> None:
+    calls = [row for row in daktela.dataset.tables["activities"] if row["type"] == "CALL"]
+    for row in calls[2:]:
+        daktela.remove("activities", row["name"])
+    daktela.strip_items = {"CALL"}
+    assert missing_items(BY_NAME["activities"], connect(daktela), _tally({"CALL": 2}, {})) == ""
+
+
 def test_each_type_is_looked_at(daktela: Simulator, connect: Connect) -> None:
     daktela.strip_items = {"CHAT"}
     told = missing_items(BY_NAME["activities"], connect(daktela), _tally({"CALL": 1, "CHAT": 2}, {"EMAIL": 5}))
@@ -111,6 +119,13 @@ def test_nothing_is_given_up_where_that_would_not_help(daktela: Simulator, conne
     daktela.faults = [Fault("400", times=None)]
     stream = BY_NAME["queues"]
     assert acceptable_fields(stream, stream.fields, connect(daktela)) is None
+
+
+def test_a_fault_while_fields_are_probed_is_no_refusal_of_fields(daktela: Simulator, connect: Connect) -> None:
+    daktela.faults = [Fault("503", times=None)]
+    stream = BY_NAME["queues"]
+    with pytest.raises(RequestError, match="503"):
+        acceptable_fields(stream, stream.fields, connect(daktela))
 
 
 def test_there_is_nothing_to_give_up_where_all_columns_are_official(daktela: Simulator, connect: Connect) -> None:

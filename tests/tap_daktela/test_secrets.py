@@ -61,6 +61,24 @@ def test_t6_a_wrong_secret_is_not_repeated(setting: str) -> None:
     assert any(setting in line for line in run.errors)
 
 
+@pytest.mark.parametrize("token", [f"{TOKEN}\n", f"{TOKEN}\u00e9", f"{TOKEN} x", f"{TOKEN}\x00"])
+def test_t6_a_token_with_a_stray_character_is_not_repeated(token: str) -> None:
+    with Simulator(generate(activities=20, tickets=5, seed=1), access_token=TOKEN) as simulator:
+        run = run_tap({**settings(simulator), "access_token": token}, environment=DEBUG)
+    # A line break at its end is what a file with a secret ends with, and no part of it.
+    assert run.code == (0 if token.strip() == TOKEN else 1)
+    assert TOKEN not in run.log
+    assert "Traceback" not in run.log
+
+
+@pytest.mark.parametrize("instances", [{"server": "a", "access_token": TOKEN}, [TOKEN], TOKEN])
+def test_t6_instances_of_a_wrong_form_are_not_repeated(instances: Any) -> None:
+    run = run_tap({"instances": instances}, environment=DEBUG)
+    assert run.code == 1
+    assert TOKEN not in run.log
+    assert run.errors[0].startswith("instances")
+
+
 class _Elsewhere(http.server.BaseHTTPRequestHandler):
     """Another origin; notes what it is asked."""
 

@@ -46,6 +46,9 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "token and user": ({**ACME, "username": "robot"}, "access_token", "either"),
     "token that is no text": ({"server": "acme", "access_token": 424242}, "access_token", "must be text"),
     "password that is no text": ({**BY_PASSWORD, "password": ["hush"]}, "password", "must be text"),
+    "token with a blank": ({"server": "acme", "access_token": "hu sh"}, "access_token", "characters"),
+    "token with a line break": ({"server": "acme", "access_token": "hush\nhush"}, "access_token", "characters"),
+    "token with an accent": ({"server": "acme", "access_token": "húsh"}, "access_token", "characters"),
     "url that is none": ({"url": "acme", "access_token": "hush"}, "url", "https://acme.daktela.com"),
     "url with a broken host": ({"url": "https://[", "access_token": "hush"}, "url", "not a URL"),
     "url with credentials": ({"url": "https://robot:hush@acme.com", "access_token": "x"}, "url", "credentials"),
@@ -130,6 +133,8 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "too much concurrency": ({**ACME, "concurrency": 51}, "concurrency", "50"),
     "time that runs back": ({**ACME, "settle_minutes": -1}, "settle_minutes", "0"),
     "a look ahead": ({**ACME, "lookback_minutes": -1}, "lookback_minutes", "0"),
+    "a settle time beyond the calendar": ({**ACME, "settle_minutes": 10**10}, "settle_minutes", "at most"),
+    "a look back beyond the calendar": ({**ACME, "lookback_minutes": 10**10}, "lookback_minutes", "at most"),
     "an unknown backend": ({**ACME, "backend": "serial"}, "backend", "sequential"),
     "an unknown answer to mismatches": ({**ACME, "on_type_mismatch": "skip"}, "on_type_mismatch", "fail"),
     "no time to answer": ({**ACME, "request_timeout": 0}, "request_timeout", "0"),
@@ -299,6 +304,12 @@ def test_settings_say_what_they_are_given() -> None:
     transport = found.transport
     assert (transport.timeout, transport.verify_tls, transport.user_agent) == (0.5, False, "me")
     assert transport.connections == 3
+
+
+def test_a_token_from_a_file_may_end_with_a_line_break() -> None:
+    config = {"server": "acme", "access_token": "hush\n"}
+    assert problems(config, OWN) == []
+    assert read(config, "tap/1").instances[0].credentials.access_token == "hush"
 
 
 def test_sequential_is_a_concurrency_of_one() -> None:

@@ -23,6 +23,7 @@ from tap_daktela.fields import (
     mapping,
     moment,
     number,
+    prefixed,
     relation,
     relations,
     text,
@@ -82,6 +83,7 @@ def _same(one: Any, other: Any) -> bool:
         (0, "acme_0"),
         (10006.0, "acme_10006"),
         ("007", "acme_007"),
+        ("", None),
         (" x ", "acme_ x "),
         ("kůň", "acme_kůň"),
         (None, None),
@@ -94,6 +96,14 @@ def _same(one: Any, other: Any) -> bool:
 )
 def test_a_key_is_text_with_the_prefix_and_null_stays_null(value: Any, expected: Any) -> None:
     assert _same(_convert(key("other", "Key."), value), expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("x", "acme_x"), ("", "acme_"), (5, "acme_5"), (None, None), ([], REFUSED), ({}, REFUSED)],
+)
+def test_text_that_the_original_prefixed_is_prefixed_though_it_is_no_key(value: Any, expected: Any) -> None:
+    assert _same(_convert(prefixed("x", "Text."), value), expected)
 
 
 @pytest.mark.parametrize(
@@ -362,7 +372,7 @@ def test_a_relation_gives_its_key_and_title_in_every_shape(queue: Any, name: Any
     assert (record["queue_name"], record["queue_title"]) == (name, title)
 
 
-@pytest.mark.parametrize("queue", [{"title": "Support", "alias": "s"}, {}, []])
+@pytest.mark.parametrize("queue", [{"title": "Support", "alias": "s"}, {"name": None, "title": "Support"}, {}, []])
 def test_a_relation_without_its_name_is_counted_since_a_right_is_missing(queue: Any) -> None:
     shape = _shape(_QUEUE)
     shape({"name": "n", "queue": queue})
@@ -370,7 +380,7 @@ def test_a_relation_without_its_name_is_counted_since_a_right_is_missing(queue: 
     assert shape.tally.nameless == {"queue": 1}
 
 
-@pytest.mark.parametrize("queue", [None, "", 3001, {"name": None}, {"name": 1}])
+@pytest.mark.parametrize("queue", [None, "", 3001, {"name": None}, {"name": None, "title": None}, {"name": 1}])
 def test_a_relation_that_is_empty_or_whole_is_not_counted(queue: Any) -> None:
     shape = _shape(_QUEUE)
     shape({"name": "n", "queue": queue})
@@ -438,9 +448,10 @@ def test_without_prefix_keys_are_as_they_were_sent_and_the_server_still_stands()
     assert (record["name"], record["queue_name"], record["server"]) == ("5", "1", "acme")
 
 
-def test_a_row_without_its_key_is_left_out_and_counted() -> None:
+@pytest.mark.parametrize("name", [None, ""])
+def test_a_row_without_its_key_is_left_out_and_counted(name: Any) -> None:
     shape = _shape(_QUEUE)
-    assert shape({"name": None}) is None
+    assert shape({"name": name}) is None
     assert shape({}) is None
     assert (shape.tally.keyless, shape.tally.records) == (2, 0)
 
@@ -587,6 +598,16 @@ def test_a_key_that_does_not_fit_leaves_the_row_out_and_is_counted_if_nulls_are_
     shape = _shape(_QUEUE, nulls_for_mismatches=True)
     assert shape({"name": [1]}) is None
     assert (shape.tally.mismatches, shape.tally.keyless) == ({"name": 1}, 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [("+420 777 123", "+999 999 999"), ("Ž. Nový", "a. aaaa"), ("x_y-1", "a_a-9"), (1.5, "9.9")],
+)
+def test_of_a_value_that_does_not_fit_its_outline_is_told_and_nothing_personal(value: Any, shown: str) -> None:
+    with pytest.raises(ShapeError) as caught:
+        _shape(_stream(integer("size", "Size.")))({"name": "n", "size": value})
+    assert f": {shown!r};" in str(caught.value)
 
 
 # Whatever comes.

@@ -289,6 +289,38 @@ def test_an_empty_range_asks_for_nothing_but_the_clock(daktela: Simulator, conne
     assert [request.endpoint for request in daktela.requests] == ["whoim"]
 
 
+@pytest.mark.parametrize(
+    ("bookmark", "config"),
+    [
+        ("2026-04-01 00:00:00", {}),
+        (None, {"start_date": "2026-04-01"}),
+        ("2026-03-05", {"end_date": "2026-03-01"}),
+    ],
+)
+def test_a_range_that_lies_behind_its_end_is_warned_about_once(
+    daktela: Simulator,
+    connect: Connect,
+    caplog: pytest.LogCaptureFixture,
+    bookmark: str | None,
+    config: dict[str, Any],
+) -> None:
+    instance = connect(daktela, **config)
+    for stream in ("tickets", "activities"):
+        _read(instance, stream, bookmark)
+    (told,) = _messages(caplog)
+    assert "nothing to read" in told
+
+
+def test_a_start_date_before_the_state_is_warned_about_and_not_followed(
+    daktela: Simulator, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    result = _read(connect(daktela, start_date="2026-01-01"), "tickets", "2026-03-09 11:30:00")
+    assert min(record["edited"] for record in result.records) >= "2026-03-08T11:30:00"
+    (told,) = _messages(caplog)
+    assert "2026-01-01" in told
+    assert "--full-refresh" in told
+
+
 def test_a_range_without_rows_is_read_to_its_end(daktela: Simulator, connect: Connect) -> None:
     result = _read(connect(daktela, end_date="2000-01-01"), "tickets")
     assert (result.records, result.checkpoints, result.error) == ([], [_at("2000-01-01")], "")
@@ -471,6 +503,30 @@ def test_an_instance_that_cannot_be_read_is_so_from_the_beginning(daktela: Simul
         Sync(stream, stream.fields, instance, None)
 
 
+def test_credentials_that_end_midway_end_the_instance(daktela: Simulator, connect: Connect) -> None:
+    instance = connect(daktela, username="robot", password="secret", page_size=10)
+    assert _read(instance, "groups").error == ""
+    daktela.revoke()
+    daktela.password = "another"
+    stream = BY_NAME["tickets"]
+    for _ in range(2):
+        with pytest.raises(InstanceError, match="check username and password"):
+            list(Sync(stream, stream.fields, instance, None).read())
+    logins = [request for request in daktela.requests if request.endpoint == "login"]
+    assert len(logins) == 2
+
+
+def test_a_stream_whose_endpoint_cannot_tell_the_time_does_not_end_the_others(
+    daktela: Simulator, connect: Connect
+) -> None:
+    daktela.faults = [Fault("404", endpoint="whoim", times=None), Fault("403", endpoint="groups", times=None)]
+    instance = connect(daktela)
+    stream = BY_NAME["groups"]
+    with pytest.raises(StreamError, match="lacks the right to read groups"):
+        Sync(stream, stream.fields, instance, None)
+    assert _read(instance, "pauses").error == ""
+
+
 def test_a_static_token_that_ends_midway_ends_the_stream(daktela: Simulator, connect: Connect) -> None:
     daktela.faults = [Fault("401", endpoint="tickets", times=None, after=1)]
     result = _read(connect(daktela, page_size=10), "tickets")
@@ -529,6 +585,15 @@ def test_a_probe_costs_a_page_and_tells_how_many_rows_there_are(
     count = len([row for row in rows if not stream.activity_type or row["type"] == stream.activity_type])
     assert told == f"{count} rows"
     assert [request.endpoint for request in daktela.requests] == ["whoim", stream.endpoint]
+
+
+def test_a_probe_gives_up_refused_fields_as_a_run_does(
+    daktela: Simulator, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    daktela.unknown_fields = "refuse"
+    stream = BY_NAME["queues"]
+    assert "rows" in Sync(stream, stream.fields, connect(daktela), None).probe()
+    assert any("refuses fields" in line for line in _messages(caplog))
 
 
 def test_a_probe_says_what_may_not_be_read(daktela: Simulator, connect: Connect) -> None:

@@ -242,6 +242,14 @@ def test_what_is_no_date_is_refused(text: str) -> None:
         parse_instant(text, PRAGUE)
 
 
+@pytest.mark.parametrize("zone", [PRAGUE, ZoneInfo("America/New_York")], ids=str)
+def test_a_zero_date_is_the_beginning_of_all_time_and_what_follows_it_can_be_reckoned_with(zone: ZoneInfo) -> None:
+    following = next_second("0000-00-00 00:00:00")
+    assert following == "0001-01-01 00:00:01"
+    assert earliest_instant(following, zone) < _at("0002-01-01T00:00:00+00:00")
+    assert cut(Window(following, "2026-03-10 12:00:00"), 3)[0].start == following
+
+
 @pytest.mark.parametrize("text", ["0001-01-01", "9999-12-31T23:59:59-05:00"])
 def test_a_date_beyond_what_can_be_reckoned_with_is_refused_or_read(text: str) -> None:
     try:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import re
 import socket
 import threading
 import time
@@ -10,8 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
+from requests.adapters import HTTPAdapter
 from typing_extensions import override
 
+from tap_daktela.api import client as client_module
 from tap_daktela.api.address import parse
 from tap_daktela.api.auth import SignInError
 from tap_daktela.api.client import ATTEMPTS, Client, Credentials, Transport
@@ -293,6 +297,19 @@ def test_the_wait_that_a_server_asks_for_is_kept(daktela: Simulator, caplog: pyt
     ]
 
 
+@pytest.mark.parametrize("kind", ["429-negative", "429"])
+def test_a_server_that_asks_for_no_wait_gets_the_usual_one(
+    daktela: Simulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    monkeypatch.setattr(client_module, "FIRST_WAIT", 0.2)
+    monkeypatch.setattr(client_module, "LAST_WAIT", 0.2)
+    daktela.faults = [Fault(kind, retry_after=0)]
+    with caplog.at_level(logging.WARNING):
+        _client(daktela).page(GROUPS)
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert re.search(r"follows in 0\.[12] s", told)
+
+
 def test_nobody_waits_for_a_request_that_was_cancelled(daktela: Simulator) -> None:
     daktela.faults = [Fault("503", times=None)]
     cancelled = threading.Event()
@@ -349,6 +366,45 @@ def test_nothing_is_taken_from_netrc(daktela: Simulator, tmp_path: Path, monkeyp
     monkeypatch.setenv("NETRC", str(netrc))
     _by_password(daktela).page(GROUPS)
     assert not [request for request in daktela.requests if "authorization" in request.headers]
+
+
+@pytest.mark.parametrize("token", ["hush\nhush", "hu\u0161h"])
+def test_a_token_that_no_header_can_hold_is_not_told(daktela: Simulator, token: str) -> None:
+    with pytest.raises(RequestError, match="could not be asked") as caught:
+        _client(daktela, access_token=token).page(GROUPS)
+    assert "hu" not in str(caught.value).replace("could not be asked", "")
+    assert daktela.requests == []
+
+
+class _Recorder(HTTPAdapter):
+    """Notes how requests would be sent, and sends none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.verify: list[Any] = []
+
+    @override
+    def send(self, request: Any, *_: Any, **options: Any) -> requests.Response:
+        self.verify.append(options["verify"])
+        raise requests.exceptions.InvalidURL(request.url)
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+@pytest.mark.parametrize("bundle", ["", "/etc/own-authority.pem"])
+def test_certificates_are_verified_as_the_setting_says_and_an_authority_of_one_s_own_is_heeded(
+    monkeypatch: pytest.MonkeyPatch,
+    wanted: bool,  # noqa: FBT001
+    bundle: str,
+) -> None:
+    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", bundle)
+    transport = Transport(verify_tls=wanted)
+    client = Client(parse("https://acme.example.com"), Credentials(access_token="t"), transport)
+    recorder = _Recorder()
+    client._session.mount("https://", recorder)
+    with pytest.raises(RequestError):
+        client.page(GROUPS)
+    assert recorder.verify == [(bundle or True) if wanted else False]
 
 
 class _Odd(ThreadingHTTPServer):
