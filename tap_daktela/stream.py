@@ -9,7 +9,7 @@ the value of a record: the SDK compares bookmarks as texts, and local times run 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from singer_sdk import Stream
 from singer_sdk.helpers.conform import TypeConformanceLevel
@@ -19,12 +19,30 @@ from tap_daktela.instance import InstanceError
 from tap_daktela.sync import Checkpoint, StreamError, Sync
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
 
     from tap_daktela import fields
-    from tap_daktela.tap import TapDaktela
+    from tap_daktela.instance import Instance
+
+
+class Run(Protocol):
+    """What the streams of a run have in common."""
+
+    @property
+    def instances(self) -> Mapping[str, Instance]:
+        """The instances by name."""
+
+    def check(self) -> None:
+        """End the run if a signal has asked for it."""
+
+    def note_failure(self, stream: str, server: str, message: str, *, of_instance: bool = False) -> None:
+        """Remember that a stream of an instance could not be read."""
+
+    def raise_failures(self) -> None:
+        """Raise an error if anything could not be read."""
 
 
 class DaktelaStream(Stream):
@@ -33,13 +51,15 @@ class DaktelaStream(Stream):
     # The shape has made every value fit its column already. Half of a run's time goes into doing it again.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
-    def __init__(self, tap: TapDaktela, declaration: fields.Stream, name: str, servers: Iterable[str]) -> None:
+    def __init__(
+        self, tap: Tap, run: Run, declaration: fields.Stream, *, name: str, servers: Iterable[str]
+    ) -> None:
         """Declare a stream called `name` over `servers`."""
+        self._run = run
         self.declaration = declaration
         self.servers = tuple(servers)
         self.selected_by_default = declaration.selected_by_default
         super().__init__(tap, schema=declaration.schema(), name=name)
-        self._daktela = tap
         self.primary_keys = declaration.keys
         self.replication_key = declaration.replication_key
 
@@ -71,29 +91,29 @@ class DaktelaStream(Stream):
     def log_sync_costs(self) -> None:
         """Raise what failed: the SDK calls this once all streams have been read."""
         super().log_sync_costs()
-        self._daktela.raise_failures()
+        self._run.raise_failures()
 
     @override
     def get_records(self, context: Context | None) -> Iterator[Record]:
         """Yield the records of one instance; what keeps it from its end is kept for the end of the run."""
-        instance = self._daktela.instances[str((context or {})["server"])]
+        instance = self._run.instances[str((context or {})["server"])]
         try:
             sync = Sync(self.declaration, self.selected_columns(), instance, self.bookmark(context))
             for step in sync.read():
-                self._daktela.check()
+                self._run.check()
                 if isinstance(step, Checkpoint):
                     self.advance(context, step.instant)
                 else:
                     yield from step
         except InstanceError as error:
-            self._daktela.note_failure(self.name, instance.server, str(error), of_instance=True)
+            self._run.note_failure(self.name, instance.server, str(error), of_instance=True)
         except StreamError as error:
-            self._daktela.note_failure(self.name, instance.server, str(error))
+            self._run.note_failure(self.name, instance.server, str(error))
         except Exception as error:
             # Whatever it is, it must not keep the other streams from being read.
             self.logger.debug("What went wrong:", exc_info=True)
             message = f"an error that nobody foresaw, {type(error).__name__}; report it, with the debug log"
-            self._daktela.note_failure(self.name, instance.server, message)
+            self._run.note_failure(self.name, instance.server, message)
         finally:
             instance.fetcher.abandon()
 

@@ -100,7 +100,13 @@ class TapDaktela(Tap):
         prefixes = servers if self.config.get("prefix_stream_names") else []
         names = [(f"{server}_", [server]) for server in prefixes] or [("", servers)]
         return [
-            DaktelaStream(self, _extended(stream, extra.get(stream.name, ())), prefix + stream.name, own)
+            DaktelaStream(
+                self,
+                self,
+                _extended(stream, extra.get(stream.name, ())),
+                name=prefix + stream.name,
+                servers=own,
+            )
             for prefix, own in names
             for stream in STREAMS
         ]
