@@ -84,3 +84,6 @@ $(MELTANO_VENV)/installed: requirements/meltano.txt | python
 	@echo "Installing $* with Meltano"
 	@$(MELTANO_VENV)/bin/meltano --log-level warning install loader $*
 	@touch $@
+
+# One after the other: both would set up Meltano's own database, and one of them would fail.
+.meltano/target-jsonl.installed: | .meltano/target-duckdb.installed
