@@ -164,7 +164,9 @@ class Client:
             answer = self._send(_Request("POST", "login.json", "POST login.json", None, {"json": body}), read)
         except RequestError as error:
             if error.verdict.status in _NOT_SIGNED_IN:
-                raise SignInError(f"{refusal} (Daktela {error.verdict.reason})") from None
+                answered_401 = error.verdict.status == HTTPStatus.UNAUTHORIZED
+                reason = "answered 401" if answered_401 else error.verdict.reason
+                raise SignInError(f"{refusal} (Daktela {reason})") from None
             raise
         token = answer.result.get("accessToken") if isinstance(answer.result, dict) else answer.result
         if not isinstance(token, str) or not token:
