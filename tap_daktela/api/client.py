@@ -180,7 +180,7 @@ class Client:
         event = cancelled or threading.Event()
         attempts = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_Again),
-            stop=tenacity.stop_any(tenacity.stop_after_attempt(ATTEMPTS), tenacity.stop_when_event_set(event)),
+            stop=tenacity.stop_after_attempt(ATTEMPTS),
             wait=_wait,
             sleep=partial(_pause, event),
             before_sleep=partial(_log_retry, request),
