@@ -6,18 +6,32 @@ in words that help; `Settings` is what the rest of the tap reads. Nothing here r
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-import jsonschema
 from singer_sdk import typing as th
 
-from tap_daktela.api import address
-from tap_daktela.api.client import Credentials, Transport
+from tap_daktela.api.client import Transport
+from tap_daktela.api.config import (
+    ACCESS_TOKEN,
+    ALLOW_HTTP,
+    CONNECTION,
+    REQUEST_TIMEOUT,
+    URL,
+    VERIFY_TLS,
+    given,
+    instance_problems,
+    read_address,
+    read_credentials,
+    server_name,
+    suggest,
+    type_problems,
+    unknown_problems,
+    with_defaults,
+)
 from tap_daktela.fields import loose
 from tap_daktela.streams import STREAMS
 from tap_daktela.windows import parse_instant
@@ -27,32 +41,22 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tap_daktela.api.address import Address
+    from tap_daktela.api.client import Credentials
     from tap_daktela.fields import Field
 
 DEFAULT_ZONE = "Europe/Prague"
 """Zone of instances that tell none: builds before 2023 do not, and it is the vendor's own (daktela-api.md §2)."""
 
-_SERVER = re.compile(r"[A-Za-z0-9-]+")
 _API_FIELD = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 _CENTURY = 100 * 365 * 24 * 60
 """Minutes beyond which the calendar might end."""
-_TYPES = {
-    "string": "text",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "array": "a list",
-    "object": "an object",
-}
-_SECRETS = frozenset({"access_token", "password"})
 
 _INSTANCE = (
     th.Property(
         "url",
         th.StringType,
         title="URL",
-        description="Address of the Daktela instance, for example `https://acme.daktela.com`; a path prefix, or "
-        "an address that already ends in `/api/v6`, is accepted.",
+        description=URL,
     ),
     th.Property(
         "server",
@@ -66,7 +70,7 @@ _INSTANCE = (
         th.StringType,
         secret=True,
         title="Access token",
-        description="A long-lived API token; instead of `username` and `password`.",
+        description=ACCESS_TOKEN,
     ),
     th.Property(
         "username",
@@ -186,21 +190,21 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         th.NumberType(exclusive_minimum=0),
         default=60,
         title="Request timeout",
-        description="Seconds without an answer after which a request is tried again.",
+        description=REQUEST_TIMEOUT,
     ),
     th.Property(
         "verify_tls",
         th.BooleanType,
         default=True,
         title="Verify TLS",
-        description="Whether to verify the server's certificate.",
+        description=VERIFY_TLS,
     ),
     th.Property(
         "allow_http",
         th.BooleanType,
         default=False,
         title="Allow HTTP",
-        description="Whether plain http to another host is allowed, which shows the token to the network.",
+        description=ALLOW_HTTP,
     ),
     th.Property(
         "user_agent",
@@ -240,7 +244,7 @@ class Settings:
 
 def read(config: Mapping[str, Any], user_agent: str) -> Settings:
     """Return the settings that `config` makes, which must have no `problems`."""
-    values = _with_defaults(config)
+    values = with_defaults(config, SCHEMA)
     concurrency = 1 if values["backend"] == "sequential" else int(values["concurrency"])
     return Settings(
         instances=tuple(_instance(entry, values) for entry in _entries(values)),
@@ -264,7 +268,7 @@ def read(config: Mapping[str, Any], user_agent: str) -> Settings:
 
 def servers(config: Mapping[str, Any]) -> list[str]:
     """Return the names of the instances, as far as `config` tells them."""
-    return [name for name in (_server_name(entry) for entry in _entries(_given(config))) if name]
+    return [name for name in (server_name(entry) for entry in _entries(given(config))) if name]
 
 
 def extra_fields(config: Mapping[str, Any]) -> dict[str, tuple[Field, ...]]:
@@ -284,18 +288,18 @@ def problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
     `schema` is that of all settings, the SDK's own included. What does not have the right type is told first,
     and alone: nothing else can be said of it.
     """
-    given = _given(config)
-    return [*_unknown(given, schema), *_ill_typed(given, schema)] or [
-        *_instance_problems(given),
-        *_date_problems(given),
-        *_extra_field_problems(given),
+    values = given(config)
+    return [*_unknown(values, schema), *type_problems(values, schema)] or [
+        *_instance_problems(values),
+        *_date_problems(values),
+        *_extra_field_problems(values),
     ]
 
 
 def discovery_problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with settings that discovery needs; it does without an instance and credentials."""
-    given = _given(config)
-    return [*_unknown(given, schema), *_ill_typed(given, schema)] or [*_extra_field_problems(given)]
+    values = given(config)
+    return [*_unknown(values, schema), *type_problems(values, schema)] or [*_extra_field_problems(values)]
 
 
 def _extra_field_problems(config: Mapping[str, Any]) -> Iterator[str]:
@@ -303,7 +307,7 @@ def _extra_field_problems(config: Mapping[str, Any]) -> Iterator[str]:
     for name, fields in (config.get("extra_fields") or {}).items():
         stream = by_name.get(name)
         if stream is None:
-            yield f"extra_fields: there is no stream {name!r}{_suggest(name, by_name)}"
+            yield f"extra_fields: there is no stream {name!r}{suggest(name, by_name)}"
             continue
         taken = {column.name for column in stream.fields}
         for field in fields:
@@ -314,103 +318,32 @@ def _extra_field_problems(config: Mapping[str, Any]) -> Iterator[str]:
             taken.add(field.replace(".", "_"))
 
 
-def _given(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that are set: Meltano may pass null or an empty text for one that is not."""
-    return {name: value for name, value in config.items() if value is not None and value != ""}
-
-
-def _with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
-    defaults = {name: setting["default"] for name, setting in SCHEMA["properties"].items() if "default" in setting}
-    return {**defaults, **_given(config)}
-
-
 def _entries(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the settings of each instance."""
     if entries := config.get("instances"):
-        return [_given(entry) for entry in entries]
-    return [_given(config)] if "url" in config or "server" in config else []
-
-
-def _server_name(entry: Mapping[str, Any]) -> str:
-    if "server" in entry:
-        return str(entry["server"])
-    try:
-        return address.parse(str(entry.get("url", "")), allow_http=True).first_label
-    except address.AddressError:
-        return ""
-
-
-def _url(entry: Mapping[str, Any]) -> str:
-    return str(entry.get("url") or f"https://{entry['server']}.daktela.com")
+        return [given(entry) for entry in entries]
+    return [given(config)] if "url" in config or "server" in config else []
 
 
 def _instance(entry: Mapping[str, Any], config: Mapping[str, Any]) -> InstanceSettings:
     return InstanceSettings(
-        server=_server_name(entry),
-        address=address.parse(_url(entry), allow_http=config["allow_http"]),
-        credentials=Credentials(
-            # One that was read from a file often ends with a line break.
-            access_token=entry.get("access_token", "").strip(),
-            username=entry.get("username", ""),
-            password=entry.get("password", ""),
-        ),
+        server=server_name(entry),
+        address=read_address(entry, allow_http=config["allow_http"]),
+        credentials=read_credentials(entry),
         timezone=entry.get("timezone") or config.get("timezone"),
     )
 
 
 def _unknown(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
-    for name in config:
-        if name not in schema["properties"]:
-            yield f"{name}: there is no such setting{_suggest(name, schema['properties'])}"
+    yield from unknown_problems(config, schema["properties"])
     known = SCHEMA["properties"]["instances"]["items"]["properties"]
     entries = config.get("instances")
     for place, entry in enumerate(entries if isinstance(entries, list) else []):
-        for name in entry if isinstance(entry, dict) else ():
-            if name not in known:
-                yield f"instances[{place}].{name}: there is no such setting{_suggest(name, known)}"
-
-
-def _suggest(name: str, known: Any) -> str:  # noqa: ANN401 - any collection of names
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
-def _ill_typed(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
-    for error in jsonschema.Draft7Validator(schema).iter_errors(config):
-        # Names are told by `_unknown`.
-        if error.validator != "additionalProperties":
-            place = ""
-            for part in error.absolute_path:
-                place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else str(part)
-            yield f"{place}: {_demand(error)}{_refused(error)}"
-
-
-def _demand(error: jsonschema.ValidationError) -> str:
-    """Return what a setting must be; JSON Schema's own words repeat its value, which may be a secret."""
-    demand: Any = error.validator_value
-    if error.validator == "type":
-        names = [demand] if isinstance(demand, str) else demand
-        return "must be " + " or ".join(_TYPES[name] for name in names if name in _TYPES)
-    words = {
-        "enum": "must be one of",
-        "minimum": "must be at least",
-        "maximum": "must be at most",
-        "exclusiveMinimum": "must be more than",
-    }
-    if error.validator not in words:
-        return "is not of the form that its description tells"
-    choices = [str(choice) for choice in (demand if isinstance(demand, list) else [demand]) if choice is not None]
-    return f"{words[str(error.validator)]} {', '.join(choices)}"
-
-
-def _refused(error: jsonschema.ValidationError) -> str:
-    secret = bool(_SECRETS & {str(part) for part in error.absolute_path})
-    inside = any(part == "instances" for part in error.absolute_path) and len(error.absolute_path) < 3  # noqa: PLR2004
-    return "" if secret or inside or isinstance(error.instance, (dict, list)) else f", not {error.instance!r}"
+        yield from unknown_problems(entry if isinstance(entry, dict) else {}, known, f"instances[{place}].")
 
 
 def _instance_problems(config: Mapping[str, Any]) -> Iterator[str]:
-    single = [name for name in ("url", "server", "access_token", "username", "password") if name in config]
+    single = [name for name in CONNECTION if name in config]
     if "instances" in config and single:
         yield f"instances: give either instances or {', '.join(single)}, not both"
         return
@@ -429,7 +362,7 @@ def _instance_problems(config: Mapping[str, Any]) -> Iterator[str]:
 
 def _key_problems(config: Mapping[str, Any], entries: list[dict[str, Any]]) -> Iterator[str]:
     """Yield what would give the records of two instances the same keys."""
-    names = Counter(_server_name(entry).lower() for entry in entries)
+    names = Counter(server_name(entry).lower() for entry in entries)
     for name, count in names.items():
         if name and count > 1:
             yield f"server: {name!r} names {count} of the instances; their keys would be the same"
@@ -438,37 +371,9 @@ def _key_problems(config: Mapping[str, Any], entries: list[dict[str, Any]]) -> I
 
 
 def _entry_problems(entry: Mapping[str, Any], *, allow_http: bool) -> Iterator[str]:
-    if "url" not in entry and "server" not in entry:
-        yield "url: give url or server, which tell the Daktela instance to read"
-        return
-    server_fits = "server" not in entry or _SERVER.fullmatch(entry["server"])
-    if not server_fits:
-        yield f"server: {entry['server']!r} may hold letters, digits and '-' only"
-    if "url" in entry or server_fits:
-        try:
-            parsed = address.parse(_url(entry), allow_http=allow_http)
-        except address.AddressError as error:
-            yield f"url: {error}"
-        else:
-            if "server" not in entry and not _SERVER.fullmatch(parsed.first_label):
-                yield f"server: {parsed.first_label!r}, from the url, is no name for an instance; give one"
-    yield from _credential_problems(entry)
+    yield from instance_problems(entry, allow_http=allow_http)
     if (zone := entry.get("timezone")) and not _is_zone(zone):
         yield _zone_problem(zone)
-
-
-def _credential_problems(entry: Mapping[str, Any]) -> Iterator[str]:
-    signs_in = [name for name in ("username", "password") if name in entry]
-    token = entry.get("access_token", "").strip()
-    if not token.isascii() or any(not character.isprintable() or character == " " for character in token):
-        yield "access_token: holds characters that no token has"
-    if "access_token" in entry and signs_in:
-        yield f"access_token: give either access_token or username and password, not {signs_in[0]} beside it"
-    elif "access_token" not in entry and not signs_in:
-        yield "access_token: give access_token, or username and password"
-    elif len(signs_in) == 1:
-        missing = "password" if signs_in == ["username"] else "username"
-        yield f"{missing}: is missing beside {signs_in[0]}"
 
 
 def _date_problems(config: Mapping[str, Any]) -> Iterator[str]:

@@ -27,6 +27,7 @@ from singer_sdk.plugin_base import SingerCommand
 from typing_extensions import override
 
 from tap_daktela import settings
+from tap_daktela.api.command import InputError, PlainCommand, RunError
 from tap_daktela.checkup import check_up
 from tap_daktela.fields import SERVER
 from tap_daktela.instance import Instance
@@ -39,18 +40,6 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
 
     from tap_daktela import fields
-
-
-class RunError(Exception):
-    """A run could not read everything; what failed has been logged when it did."""
-
-
-class InputError(Exception):
-    """The settings, the state or the catalog cannot be used; a line for each thing that is wrong."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("; ".join(problems))
-        self.problems = problems
 
 
 class TapDaktela(Tap):
@@ -180,6 +169,8 @@ class TapDaktela(Tap):
             super().invoke(state=_checked("state", state), catalog=_checked("catalog", catalog), **options)
         except ConfigValidationError as error:
             raise InputError(error.errors) from None
+        except (StreamMapConfigError, MapExpressionError) as error:
+            raise InputError([f"stream_maps: {error}"]) from None
 
     @classmethod
     @override
@@ -200,7 +191,10 @@ class TapDaktela(Tap):
             super().cb_test(ctx, param, value)
             return
         given = ctx.params["config"]
-        tap = cls(config=given.config, parse_env_config=given.parse_env)
+        try:
+            tap = cls(config=given.config, parse_env_config=given.parse_env)
+        except ConfigValidationError as error:
+            raise InputError(error.errors) from None
         streams = [stream.declaration for stream in tap.discover_streams()]
         readable = check_up(tap.instances.values(), streams)
         ctx.exit(0 if readable else 1)
@@ -220,24 +214,8 @@ class TapDaktela(Tap):
         )
 
 
-class _Command(SingerCommand):
+class _Command(PlainCommand, SingerCommand):
     """The SDK's command, which says in one line what a user can put right, and exits with 1."""
-
-    @override
-    def main(self, *args: Any, **options: Any) -> Any:
-        try:
-            return super().main(*args, **options)
-        except InputError as error:
-            problems = error.problems
-        except ConfigValidationError as error:
-            problems = error.errors
-        except RunError as error:
-            problems = [str(error)]
-        except (StreamMapConfigError, MapExpressionError) as error:
-            problems = [f"stream_maps: {error}"]
-        for problem in problems:
-            self.logger.error("%s", problem)
-        sys.exit(1)
 
     @override
     def invoke(self, ctx: click.Context) -> Any:

@@ -9,4 +9,5 @@ linter holds both. Read it in the order of a request:
     client.py    one request with its retries
     verdict.py   what to do about an answer
     envelope.py  an answer's rows, total and clock
+    command.py   how a command ends that cannot go on
 """

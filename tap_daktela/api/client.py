@@ -21,7 +21,15 @@ from requests.cookies import RequestsCookieJar
 from urllib3.exceptions import HTTPError
 
 from tap_daktela.api.auth import Renewal, SignInError, TokenAuth
-from tap_daktela.api.envelope import Answer, EnvelopeError, Page, ReportedError, read_answer, read_page
+from tap_daktela.api.envelope import (
+    Answer,
+    EnvelopeError,
+    Page,
+    ReportedError,
+    read_acceptance,
+    read_answer,
+    read_page,
+)
 from tap_daktela.api.verdict import Action, RequestError, Verdict, judge, judge_body, judge_exception
 
 if TYPE_CHECKING:
@@ -71,6 +79,18 @@ class Transport:
     """Connections that are kept open."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How many attempts a request deserves before it is given up."""
+
+    attempts: int | None = None
+    """Of any kind; `ATTEMPTS` where it is None."""
+    time_outs: int | None = None
+    """That the server let time out; as many as of any kind where it is None."""
+    reports: int | None = None
+    """That were answered with an error in a 2xx; as above."""
+
+
 class Identity(NamedTuple):
     """Who is signed in, with the clock of the answer that told so."""
 
@@ -84,7 +104,7 @@ class _Request:
     """What is sent, and how to name it to a person."""
 
     method: str
-    path: str
+    url: str
     name: str
     auth: TokenAuth | None = None
     options: dict[str, Any] = field(default_factory=dict)
@@ -125,7 +145,9 @@ class Client:
         """
         # Spelled so. It answers 200 without a token, too: only its `user` tells (daktela-api.md §1). The clock and
         # the zone are taken from here and not from the login, since a user may have a zone of their own.
-        answer = self._send(_Request("GET", "whoim.json", "GET whoim.json", self._auth), read_answer)
+        answer = self._send(
+            _Request("GET", f"{self.address.api}whoim.json", "GET whoim.json", self._auth), read_answer
+        )
         user = answer.result.get("user") if isinstance(answer.result, dict) else None
         if not user:
             raise SignInError(f"{self.address.base} does not accept the token: check access_token")
@@ -139,8 +161,22 @@ class Client:
             RequestError: the page cannot be had.
             SignInError: the token expired and no other can be had.
         """
-        request = _Request("GET", f"{query.endpoint}.json", str(query), self._auth, {"params": query.parameters()})
+        url = f"{self.address.api}{query.endpoint}.json"
+        request = _Request("GET", url, str(query), self._auth, {"params": query.parameters()})
         return self._send(request, read_page, cancelled)
+
+    def post(self, path: str, body: bytes, patience: Patience) -> None:
+        """Send JSON to a path below the instance's URL that is not part of the API, until it is taken in.
+
+        To be used where sending the same again does no harm.
+
+        Raises:
+            RequestError: it is not taken in; the verdict says what was the matter with the last attempt.
+            SignInError: the token expired and no other can be had.
+        """
+        options = {"data": body, "headers": {"Content-Type": "application/json"}}
+        request = _Request("POST", self.address.base + path, f"POST {path}", self._auth, options)
+        self._send(request, read_acceptance, patience=patience)
 
     def _sign_in(self) -> str:
         """Sign in with user name and password; return the token, which builds send in two shapes."""
@@ -161,7 +197,9 @@ class Client:
             "only_token": 1,
         }
         try:
-            answer = self._send(_Request("POST", "login.json", "POST login.json", None, {"json": body}), read)
+            answer = self._send(
+                _Request("POST", f"{self.address.api}login.json", "POST login.json", None, {"json": body}), read
+            )
         except RequestError as error:
             if error.verdict.status in _NOT_SIGNED_IN:
                 answered_401 = error.verdict.status == HTTPStatus.UNAUTHORIZED
@@ -174,13 +212,18 @@ class Client:
         return token
 
     def _send(
-        self, request: _Request, read: Callable[[bytes], Read], cancelled: threading.Event | None = None
+        self,
+        request: _Request,
+        read: Callable[[bytes], Read],
+        cancelled: threading.Event | None = None,
+        patience: Patience | None = None,
     ) -> Read:
         """Make a request until it is answered, refused, or not worth another attempt."""
         event = cancelled or threading.Event()
+        ends = _Ends(patience or Patience())
         attempts = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_Again),
-            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            stop=ends,
             wait=_wait,
             sleep=partial(_pause, event),
             before_sleep=partial(_log_retry, request),
@@ -191,7 +234,7 @@ class Client:
         except _Abandoned:
             raise RequestError(Verdict(Action.RETRY, "was not asked again"), request.name) from None
         except _Again as error:
-            reason = f"{error.verdict.reason}, {ATTEMPTS} times"
+            reason = error.verdict.reason + (f", {ends.attempts} times" if ends.attempts > 1 else "")
             raise RequestError(replace(error.verdict, reason=reason), request.name) from None
 
     def _attempt(self, request: _Request, read: Callable[[bytes], Read]) -> Read:
@@ -220,7 +263,7 @@ class Client:
         try:
             response = self._session.request(
                 request.method,
-                self.address.api + request.path,
+                request.url,
                 # In every case a callable of our own: without one, requests would look into ~/.netrc.
                 auth=request.auth or _anonymous,
                 timeout=self._transport.timeout,
@@ -235,6 +278,30 @@ class Client:
             # The libraries below let a few of their own through, and their texts may repeat a header.
             return Verdict(Action.REFUSE, f"could not be asked: {type(error).__name__}"), b""
         return judge(response), response.content
+
+
+class _Ends:
+    """Tells when to stop, and counts."""
+
+    def __init__(self, patience: Patience) -> None:
+        self.attempts = 0
+        self._most = patience.attempts or ATTEMPTS
+        self._patience = patience
+        self._time_outs = 0
+        self._reports = 0
+
+    def __call__(self, state: tenacity.RetryCallState) -> bool:
+        """Return whether the attempt that has just failed was the last."""
+        error = state.outcome.exception() if state.outcome else None
+        verdict = error.verdict if isinstance(error, _Again) else Verdict(Action.RETRY)
+        self.attempts = state.attempt_number
+        self._time_outs += verdict.timed_out
+        self._reports += verdict.reported
+        return (
+            self.attempts >= self._most
+            or self._time_outs >= (self._patience.time_outs or self._most)
+            or self._reports >= (self._patience.reports or self._most)
+        )
 
 
 def _session(transport: Transport) -> requests.Session:

@@ -81,6 +81,22 @@ def read_page(body: bytes) -> Page:
     return Page(rows, _total(answer.result.get("total")), answer.time, answer.timezone)
 
 
+def read_acceptance(body: bytes) -> None:
+    """Return if `body` is a 2xx's word that something was taken in: whatever is neither a page nor an error.
+
+    For endpoints whose answer nobody knows: an empty body, a text or any JSON without an `error` will do. Judged
+    by the body, for PHP calls every answer HTML (daktela-api.md §9, question 21).
+
+    Raises:
+        ReportedError: the answer's own `error` is not empty.
+        EnvelopeError: an HTML page, as proxies and failing scripts send it.
+    """
+    if body.removeprefix(_BOM).lstrip()[:1] == b"<":
+        raise EnvelopeError("an HTML page in place of an answer")
+    if message := reported_error(body):
+        raise ReportedError(message)
+
+
 def reported_error(body: bytes) -> str:
     """Return the API's own message in the body of a refused request, empty where there is none."""
     try:

@@ -41,6 +41,10 @@ class Verdict:
     """The status of the answer, None without one."""
     wait: float | None = None
     """Seconds that the server asked us to wait, None where it did not."""
+    timed_out: bool = False
+    """Whether the server was given all the time that the settings allow, and took longer."""
+    reported: bool = False
+    """Whether a 2xx carried an error of the API's own."""
 
 
 class RequestError(Exception):
@@ -73,7 +77,7 @@ def judge(response: requests.Response) -> Verdict:
 def judge_body(error: EnvelopeError) -> Verdict:
     """Return the verdict on a 2xx whose body is no answer: never an empty page, but worth asking again."""
     if isinstance(error, ReportedError):
-        return Verdict(Action.RETRY, f"answered 200 with an error: {error}", HTTPStatus.OK)
+        return Verdict(Action.RETRY, f"answered 200 with an error: {error}", HTTPStatus.OK, reported=True)
     return Verdict(Action.RETRY, f"sent {error}", HTTPStatus.OK)
 
 
@@ -87,15 +91,17 @@ def judge_exception(error: requests.RequestException, timeout: float) -> Verdict
         )
     if "NameResolutionError" in repr(error):
         return Verdict(Action.RETRY, "cannot be found (no such host: check url and server)")
+    if isinstance(error, requests.Timeout) or "TimeoutError" in repr(error):
+        # The latter where the time went by while the request was being sent.
+        return Verdict(Action.RETRY, f"did not answer within {timeout:g} s", timed_out=True)
     for kinds, reason in _CAUSES:
         if isinstance(error, kinds):
-            return Verdict(Action.RETRY, reason.format(timeout=timeout))
+            return Verdict(Action.RETRY, reason)
     return Verdict(Action.REFUSE, f"could not be asked: {type(error).__name__}")
 
 
 _CAUSES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ((requests.exceptions.SSLError,), "broke off while TLS was agreed (does the url mean https?)"),
-    ((requests.Timeout,), "did not answer within {timeout:g} s"),
     ((requests.exceptions.ContentDecodingError,), "sent an answer that cannot be decompressed"),
     (
         (requests.ConnectionError, requests.exceptions.ChunkedEncodingError),

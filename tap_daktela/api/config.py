@@ -1,0 +1,170 @@
+"""The settings that both commands share: how an instance is reached. A configuration in, checked values out.
+
+What is wrong comes as one line for each thing, which begins with the setting's name and repeats no secret. The
+JSON Schemas are the commands' own; what is checked here is told by any of them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+
+from tap_daktela.api import address
+from tap_daktela.api.client import Credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from tap_daktela.api.address import Address
+
+URL = (
+    "Address of the Daktela instance, for example `https://acme.daktela.com`; a path prefix, or an address that "
+    "already ends in `/api/v6`, is accepted."
+)
+ACCESS_TOKEN = "A long-lived API token; instead of `username` and `password`."  # noqa: S105 - tells of one
+VERIFY_TLS = "Whether to verify the server's certificate."
+ALLOW_HTTP = "Whether plain http to another host is allowed, which shows the token to the network."
+REQUEST_TIMEOUT = "Seconds without an answer after which a request is tried again."
+"""Descriptions of the settings that mean the same to both commands."""
+
+CONNECTION = ("url", "server", "access_token", "username", "password")
+"""The settings that say where an instance is and who asks."""
+
+_SERVER = re.compile(r"[A-Za-z0-9-]+")
+_TYPES = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "an object",
+}
+_SECRETS = frozenset({"access_token", "password"})
+
+
+def given(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that are set: Meltano may pass null or an empty text for one that is not."""
+    return {name: value for name, value in config.items() if value is not None and value != ""}
+
+
+def with_defaults(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that are set, and the defaults of the others."""
+    defaults = {name: setting["default"] for name, setting in schema["properties"].items() if "default" in setting}
+    return {**defaults, **given(config)}
+
+
+def server_name(entry: Mapping[str, Any]) -> str:
+    """Return the name of an instance: the setting `server`, or the first label of the host; empty without both."""
+    if "server" in entry:
+        return str(entry["server"])
+    try:
+        return address.parse(str(entry.get("url", "")), allow_http=True).first_label
+    except address.AddressError:
+        return ""
+
+
+def read_address(entry: Mapping[str, Any], *, allow_http: bool) -> Address:
+    """Return where an instance is.
+
+    Raises:
+        AddressError: its URL cannot be used.
+    """
+    return address.parse(_url(entry), allow_http=allow_http)
+
+
+def read_credentials(entry: Mapping[str, Any]) -> Credentials:
+    """Return who asks."""
+    return Credentials(
+        # One that was read from a file often ends with a line break.
+        access_token=entry.get("access_token", "").strip(),
+        username=entry.get("username", ""),
+        password=entry.get("password", ""),
+    )
+
+
+def suggest(name: str, known: Collection[str]) -> str:
+    """Return a question after the name that was meant, empty where none comes close."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def unknown_problems(config: Mapping[str, Any], known: Collection[str], place: str = "") -> Iterator[str]:
+    """Yield a line for each setting that does not exist."""
+    for name in config:
+        if name not in known:
+            yield f"{place}{name}: there is no such setting{suggest(name, known)}"
+
+
+def type_problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each setting that is not of the type, or in the range, that its schema tells."""
+    for error in jsonschema.Draft7Validator(schema).iter_errors(config):
+        # Names are told by `unknown_problems`.
+        if error.validator != "additionalProperties":
+            place = ""
+            for part in error.absolute_path:
+                place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else str(part)
+            yield f"{place}: {_demand(error)}{_refused(error)}"
+
+
+def instance_problems(entry: Mapping[str, Any], *, allow_http: bool, purpose: str = "read") -> Iterator[str]:
+    """Yield what is wrong with the settings of one instance."""
+    if "url" not in entry and "server" not in entry:
+        yield f"url: give url or server, which tell the Daktela instance to {purpose}"
+        return
+    server_fits = "server" not in entry or _SERVER.fullmatch(entry["server"])
+    if not server_fits:
+        yield f"server: {entry['server']!r} may hold letters, digits and '-' only"
+    if "url" in entry or server_fits:
+        try:
+            parsed = read_address(entry, allow_http=allow_http)
+        except address.AddressError as error:
+            yield f"url: {error}"
+        else:
+            if "server" not in entry and not _SERVER.fullmatch(parsed.first_label):
+                yield f"server: {parsed.first_label!r}, from the url, is no name for an instance; give one"
+    yield from _credential_problems(entry)
+
+
+def _credential_problems(entry: Mapping[str, Any]) -> Iterator[str]:
+    signs_in = [name for name in ("username", "password") if name in entry]
+    token = entry.get("access_token", "").strip()
+    if not token.isascii() or any(not character.isprintable() or character == " " for character in token):
+        yield "access_token: holds characters that no token has"
+    if "access_token" in entry and signs_in:
+        yield f"access_token: give either access_token or username and password, not {signs_in[0]} beside it"
+    elif "access_token" not in entry and not signs_in:
+        yield "access_token: give access_token, or username and password"
+    elif len(signs_in) == 1:
+        missing = "password" if signs_in == ["username"] else "username"
+        yield f"{missing}: is missing beside {signs_in[0]}"
+
+
+def _url(entry: Mapping[str, Any]) -> str:
+    return str(entry.get("url") or f"https://{entry['server']}.daktela.com")
+
+
+def _demand(error: jsonschema.ValidationError) -> str:
+    """Return what a setting must be; JSON Schema's own words repeat its value, which may be a secret."""
+    demand: Any = error.validator_value
+    if error.validator == "type":
+        names = [demand] if isinstance(demand, str) else demand
+        return "must be " + " or ".join(_TYPES[name] for name in names if name in _TYPES)
+    words = {
+        "enum": "must be one of",
+        "minimum": "must be at least",
+        "maximum": "must be at most",
+        "exclusiveMinimum": "must be more than",
+    }
+    if error.validator not in words:
+        return "is not of the form that its description tells"
+    choices = [str(choice) for choice in (demand if isinstance(demand, list) else [demand]) if choice is not None]
+    return f"{words[str(error.validator)]} {', '.join(choices)}"
+
+
+def _refused(error: jsonschema.ValidationError) -> str:
+    secret = bool(_SECRETS & {str(part) for part in error.absolute_path})
+    inside = any(part == "instances" for part in error.absolute_path) and len(error.absolute_path) < 3  # noqa: PLR2004
+    return "" if secret or inside or isinstance(error.instance, (dict, list)) else f", not {error.instance!r}"
