@@ -22,6 +22,7 @@ from tap_daktela.api.config import (
     REQUEST_TIMEOUT,
     URL,
     VERIFY_TLS,
+    credential_problems,
     given,
     instance_problems,
     read_address,
@@ -372,6 +373,8 @@ def _key_problems(config: Mapping[str, Any], entries: list[dict[str, Any]]) -> I
 
 def _entry_problems(entry: Mapping[str, Any], *, allow_http: bool) -> Iterator[str]:
     yield from instance_problems(entry, allow_http=allow_http)
+    if "url" in entry or "server" in entry:
+        yield from credential_problems(entry)
     if (zone := entry.get("timezone")) and not _is_zone(zone):
         yield _zone_problem(zone)
 

@@ -154,6 +154,15 @@ class Client:
         name = user.get("name") if isinstance(user, dict) else user
         return Identity(str(name), answer.time, answer.timezone)
 
+    def sign_in(self) -> None:
+        """Sign in if that has not been done yet; with a static token there is nothing to do.
+
+        Raises:
+            SignInError: the credentials are refused.
+            RequestError: the instance cannot be asked.
+        """
+        _ = self._auth.token
+
     def page(self, query: Query, cancelled: threading.Event | None = None) -> Page:
         """Return the rows that `query` asks for; `cancelled`, once set, ends the waiting between attempts.
 
@@ -231,11 +240,16 @@ class Client:
         )
         try:
             return attempts.wraps(self._attempt)(request, read)
+        except RequestError as error:
+            error.repeated = ends.attempts > 0
+            raise
         except _Abandoned:
             raise RequestError(Verdict(Action.RETRY, "was not asked again"), request.name) from None
         except _Again as error:
             reason = error.verdict.reason + (f", {ends.attempts} times" if ends.attempts > 1 else "")
-            raise RequestError(replace(error.verdict, reason=reason), request.name) from None
+            failure = RequestError(replace(error.verdict, reason=reason), request.name)
+            failure.repeated = ends.attempts > 1
+            raise failure from None
 
     def _attempt(self, request: _Request, read: Callable[[bytes], Read]) -> Read:
         """Make a request once, and once more after signing in again."""

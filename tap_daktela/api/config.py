@@ -110,7 +110,7 @@ def type_problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Itera
 
 
 def instance_problems(entry: Mapping[str, Any], *, allow_http: bool, purpose: str = "read") -> Iterator[str]:
-    """Yield what is wrong with the settings of one instance."""
+    """Yield what is wrong with the address and name of one instance."""
     if "url" not in entry and "server" not in entry:
         yield f"url: give url or server, which tell the Daktela instance to {purpose}"
         return
@@ -125,10 +125,10 @@ def instance_problems(entry: Mapping[str, Any], *, allow_http: bool, purpose: st
         else:
             if "server" not in entry and not _SERVER.fullmatch(parsed.first_label):
                 yield f"server: {parsed.first_label!r}, from the url, is no name for an instance; give one"
-    yield from _credential_problems(entry)
 
 
-def _credential_problems(entry: Mapping[str, Any]) -> Iterator[str]:
+def credential_problems(entry: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the credentials for an instance."""
     signs_in = [name for name in ("username", "password") if name in entry]
     token = entry.get("access_token", "").strip()
     if not token.isascii() or any(not character.isprintable() or character == " " for character in token):

@@ -53,6 +53,8 @@ class RequestError(Exception):
     def __init__(self, verdict: Verdict, request: str) -> None:
         super().__init__(f"Daktela {verdict.reason} ({request})")
         self.verdict = verdict
+        self.repeated = False
+        """Whether the verdict is on a repetition; what became of the first attempt may then be unknown."""
 
 
 def judge(response: requests.Response) -> Verdict:

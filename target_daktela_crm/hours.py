@@ -1,0 +1,75 @@
+"""Business hours, in which the vendor wants no full load: a setting in, whether a moment lies in them out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
+
+
+@dataclass(frozen=True)
+class BusinessHours:
+    """When the contact centre works."""
+
+    zone: ZoneInfo
+    days: frozenset[int]
+    """Of the week, Monday is 0."""
+    begin: time
+    end: time
+    """Not included. Before `begin` it lies on the next day."""
+
+    def include(self, moment: datetime) -> bool:
+        """Return whether the contact centre works at a moment, which has an offset."""
+        local = moment.astimezone(self.zone)
+        today, now = local.weekday(), local.time()
+        if self.begin < self.end:
+            return today in self.days and self.begin <= now < self.end
+        yesterday = (local - timedelta(days=1)).weekday()
+        return (today in self.days and now >= self.begin) or (yesterday in self.days and now < self.end)
+
+    @override
+    def __str__(self) -> str:
+        days = ", ".join(DAYS[day] for day in sorted(self.days))
+        return f"{self.begin:%H:%M} to {self.end:%H:%M} on {days} ({self.zone.key})"
+
+
+def read_hours(value: Mapping[str, Any] | None) -> BusinessHours | None:
+    """Return the hours that a setting without `hours_problems` means, None for none."""
+    if not value:
+        return None
+    return BusinessHours(
+        ZoneInfo(value["timezone"]),
+        frozenset(DAYS.index(day) for day in value["days"]),
+        time.fromisoformat(value["from"]),
+        time.fromisoformat("00:00" if value["to"] == "24:00" else value["to"]),
+    )
+
+
+def hours_problems(value: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the setting `business_hours`, beyond its types."""
+    missing = [key for key in ("timezone", "days", "from", "to") if key not in value]
+    if missing:
+        yield f"business_hours: lacks {', '.join(missing)}"
+        return
+    try:
+        ZoneInfo(value["timezone"])
+    except (KeyError, ValueError, OSError):
+        yield f"business_hours.timezone: {value['timezone']!r} is not an IANA time zone such as Europe/Prague"
+    if not value["days"]:
+        yield "business_hours.days: lists no day"
+    for key in ("from", "to"):
+        if not _TIME.fullmatch(value[key]) and (key, value[key]) != ("to", "24:00"):
+            yield f"business_hours.{key}: {value[key]!r} is not a time such as 08:00"
+    if value["from"] == value["to"]:
+        yield "business_hours.to: is the same as from"

@@ -1,0 +1,103 @@
+"""Singer messages in, one line each; decoded messages out, and what of the input is none.
+
+A line that is no message does not end the run: a stray word that a tap prints, or half a line of one that was
+killed, must not keep the good records beside it from being delivered.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from decimal import Decimal
+from typing import IO, TYPE_CHECKING, Any
+
+import msgspec
+from singer_sdk.io_base import GenericSingerReader
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+
+
+class TolerantReader(GenericSingerReader[bytes]):
+    """Reads messages as bytes: numbers exactly, and lines that end with a line feed and nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on_unreadable: Callable[[bytes, str], None] = _ignore
+        """Takes a line that is no message, and what is wrong with it."""
+        self.cut_off = False
+        """Whether the input ended in the middle of a line."""
+
+    @property
+    @override
+    def default_input(self) -> IO[bytes]:
+        return sys.stdin.buffer
+
+    @override
+    def deserialize_json(self, line: bytes) -> dict[str, Any]:
+        """Return the message of a line.
+
+        Raises:
+            ValueError: it is no JSON object.
+        """
+        try:
+            message = _decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            # Half surrogate pairs, NaN and bytes that are not UTF-8: other taps' libraries let them through.
+            text = line.decode("utf-8", "replace")
+            message = json.loads(text, parse_float=Decimal, parse_constant=lambda _: None, object_hook=_whole)
+        if not isinstance(message, dict):
+            raise ValueError("is no JSON object")  # noqa: TRY004 - it is about the line
+        return message
+
+    @override
+    def process_lines(
+        self, file_input: IO[bytes] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]
+    ) -> Counter[str]:
+        """Hand each message to the callback of its type; return how many there were of each."""
+        counts: Counter[str] = Counter()
+        for line in file_input or self.default_input:
+            if not line.strip():
+                continue
+            try:
+                message = self.deserialize_json(line)
+            except (ValueError, RecursionError):
+                self._unreadable(line, "is not valid JSON")
+                continue
+            kind = message.get("type")
+            callback = callbacks.get(kind) if isinstance(kind, str) else None
+            if callback is None:
+                self._unreadable(line, "is no Singer message that this target knows")
+            else:
+                callback(message)
+                counts[str(kind)] += 1
+        return counts
+
+    def _unreadable(self, line: bytes, reason: str) -> None:
+        if line.endswith(b"\n"):
+            self.on_unreadable(line, reason)
+        else:
+            self.cut_off = True
+
+
+def _whole(content: dict[str, Any]) -> dict[str, Any]:
+    """Return an object whose texts have U+FFFD in place of half a surrogate pair."""
+    return {_whole_text(key): _whole_value(value) for key, value in content.items()}
+
+
+def _whole_value(value: Any) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, str):
+        return _whole_text(value)
+    return [_whole_value(element) for element in value] if isinstance(value, list) else value
+
+
+def _whole_text(text: str) -> str:
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _ignore(_line: bytes, _reason: str) -> None:
+    """Do nothing about it."""

@@ -1,0 +1,287 @@
+"""One run: records in, one after the other; when the input has ended, requests out, and whether state may follow.
+
+Nothing is sent before the last record: a contact may come before its company, and the link between them last. What
+has been received is in the store by then, so that a run that ends early costs the next one nothing but time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tap_daktela.api.auth import SignInError
+from tap_daktela.api.client import Client, Patience
+from tap_daktela.api.command import RunError
+from target_daktela_crm.delivery import Delivery, Progress, stopped
+from target_daktela_crm.mapping import MappingError, read_mapping
+from target_daktela_crm.packing import encode
+from target_daktela_crm.rejects import Rejects
+from target_daktela_crm.settings import for_delivery
+from target_daktela_crm.store import Store
+from target_daktela_crm.summary import Summary, as_object, as_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from target_daktela_crm.mapping import StreamMapping
+    from target_daktela_crm.settings import Settings
+
+logger = logging.getLogger("target-daktela-crm")
+
+_REPORTED = 10.0
+"""Seconds between two lines of progress."""
+_UNTIL_TOLD = 1_000
+"""Records between two looks at the clock."""
+
+
+class Run:
+    """A run of the target."""
+
+    def __init__(self, settings: Settings, config: Mapping[str, Any]) -> None:
+        """Open the store and count the run.
+
+        Raises:
+            RunError: a full load within business hours.
+            StoreError: the store cannot be used.
+        """
+        self.mapping = read_mapping(settings.preset, settings.streams, settings.phone_region)
+        self._settings = settings
+        self._config = config
+        self._started = self._told = time.monotonic()
+        self._heard = 0
+        self._queued = 0
+        self._is_told = False
+        self._schemas: set[str] = set()
+        self.summary = Summary(f"Sync to {settings.address.base}")
+        self.progress = Progress()
+        self._check_hours()
+        self.rejects = Rejects(_rejects_path(settings), settings.max_rejects)
+        self.store = Store.open(settings.store_path, settings.owner, keep=settings.dry_run is None)
+        self.store.begin_run()
+        self._note_store()
+
+    def _note_store(self) -> None:
+        if self.store.is_new:
+            self.summary.notes.append(
+                f"the store {self._settings.store_path} is new: nothing is known of earlier runs"
+            )
+        digest = _fingerprint(self._settings)
+        known = self.store.get("mapping")
+        if known not in {None, digest}:
+            self.summary.notes.append(
+                "the mapping has changed: records received earlier keep their shape until they come again "
+                "(--full-refresh)"
+            )
+            logger.warning("%s", self.summary.notes[-1])
+        self.store.set("mapping", digest)
+
+    def _check_hours(self) -> None:
+        hours = self._settings.business_hours
+        sends = self._settings.is_full and not self._settings.stages and self._settings.dry_run is None
+        if sends and hours is not None and hours.include(datetime.now(UTC)):
+            raise RunError(
+                f"business_hours: a full load is refused from {hours}. What has been received is in the store; "
+                "run it later, or use load_mode partial"
+            )
+
+    # Receiving.
+
+    def expect(self, stream: str) -> None:
+        """Note that a mapped stream has been announced."""
+        self._schemas.add(stream)
+
+    def receive(self, mapping: StreamMapping, stream: str, record: dict[str, Any]) -> None:
+        """Take in a record of a mapped stream, or reject it."""
+        self.summary.received[stream] += 1
+        for role in mapping.roles:
+            try:
+                for entity in role(record):
+                    self.store.put(entity, mapping.name)
+            except MappingError as error:
+                self.rejects.add(stream, error.identifier, str(error), record)
+        self._heard += 1
+        if self._heard % _UNTIL_TOLD == 0:
+            self._tell(lambda: f"{self._heard:,} records received")
+
+    def ignore(self, stream: str) -> None:
+        """Count a record of a stream that nothing maps; the first of each is told."""
+        if stream not in self.summary.unmapped:
+            logger.warning("%s: no stream of the mapping, its records are ignored", stream)
+        self.summary.unmapped[stream] += 1
+
+    def reject_line(self, line: bytes, reason: str) -> None:
+        """Reject a line of the input that is no message."""
+        logger.error("a line of the input %s", reason)
+        self.rejects.add(None, None, f"a line of the input {reason}", line.decode("utf-8", "replace").rstrip("\n"))
+
+    def reject_record(self, stream: str | None, reason: str, record: object) -> None:
+        """Reject a record that did not come as far as its mapping."""
+        self.rejects.add(stream, None, reason, record)
+
+    # Ending.
+
+    def finish(self, *, cut_off: bool) -> bool:
+        """Deliver what has been received, or stage it; return whether state may be put out.
+
+        Raises:
+            RunError: not everything could be sent.
+        """
+        try:
+            return self._finish(cut_off=cut_off)
+        finally:
+            self.summarize()
+
+    def _finish(self, *, cut_off: bool) -> bool:
+        self._check_streams()
+        policy = self._settings.unknown_company
+        self.store.flush()
+        self.store.join(detach_unknown=policy == "detach")
+        self.summary.states = self.store.received()
+        if policy == "reject":
+            self._reject_waiting()
+        if self._settings.stages:
+            self._stage(cut_off=cut_off)
+            return False
+        self._deliver()
+        if self._settings.is_full and not len(self.rejects) and not cut_off and self.store.load().contacts:
+            self.store.set("full_accepted", _now())
+        self.store.set("last_delivery", {"time": _now(), **vars(self.progress)})
+        self.store.commit()
+        return self._settings.dry_run is None
+
+    def _check_streams(self) -> None:
+        """Refuse an input of which nothing is mapped."""
+        if self.summary.unmapped and not self._schemas and not self.summary.received:
+            came, expected = sorted(self.summary.unmapped), sorted(each.name for each in self.mapping.streams)
+            raise RunError(
+                f"nothing on the input is mapped: the streams {', '.join(came)} came, and preset "
+                f"{self._settings.preset} with the setting streams reads {', '.join(expected)}. Nothing is sent"
+            )
+
+    def _reject_waiting(self) -> None:
+        for contact in list(self.store.waiting()):
+            reason = f"its company is not known (unknown_company is {self._settings.unknown_company})"
+            self.rejects.add(contact.stream, contact.key, reason, json.loads(contact.body))
+
+    def _deliver(self) -> None:
+        queue = self.store.queue(everything=self._settings.is_full or not self._settings.only_changed)
+        delivery = Delivery(
+            self._poster(),
+            self.store,
+            self.rejects,
+            self._settings.max_request_bytes,
+            may_send=self._before_request,
+        )
+        self.progress = delivery.progress
+        self._queued = queue.contacts
+        try:
+            delivery.deliver(self.store.entries())
+        except SignInError as error:
+            raise RunError(stopped(error)) from None
+
+    def _before_request(self) -> None:
+        self._check_hours()
+        self._tell(lambda: f"{self.progress.contacts:,} of {self._queued:,} contacts delivered")
+
+    def _poster(self) -> Callable[[bytes, Patience], None]:
+        settings = self._settings
+        if settings.dry_run is not None:
+            return folder_poster(settings.dry_run)
+        client = Client(settings.address, settings.credentials, settings.transport)
+        return lambda body, patience: client.post(settings.sync_path, body, patience)
+
+    def _stage(self, *, cut_off: bool) -> None:
+        load = self.store.load()
+        stage = {
+            "run": self.store.run,
+            "time": _now(),
+            "rejected": len(self.rejects),
+            "cut_off": cut_off,
+            "missing_streams": self.store.missing_streams(each.name for each in self.mapping.streams),
+            "config": for_delivery(self._config),
+            "delivered": False,
+        }
+        self.store.set("stage", json.loads(json.dumps(stage, default=_plain)))
+        self.store.commit()
+        self.summary.notes.append(
+            f"staged, nothing sent: {load.contacts:,} contacts; of the {load.known:,} known ones {load.gone:,} "
+            "would be deleted. target-daktela-crm --deliver sends it"
+        )
+        if self._settings.dry_run is not None:
+            self._deliver_dry()
+
+    def _deliver_dry(self) -> None:
+        """Write what a delivery would send, which is the only way to see it before."""
+        self.store.queue_load()
+        self._poster()(encode(self.store.entries(), delete=True), Patience())
+
+    # Telling.
+
+    def _tell(self, text: Callable[[], str]) -> None:
+        now = time.monotonic()
+        if now - self._told >= _REPORTED:
+            self._told = now
+            logger.info("%s (%.0f s)", text(), now - self._started)
+
+    def summarize(self) -> None:
+        """Tell what the run did, once."""
+        if self._is_told:
+            return
+        self._is_told = True
+        self.summary.seconds = time.monotonic() - self._started
+        self.summary.left_out = self.mapping.left_out
+        write_summary(self.summary, self.progress, self.rejects)
+
+    def close(self) -> None:
+        """Give the store back."""
+        self.store.close()
+
+
+def write_summary(summary: Summary, progress: Progress, rejects: Rejects) -> None:
+    """Write a summary for people to standard error, and one for machines into the log."""
+    click.echo(as_text(summary, progress, rejects), err=True)
+    content = as_object(summary, progress, rejects)
+    logger.info("summary: %s", json.dumps(content, ensure_ascii=False), extra={"summary": content})
+
+
+def folder_poster(folder: Path) -> Callable[[bytes, Patience], None]:
+    """Return what writes requests into a folder instead of sending them; those of an earlier run are removed."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for old in folder.glob("request-*.json"):
+        old.unlink()
+    count = Counter[str]()
+
+    def post(body: bytes, _patience: Patience) -> None:
+        count["requests"] += 1
+        path = folder / f"request-{count['requests']:05}.json"
+        path.touch(mode=0o600)
+        path.write_bytes(body)
+
+    return post
+
+
+def _rejects_path(settings: Settings) -> Path:
+    return settings.rejects_path if settings.dry_run is None else settings.dry_run / "rejects.jsonl"
+
+
+def _fingerprint(settings: Settings) -> str:
+    """Return what tells two mappings apart."""
+    content = json.dumps([settings.preset, settings.streams, settings.phone_region], sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _plain(value: object) -> Any:  # noqa: ANN401 - JSON
+    """Return a decimal of the SDK's configuration reader as a number."""
+    return float(str(value))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

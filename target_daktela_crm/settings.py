@@ -1,0 +1,332 @@
+"""The target's settings: a configuration in, checked values out, or one line for each thing that is wrong with it.
+
+`SCHEMA` tells what there is, for `--about`, Meltano and the README; `problems` tells what JSON Schema cannot say
+in words that help; `Settings` is what the rest of the target reads. Nothing here repeats a secret.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import phonenumbers
+from singer_sdk import typing as th
+
+from tap_daktela.api.client import Transport
+from tap_daktela.api.config import (
+    ACCESS_TOKEN,
+    ALLOW_HTTP,
+    REQUEST_TIMEOUT,
+    URL,
+    VERIFY_TLS,
+    credential_problems,
+    given,
+    instance_problems,
+    read_address,
+    read_credentials,
+    server_name,
+    type_problems,
+    unknown_problems,
+    with_defaults,
+)
+from target_daktela_crm.hours import DAYS, hours_problems, read_hours
+from target_daktela_crm.mapping import PRESETS, Problems, read_mapping
+from target_daktela_crm.store import Owner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tap_daktela.api.address import Address
+    from tap_daktela.api.client import Credentials
+    from target_daktela_crm.hours import BusinessHours
+
+_SMALLEST_REQUEST = 200
+"""Bytes; less would hold no contact at all."""
+
+SCHEMA: dict[str, Any] = th.PropertiesList(
+    th.Property("url", th.StringType, title="URL", description=URL),
+    th.Property(
+        "server",
+        th.StringType,
+        title="Server",
+        description="Name of the instance (letters, digits, `-`), and of its store. Default: the first label of "
+        "the host. Without `url` it means `https://{server}.daktela.com`.",
+    ),
+    th.Property("access_token", th.StringType, secret=True, title="Access token", description=ACCESS_TOKEN),
+    th.Property(
+        "username",
+        th.StringType,
+        title="User name",
+        description="Login of the account to write with; needs `password`.",
+    ),
+    th.Property(
+        "password",
+        th.StringType,
+        secret=True,
+        title="Password",
+        description="Password of the account to write with.",
+    ),
+    th.Property(
+        "sync_path",
+        th.StringType,
+        default="/custom/crm/sync.php",
+        title="Sync path",
+        description="Path of Daktela's CRM sync endpoint, below the address of the instance.",
+    ),
+    th.Property(
+        "preset",
+        th.StringType,
+        allowed_values=list(PRESETS),
+        default="daktela",
+        title="Preset",
+        description="The CRM that the records come from, whose mapping comes with the package; `daktela` is for "
+        "records that have the shape of the sync request already.",
+    ),
+    th.Property(
+        "streams",
+        th.ObjectType(additional_properties=True),
+        title="Streams",
+        description="Stream -> mapping, over the preset, key by key; see the section on mapping.",
+    ),
+    th.Property(
+        "load_mode",
+        th.StringType,
+        allowed_values=["partial", "full"],
+        default="partial",
+        title="Load mode",
+        description="`partial` sends what has changed, `full` everything that comes.",
+    ),
+    th.Property(
+        "delete_missing",
+        th.BooleanType,
+        default=False,
+        title="Delete missing",
+        description="With `full`: send nothing, but stage the load; `target-daktela-crm --deliver` sends it, and "
+        "Daktela deletes all contacts of the CRM that are not in it.",
+    ),
+    th.Property(
+        "max_delete_fraction",
+        th.NumberType(minimum=0, maximum=1),
+        default=0.1,
+        title="Largest fraction to delete",
+        description="Refuse a delivery that would delete more of the known contacts than this.",
+    ),
+    th.Property(
+        "business_hours",
+        th.ObjectType(
+            th.Property("timezone", th.StringType, description="IANA time zone, for example `Europe/Prague`."),
+            th.Property("days", th.ArrayType(th.StringType(allowed_values=list(DAYS))), description="Days."),
+            th.Property("from", th.StringType, description="First minute, for example `08:00`."),
+            th.Property("to", th.StringType, description="End, not included, for example `18:00`."),
+            additional_properties=False,
+        ),
+        title="Business hours",
+        description="When a full load is refused: `timezone` (IANA), `days` (`mon` to `sun`), `from` and `to` "
+        "(`08:00`).",
+    ),
+    th.Property(
+        "request_timeout",
+        th.NumberType(exclusive_minimum=0),
+        default=300,
+        title="Request timeout",
+        description=REQUEST_TIMEOUT,
+    ),
+    th.Property(
+        "only_changed",
+        th.BooleanType,
+        default=True,
+        title="Only changed",
+        description="In partial loads, leave out what has been delivered with the same content.",
+    ),
+    th.Property(
+        "max_rejects",
+        th.IntegerType(minimum=0),
+        default=100,
+        title="Most rejects",
+        description="More rejected records than this stop the run; the state stays.",
+    ),
+    th.Property(
+        "max_request_bytes",
+        th.IntegerType(minimum=_SMALLEST_REQUEST),
+        default=20_000_000,
+        title="Largest request",
+        description="Bytes that a request may have; Daktela takes 20 MB.",
+    ),
+    th.Property(
+        "store_path",
+        th.StringType,
+        default=".target-daktela-crm/{server}.sqlite3",
+        title="Store path",
+        description="File that remembers, between runs, what is known and what has been delivered. Keep it.",
+    ),
+    th.Property(
+        "rejects_path",
+        th.StringType,
+        title="Rejects path",
+        description="File of JSON lines for what cannot be delivered. Default: beside the store.",
+    ),
+    th.Property(
+        "dry_run",
+        th.StringType,
+        title="Dry run",
+        description="Folder to write the requests into, instead of sending them; nothing is marked, and no state "
+        "put out.",
+    ),
+    th.Property(
+        "phone_region",
+        th.StringType,
+        title="Phone region",
+        description="Country of national phone numbers (ISO 3166, for example `CZ`): all are sent as E.164. "
+        "Without it they are sent as written.",
+    ),
+    th.Property(
+        "unknown_company",
+        th.StringType,
+        allowed_values=["hold", "detach", "reject"],
+        default="hold",
+        title="Unknown company",
+        description="What to do about a contact whose company is known nowhere: `hold` keeps it until the company "
+        "comes, `detach` sends it without one until then, `reject` rejects it.",
+    ),
+    th.Property("verify_tls", th.BooleanType, default=True, title="Verify TLS", description=VERIFY_TLS),
+    th.Property("allow_http", th.BooleanType, default=False, title="Allow HTTP", description=ALLOW_HTTP),
+    th.Property(
+        "user_agent",
+        th.StringType,
+        title="User agent",
+        description="Name that the target gives itself in requests. Default: `target-daktela-crm` and its "
+        "version.",
+    ),
+).to_dict()
+
+_OF_THE_COMMAND = ("url", "server", "access_token", "username", "password", "store_path", "dry_run")
+"""Settings that a delivery takes from its own configuration; all others come from the run that staged the load."""
+
+
+class Needs(IntEnum):
+    """What a command must be told, each including what stands above."""
+
+    MAPPING = 0
+    INSTANCE = 1
+    CREDENTIALS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The target's settings, checked and with their defaults."""
+
+    server: str
+    address: Address
+    credentials: Credentials
+    transport: Transport
+    sync_path: str
+    preset: str
+    streams: Mapping[str, Any] = field(repr=False)
+    load_mode: str
+    delete_missing: bool
+    max_delete_fraction: float
+    business_hours: BusinessHours | None
+    only_changed: bool
+    max_rejects: int
+    max_request_bytes: int
+    store_path: Path
+    rejects_path: Path
+    dry_run: Path | None
+    phone_region: str | None
+    unknown_company: str
+
+    @property
+    def owner(self) -> Owner:
+        """What the store belongs to."""
+        return Owner(self.address.base, self.sync_path, self.preset)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether everything that comes is sent."""
+        return self.load_mode == "full"
+
+    @property
+    def stages(self) -> bool:
+        """Whether the run sends nothing and stages what `--deliver` is to send."""
+        return self.is_full and self.delete_missing
+
+
+def read(config: Mapping[str, Any], user_agent: str) -> Settings:
+    """Return the settings that `config` makes, which must have no `problems`."""
+    values = with_defaults(config, SCHEMA)
+    server = server_name(values)
+    store = Path(values["store_path"].replace("{server}", server)).expanduser()
+    rejects = values.get("rejects_path")
+    region = values.get("phone_region")
+    return Settings(
+        server=server,
+        address=read_address(values, allow_http=values["allow_http"]),
+        credentials=read_credentials(values),
+        transport=Transport(
+            # The SDK reads the numbers of a configuration file as decimals.
+            timeout=float(values["request_timeout"]),
+            verify_tls=values["verify_tls"],
+            user_agent=values.get("user_agent") or user_agent,
+            connections=1,
+        ),
+        sync_path="/" + values["sync_path"].lstrip("/"),
+        preset=values["preset"],
+        streams=values.get("streams") or {},
+        load_mode=values["load_mode"],
+        delete_missing=values["delete_missing"],
+        max_delete_fraction=float(values["max_delete_fraction"]),
+        business_hours=read_hours(values.get("business_hours")),
+        only_changed=values["only_changed"],
+        max_rejects=int(values["max_rejects"]),
+        max_request_bytes=int(values["max_request_bytes"]),
+        store_path=store,
+        rejects_path=Path(rejects).expanduser() if rejects else store.with_name(f"{store.stem}.rejects.jsonl"),
+        dry_run=Path(values["dry_run"]).expanduser() if values.get("dry_run") else None,
+        phone_region=region.upper() if region else None,
+        unknown_company=values["unknown_company"],
+    )
+
+
+def for_delivery(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a staged load remembers of the configuration that it was staged with: no secret, no place."""
+    return {name: value for name, value in given(config).items() if name not in _OF_THE_COMMAND}
+
+
+def problems(config: Mapping[str, Any], schema: Mapping[str, Any], needs: Needs) -> list[str]:
+    """Return one line for each thing that is wrong with `config`; each begins with the setting's name.
+
+    `schema` is that of all settings, the SDK's own included. What does not have the right type is told first,
+    and alone: nothing else can be said of it.
+    """
+    values = given(config)
+    ill_typed = [*unknown_problems(values, schema["properties"]), *type_problems(values, schema)]
+    if ill_typed:
+        return ill_typed
+    found: list[str] = []
+    if needs >= Needs.INSTANCE:
+        found += instance_problems(values, allow_http=bool(values.get("allow_http")), purpose="write to")
+    if needs >= Needs.CREDENTIALS and ("url" in values or "server" in values):
+        found += credential_problems(values)
+    return [*found, *_own_problems(values), *_mapping_problems(values)]
+
+
+def _own_problems(values: Mapping[str, Any]) -> Iterator[str]:
+    if values.get("delete_missing") and values.get("load_mode", "partial") != "full":
+        yield "delete_missing: needs load_mode full; a partial load can delete nothing"
+    if "business_hours" in values:
+        yield from hours_problems(values["business_hours"])
+    region = values.get("phone_region")
+    if region and region.upper() not in phonenumbers.SUPPORTED_REGIONS:
+        yield f"phone_region: {region!r} is not a country of ISO 3166 such as CZ"
+    path = values.get("sync_path", "")
+    if "//" in path or "?" in path or "#" in path or any(not character.isprintable() for character in path):
+        yield f"sync_path: {path!r} is not a path such as /custom/crm/sync.php"
+
+
+def _mapping_problems(values: Mapping[str, Any]) -> Iterator[str]:
+    try:
+        read_mapping(values.get("preset", "daktela"), values.get("streams"), None)
+    except Problems as error:
+        yield from error.lines

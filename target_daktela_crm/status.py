@@ -1,0 +1,44 @@
+"""What the store knows, for `--status`: a store in, lines to read out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from target_daktela_crm.store import Store
+
+_WIDTH = 30
+
+
+def describe(store: Store, path: Path, rejects_path: Path) -> str:
+    """Return the last delivery, what is known, on hold, rejected and staged, a line each."""
+    lines = [("store", str(path)), ("runs", f"{store.run:,}"), ("last delivery", _last_delivery(store))]
+    lines += [(name, f"{count:,}") for name, count in store.counts().items()]
+    lines += [("rejects", _rejects(rejects_path)), ("staged", _stage(store))]
+    return "\n".join(f"{name:<{_WIDTH}}{value}" for name, value in lines)
+
+
+def _last_delivery(store: Store) -> str:
+    last = store.get("last_delivery")
+    if last is None:
+        return "none yet"
+    return f"{last['time']}, {last['contacts']:,} contacts and {last['companies']:,} companies"
+
+
+def _stage(store: Store) -> str:
+    stage = store.get("stage")
+    if stage is None:
+        return "nothing"
+    if stage["delivered"]:
+        return f"nothing; the load of {stage['time']} is delivered"
+    newer = "" if stage["run"] == store.run else ", and no longer of the last run"
+    return f"a load of {stage['time']}, not delivered{newer}"
+
+
+def _rejects(path: Path) -> str:
+    if not path.exists():
+        return "none"
+    with path.open("rb") as file:
+        return f"{sum(1 for _ in file):,} lines in {path}"

@@ -1,0 +1,596 @@
+"""What is known of the CRM, and what of it Daktela has: companies, contacts and links in, what is to be sent out.
+
+One SQLite file for each instance, kept between runs. Contacts come before their company, links last or in between,
+companies in an earlier run, a record twice in one run: what belongs together is told here, when the input has
+ended.
+Rows that come again replace what was known; what has been delivered is remembered as a hash of its content.
+
+Nothing in here is ever held in memory as a whole: its size is that of the CRM.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from target_daktela_crm.mapping import Company, Contact
+from target_daktela_crm.packing import Entry, Part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from target_daktela_crm.mapping import Entity
+
+LAYOUT = 1
+"""Version of the tables below, kept in SQLite's `user_version`."""
+
+_BUFFERED = 2_000
+"""Rows that are written at once."""
+_COMMITTED = 20_000
+"""Rows after which what has been written is made durable."""
+_FETCHED = 500
+_PATIENCE = 1.0
+"""Seconds to wait for another run that is about to end."""
+
+_TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+-- Streams that the mapping knows, with the last run in which records of them came.
+CREATE TABLE streams (name TEXT PRIMARY KEY, run INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE companies (
+    number INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    body BLOB,              -- the object of the request, without `contacts`; null while only a deletion is known
+    hash BLOB,              -- of the body
+    modified REAL,
+    deleted INTEGER NOT NULL,
+    run INTEGER NOT NULL,   -- the last run in which a record of it came
+    stream TEXT NOT NULL,
+    delivered BLOB          -- hash of the body that Daktela has; null if it has none, or nobody knows which
+);
+CREATE TABLE contacts (
+    number INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    body BLOB,
+    hash BLOB,
+    modified REAL,
+    deleted INTEGER NOT NULL,
+    run INTEGER NOT NULL,
+    stream TEXT NOT NULL,
+    delivered BLOB,
+    own TEXT,                            -- key of the company that the contact's own record names
+    company TEXT,                        -- key of the company that it belongs to, all links considered
+    waits INTEGER NOT NULL DEFAULT 0,    -- whether that company is unknown, and the contact waits for it
+    delivered_company TEXT,
+    known INTEGER NOT NULL DEFAULT 0     -- whether Daktela has accepted it at any time
+);
+CREATE TABLE links (
+    key TEXT PRIMARY KEY,
+    contact TEXT NOT NULL,
+    company TEXT NOT NULL,
+    main INTEGER NOT NULL,
+    deleted INTEGER NOT NULL,
+    run INTEGER NOT NULL
+);
+CREATE INDEX links_contact ON links (contact);
+"""
+
+# The last record of a run wins, unless both tell when they were changed and the earlier one was changed later.
+_KEEP_NEWEST = """
+WHERE {table}.run < excluded.run OR excluded.modified IS NULL OR {table}.modified IS NULL
+   OR excluded.modified >= {table}.modified
+"""
+_PUT_COMPANY = """
+INSERT INTO companies (key, body, hash, modified, deleted, run, stream) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (key) DO UPDATE SET
+    body = coalesce(excluded.body, body), hash = coalesce(excluded.hash, hash), modified = excluded.modified,
+    deleted = excluded.deleted, run = excluded.run, stream = excluded.stream
+""" + _KEEP_NEWEST.format(table="companies")
+_PUT_CONTACT = """
+INSERT INTO contacts (key, body, hash, modified, deleted, run, stream, own) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (key) DO UPDATE SET
+    body = coalesce(excluded.body, body), hash = coalesce(excluded.hash, hash), modified = excluded.modified,
+    deleted = excluded.deleted, run = excluded.run, stream = excluded.stream,
+    own = CASE WHEN excluded.deleted THEN own ELSE excluded.own END
+""" + _KEEP_NEWEST.format(table="contacts")
+_PUT_LINK = """
+INSERT INTO links (key, contact, company, main, deleted, run) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (key) DO UPDATE SET
+    contact = excluded.contact, company = excluded.company, main = excluded.main,
+    deleted = excluded.deleted, run = excluded.run
+"""
+
+_DUE_COMPANY = "NOT deleted AND body IS NOT NULL AND delivered IS NOT hash"
+_DUE_CONTACT = (
+    "NOT deleted AND NOT waits AND body IS NOT NULL"
+    " AND (delivered IS NOT hash OR delivered_company IS NOT company)"
+)
+
+
+class StoreError(Exception):
+    """The store cannot be used; the message says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """What a store belongs to: another instance, endpoint or preset has a store of its own."""
+
+    url: str
+    sync_path: str | None
+    """None to believe the store."""
+    preset: str | None
+    """As above."""
+
+
+class Queue(NamedTuple):
+    """What is to be sent."""
+
+    companies: int
+    contacts: int
+
+
+class Waiting(NamedTuple):
+    """A contact whose company is unknown."""
+
+    number: int
+    key: str
+    stream: str
+    body: bytes
+    company: str
+
+
+class Load(NamedTuple):
+    """What came in the last run, and what a delivery of it would delete."""
+
+    contacts: int
+    """That are alive and could be sent."""
+    waiting: int
+    known: int
+    """Contacts that Daktela has accepted at any time."""
+    gone: int
+    """Of these, the ones that are not in the load."""
+
+
+def hash_of(body: bytes) -> bytes:
+    """Return what two bodies are compared by."""
+    return blake2b(body, digest_size=16).digest()
+
+
+class Store:
+    """An open store. One process at a time has it."""
+
+    def __init__(self, connection: sqlite3.Connection, *, is_new: bool, keeps: bool = True) -> None:
+        self._connection = connection
+        self.is_new = is_new
+        self._keeps = keeps
+        self._companies: list[tuple[Any, ...]] = []
+        self._contacts: list[tuple[Any, ...]] = []
+        self._links: list[tuple[Any, ...]] = []
+        self._uncommitted = 0
+        self._streams: set[str] = set()
+        self.run = int(self.get("run") or 0)
+
+    # Opening.
+
+    @classmethod
+    def open(cls, path: Path, owner: Owner, *, create: bool = True, keep: bool = True) -> Store:
+        """Return the store at `path`, a new one if there is none and `create`.
+
+        With `keep` false, nothing that happens to it lasts.
+
+        Raises:
+            StoreError: it is in use, damaged, of a newer version, or belongs to something else.
+        """
+        is_new = not path.exists()
+        if is_new and not create:
+            raise StoreError(f"there is no store at {path}: nothing has been run yet, or store_path is another")
+        try:
+            connection = _connect(path if keep or not is_new else None)
+            store = cls._prepared(connection, path, owner, is_new=is_new, keep=keep)
+        except sqlite3.Error as error:
+            raise StoreError(explain(path, error)) from None
+        except OSError as error:
+            raise StoreError(f"the store {path} cannot be opened: {error.strerror or error}") from None
+        if store.get("doubt"):
+            store.doubt_everything()
+        return store
+
+    @classmethod
+    def _prepared(
+        cls, connection: sqlite3.Connection, path: Path, owner: Owner, *, is_new: bool, keep: bool
+    ) -> Store:
+        [layout] = connection.execute("PRAGMA user_version").fetchone()
+        if layout > LAYOUT:
+            raise StoreError(
+                f"the store {path} was written by a newer version of target-daktela-crm: upgrade this one"
+            )
+        if layout == 0:
+            if not _is_blank(connection):
+                raise StoreError(
+                    f"{path} is an SQLite database, but no store of target-daktela-crm: see store_path"
+                )
+            connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {LAYOUT}; COMMIT;")
+        connection.execute("BEGIN IMMEDIATE")
+        store = cls(connection, is_new=is_new, keeps=keep)
+        store._check_owner(path, owner)
+        store.commit()
+        return store
+
+    def _check_owner(self, path: Path, owner: Owner) -> None:
+        known = self.get("owner")
+        if known is None:
+            self.set("owner", vars(owner))
+            return
+        for name, value in vars(owner).items():
+            if value not in {None, known[name]}:
+                raise StoreError(
+                    f"the store {path} belongs to {name} {known[name]!r}, not {value!r}: "
+                    "give each its own store_path"
+                )
+
+    def close(self) -> None:
+        """Give the store back, with all that has been committed."""
+        with suppress(sqlite3.Error):
+            self._connection.rollback()
+        self._connection.close()
+
+    def commit(self) -> None:
+        """Make what has been written durable, and go on."""
+        self._uncommitted = 0
+        if self._keeps:
+            self._connection.execute("COMMIT")
+            self._connection.execute("BEGIN IMMEDIATE")
+
+    # Facts about the store itself.
+
+    def get(self, key: str) -> Any:  # noqa: ANN401 - JSON
+        """Return what is noted under a key, None if nothing is."""
+        row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def set(self, key: str, value: object) -> None:
+        """Note something that JSON can say."""
+        self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(value)))
+
+    def begin_run(self) -> None:
+        """Count another run: what is staged by earlier ones is no longer the newest."""
+        self.run += 1
+        self.set("run", self.run)
+        self.commit()
+
+    # Receiving.
+
+    def put(self, entity: Entity, stream: str) -> None:
+        """Take in what a record tells."""
+        if isinstance(entity, Contact):
+            key, body, own, modified, deleted = entity
+            digest = hash_of(body) if body is not None else None
+            self._contacts.append((key, body, digest, modified, deleted, self.run, stream, own))
+        elif isinstance(entity, Company):
+            key, body, modified, deleted = entity
+            digest = hash_of(body) if body is not None else None
+            self._companies.append((key, body, digest, modified, deleted, self.run, stream))
+        else:
+            self._links.append((*entity, self.run))
+        self._streams.add(stream)
+        self._uncommitted += 1
+        if self._uncommitted % _BUFFERED == 0:
+            self._write()
+            if self._uncommitted >= _COMMITTED:
+                self.commit()
+
+    def _write(self) -> None:
+        for statement, rows in (
+            (_PUT_COMPANY, self._companies),
+            (_PUT_CONTACT, self._contacts),
+            (_PUT_LINK, self._links),
+        ):
+            if rows:
+                self._connection.executemany(statement, rows)
+                rows.clear()
+        if self._streams:
+            names = [(name, self.run) for name in self._streams]
+            self._connection.executemany("INSERT OR REPLACE INTO streams VALUES (?, ?)", names)
+            self._streams.clear()
+
+    def flush(self) -> None:
+        """Make everything received durable."""
+        self._write()
+        self.commit()
+
+    # Joining.
+
+    def join(self, *, detach_unknown: bool) -> None:
+        """Find the company of every contact, after the last record.
+
+        A contact whose company is unknown waits for it, or is sent without one with `detach_unknown`. One whose
+        companies are all deleted has none.
+        """
+        self._choose_among_links()
+        self._connection.execute(
+            """
+            UPDATE contacts SET company = found.company, waits = found.waits
+            FROM (
+                SELECT contacts.number,
+                       CASE WHEN NOT companies.deleted THEN companies.key END AS company,
+                       NOT :detach AND wanted.company IS NOT NULL AND companies.key IS NULL AS waits
+                FROM contacts
+                JOIN (
+                    SELECT contacts.number,
+                           CASE WHEN chosen.contact IS NULL THEN contacts.own ELSE chosen.company END AS company
+                    FROM contacts LEFT JOIN chosen ON chosen.contact = contacts.key
+                ) AS wanted ON wanted.number = contacts.number
+                LEFT JOIN companies ON companies.key = wanted.company
+                WHERE NOT contacts.deleted
+            ) AS found
+            WHERE contacts.number = found.number
+              AND (contacts.company IS NOT found.company OR contacts.waits IS NOT found.waits)
+            """,
+            {"detach": detach_unknown},
+        )
+        self.commit()
+
+    def _choose_among_links(self) -> None:
+        self._connection.execute("CREATE TEMP TABLE IF NOT EXISTS chosen (contact TEXT PRIMARY KEY, company TEXT)")
+        self._connection.execute("DELETE FROM chosen")
+        rows = self._connection.execute(
+            """
+            SELECT links.contact, links.company, links.main, companies.key IS NOT NULL, contacts.own,
+                   coalesce(companies.deleted, 0)
+            FROM links
+            JOIN contacts ON contacts.key = links.contact AND NOT contacts.deleted
+            LEFT JOIN companies ON companies.key = links.company
+            WHERE NOT links.deleted
+            ORDER BY links.contact, links.rowid
+            """
+        )
+        chosen = ((contact, self._choose(list(links))) for contact, links in groupby(rows, itemgetter(0)))
+        self._connection.executemany("INSERT INTO chosen VALUES (?, ?)", chosen)
+
+    def _choose(self, links: list[tuple[Any, ...]]) -> str | None:
+        own = links[0][4]
+        states: dict[str, str] = {}
+        for _contact, company, _main, is_known, _own, is_deleted in links:
+            states[company] = "deleted" if is_deleted else "known" if is_known else "unknown"
+        if own is not None and own not in states:
+            row = self._connection.execute("SELECT deleted FROM companies WHERE key = ?", (own,)).fetchone()
+            states[own] = "unknown" if row is None else "deleted" if row[0] else "known"
+        return choose_company(own, [(link[1], bool(link[2])) for link in links], states)
+
+    def waiting(self) -> Iterator[Waiting]:
+        """Yield the contacts of this run whose company is unknown."""
+        query = """
+            SELECT contacts.number, contacts.key, stream, body, coalesce(chosen.company, own)
+            FROM contacts LEFT JOIN chosen ON chosen.contact = contacts.key
+            WHERE waits AND NOT deleted AND run = ? ORDER BY number
+        """
+        for row in self._connection.execute(query, (self.run,)):
+            yield Waiting(*row)
+
+    # What is to be sent.
+
+    def queue(self, *, everything: bool) -> Queue:
+        """Line up what Daktela does not have, by company; with `everything`, all that came in this run as well."""
+        also = f"OR (run = {self.run} AND NOT deleted AND body IS NOT NULL)" if everything else ""
+        waits = "AND NOT waits" if everything else ""
+        return self._queue(f"({_DUE_COMPANY}) {also}", f"(({_DUE_CONTACT}) {also}) {waits}")
+
+    def queue_load(self) -> Queue:
+        """Line up all that came in the last run, with the companies that its contacts need."""
+        live = f"run = {self.run} AND NOT deleted AND body IS NOT NULL"
+        return self._queue(live, f"{live} AND NOT waits")
+
+    def _queue(self, of_companies: str, of_contacts: str) -> Queue:
+        execute = self._connection.execute
+        execute("DROP TABLE IF EXISTS temp.queue")
+        execute("CREATE TEMP TABLE queue (place INTEGER PRIMARY KEY, company TEXT, contact INTEGER)")
+        # By company, and each company's own entry before those of its contacts; what has no company comes last.
+        execute(f"""
+            INSERT INTO queue (company, contact)
+            SELECT company, contact FROM (
+                SELECT key AS company, NULL AS contact FROM companies WHERE {of_companies}
+                UNION ALL
+                SELECT company, number FROM contacts WHERE {of_contacts}
+            )
+            ORDER BY company IS NULL, company, contact IS NOT NULL, contact
+        """)  # noqa: S608 - conditions of this module
+        return Queue(*execute("SELECT count(*) - count(contact), count(contact) FROM queue").fetchone())
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield what has been lined up; what is marked meanwhile does not disturb."""
+        place, company = 0, None
+        while True:
+            rows = self._connection.execute(
+                """
+                SELECT queue.place, queue.company, contacts.number, contacts.key, contacts.body
+                FROM queue LEFT JOIN contacts ON contacts.number = queue.contact
+                WHERE queue.place > ? ORDER BY queue.place LIMIT ?
+                """,
+                (place, _FETCHED),
+            ).fetchall()
+            if not rows:
+                return
+            for place, key, number, contact_key, body in rows:  # noqa: B007 - the last one is where to go on
+                if key is None:
+                    company = None
+                elif company is None or company.key != key:
+                    company = self._company(key)
+                yield Entry(company, None if number is None else Part(number, contact_key, body))
+
+    def _company(self, key: str) -> Part:
+        row = self._connection.execute("SELECT number, key, body FROM companies WHERE key = ?", (key,)).fetchone()
+        return Part(*row)
+
+    # What became of it.
+
+    def mark_sending(self, entries: Iterable[Entry]) -> None:
+        """Note that nobody knows any more what Daktela has of these, until it has answered."""
+        contacts, companies = _numbers(entries)
+        forget = "UPDATE {} SET delivered = NULL WHERE number = ? AND delivered IS NOT NULL"
+        self._connection.executemany(forget.format("contacts"), contacts)
+        self._connection.executemany(forget.format("companies"), companies)
+        self.commit()
+
+    def mark_accepted(self, entries: Iterable[Entry]) -> None:
+        """Note that Daktela has these as they are."""
+        contacts, companies = _numbers(entries)
+        self._connection.executemany(
+            "UPDATE contacts SET delivered = hash, delivered_company = company, known = 1 WHERE number = ?",
+            contacts,
+        )
+        self._connection.executemany("UPDATE companies SET delivered = hash WHERE number = ?", companies)
+        self.commit()
+
+    def is_delivered(self, company: Part) -> bool:
+        """Return whether Daktela has a company as it is."""
+        query = "SELECT delivered IS hash FROM companies WHERE number = ?"
+        [found] = self._connection.execute(query, (company.number,)).fetchone()
+        return bool(found)
+
+    def stream_of(self, part: Part, *, is_contact: bool) -> str:
+        """Return the name of the stream that a contact or company came from last."""
+        table = "contacts" if is_contact else "companies"
+        query = f"SELECT stream FROM {table} WHERE number = ?"  # noqa: S608 - as above
+        return str(self._connection.execute(query, (part.number,)).fetchone()[0])
+
+    # Deleting.
+
+    def load(self) -> Load:
+        """Return what came in the last run."""
+        query = f"""
+            SELECT coalesce(sum(here AND NOT waits), 0), coalesce(sum(here AND waits), 0),
+                   coalesce(sum(known), 0), coalesce(sum(known AND NOT here), 0)
+            FROM (SELECT *, run = {self.run} AND NOT deleted AND body IS NOT NULL AS here FROM contacts)
+        """  # noqa: S608 - a number
+        return Load(*self._connection.execute(query).fetchone())
+
+    def missing_streams(self, mapped: Iterable[str]) -> list[str]:
+        """Return the mapped streams that an earlier run had and the last one did not."""
+        names = set(mapped)
+        rows = self._connection.execute("SELECT name FROM streams WHERE run < ? ORDER BY name", (self.run,))
+        return [name for (name,) in rows if name in names]
+
+    def doubt_everything(self) -> None:
+        """Count everything as undelivered: nobody knows what a delivery with `delete` has left."""
+        self._connection.execute("UPDATE contacts SET delivered = NULL")
+        self._connection.execute("UPDATE companies SET delivered = NULL")
+        self.set("doubt", value=False)
+        self.commit()
+
+    def forget_others(self) -> None:
+        """Forget what a delivery of the last run's load with `delete` has deleted: all that was not in it."""
+        execute = self._connection.execute
+        execute("DELETE FROM contacts WHERE run < ? OR deleted", (self.run,))
+        execute("DELETE FROM links WHERE run < ? OR deleted", (self.run,))
+        execute(
+            """
+            DELETE FROM companies
+            WHERE deleted OR (run < ? AND key NOT IN (SELECT company FROM contacts WHERE company IS NOT NULL))
+            """,
+            (self.run,),
+        )
+
+    def undo_doubt(self) -> None:
+        """Note that a delivery with `delete` has ended, one way or the other."""
+        self.set("doubt", value=False)
+        self.commit()
+
+    # For people.
+
+    def counts(self) -> dict[str, int]:
+        """Return how many companies and contacts are known, delivered, waiting and deleted."""
+        conditions = {
+            "companies": ("companies", "NOT deleted"),
+            "companies to be sent": ("companies", _DUE_COMPANY),
+            "contacts": ("contacts", "NOT deleted"),
+            "contacts to be sent": ("contacts", _DUE_CONTACT),
+            "contacts on hold": ("contacts", "waits AND NOT deleted"),
+            "contacts deleted in the CRM": ("contacts", "known AND deleted"),
+        }
+        return {name: self._count(table, condition) for name, (table, condition) in conditions.items()}
+
+    def _count(self, table: str, condition: str) -> int:
+        query = f"SELECT count(*) FROM {table} WHERE {condition}"  # noqa: S608 - conditions of this module
+        return int(self._connection.execute(query).fetchone()[0])
+
+    def received(self) -> dict[str, int]:
+        """Return how many companies and contacts of this run are new or changed, unchanged, waiting or deleted."""
+        query = """
+            SELECT coalesce(sum({due}), 0), coalesce(sum(NOT deleted AND NOT {waits} AND NOT ({due})), 0),
+                   coalesce(sum(NOT deleted AND {waits}), 0), coalesce(sum(deleted), 0)
+            FROM {table} WHERE run = ?
+        """
+        tables = [("companies", _DUE_COMPANY, "0"), ("contacts", _DUE_CONTACT, "waits")]
+        rows = [
+            self._connection.execute(query.format(table=table, due=due, waits=waits), (self.run,)).fetchone()
+            for table, due, waits in tables
+        ]
+        names = ("changed", "unchanged", "on_hold", "deleted")
+        return {name: sum(row[place] for row in rows) for place, name in enumerate(names)}
+
+
+def choose_company(own: str | None, links: list[tuple[str, bool]], states: dict[str, str]) -> str | None:
+    """Return the company of a contact: the link marked primary counts, else its own, else the first live one.
+
+    `links` are (company, whether it is marked primary), in their order of arrival; `states` says of each company
+    whether it is `known`, `unknown` or `deleted`. Deleted ones do not count; among links that are not marked, one
+    to a known company comes before one to an unknown one. None where nothing is left.
+    """
+    primary = [company for company, is_primary in links if is_primary]
+    others = sorted(
+        (company for company, is_primary in links if not is_primary), key=lambda each: states[each] != "known"
+    )
+    candidates = [*primary, *([own] if own is not None else []), *others]
+    return next((company for company in candidates if states[company] != "deleted"), None)
+
+
+def _numbers(entries: Iterable[Entry]) -> tuple[list[tuple[int]], list[tuple[int]]]:
+    contacts: list[tuple[int]] = []
+    companies: dict[int, None] = {}
+    for entry in entries:
+        if entry.contact is not None:
+            contacts.append((entry.contact.number,))
+        if entry.company is not None:
+            companies[entry.company.number] = None
+    return contacts, [(number,) for number in companies]
+
+
+def _connect(path: Path | None) -> sqlite3.Connection:
+    """Return a connection that no other process can have beside it; without a path, to a store that vanishes."""
+    if path is not None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Made by us, so that nobody else can ever read it; SQLite gives its companions the same mode.
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        path.chmod(0o600)
+    connection = sqlite3.connect(path or "", timeout=_PATIENCE, isolation_level=None)
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    # The lock is taken with the first transaction and held until the end.
+    connection.execute("BEGIN EXCLUSIVE")
+    connection.execute("COMMIT")
+    return connection
+
+
+def _is_blank(connection: sqlite3.Connection) -> bool:
+    return bool(connection.execute("SELECT count(*) = 0 FROM sqlite_master").fetchone()[0])
+
+
+def explain(path: Path, error: sqlite3.Error) -> str:
+    """Return what an error of SQLite means for the person who runs the target."""
+    text = str(error)
+    if "locked" in text:
+        return f"the store {path} is in use by another run: wait for its end, or give this one another store_path"
+    if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+        return (
+            f"the store {path} is damaged ({text}): restore it from a backup, or move it away and load everything "
+            "again (--full-refresh)"
+        )
+    return f"the store {path} cannot be used: {text}"

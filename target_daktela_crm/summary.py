@@ -1,0 +1,93 @@
+"""What a run did: counts in, a text for people and an object for machines out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from target_daktela_crm.delivery import Progress
+    from target_daktela_crm.rejects import Rejects
+
+_WIDTH = 14
+
+
+@dataclass
+class Summary:
+    """The counts of one run."""
+
+    title: str = "Sync"
+    received: Counter[str] = field(default_factory=Counter)
+    """Records by stream."""
+    unmapped: Counter[str] = field(default_factory=Counter)
+    """Records of streams that nothing maps."""
+    states: Mapping[str, int] = field(default_factory=dict)
+    """Companies and contacts of the run: `changed`, `unchanged`, `on_hold`, `deleted`."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def as_object(summary: Summary, progress: Progress, rejects: Rejects) -> dict[str, Any]:
+    """Return the summary as plain data."""
+    return {
+        "received": dict(summary.received),
+        "ignored": dict(summary.unmapped),
+        **{name: summary.states.get(name, 0) for name in ("changed", "unchanged", "on_hold", "deleted")},
+        "rejected": {
+            reason: {"count": count, "ids": rejects.examples[reason]}
+            for reason, count in rejects.reasons.most_common()
+        },
+        "left_out": dict(summary.left_out),
+        "delivered": {"companies": progress.companies, "contacts": progress.contacts},
+        "requests": progress.requests,
+        "bytes": progress.bytes,
+        "seconds": round(summary.seconds, 1),
+        "notes": summary.notes,
+    }
+
+
+def as_text(summary: Summary, progress: Progress, rejects: Rejects) -> str:
+    """Return the summary as lines to read, without a line break at the end."""
+    return "\n".join([summary.title, *_lines(summary, progress, rejects)])
+
+
+def _lines(summary: Summary, progress: Progress, rejects: Rejects) -> Iterator[str]:
+    states = summary.states
+    yield _line("received", _list(summary.received, "records") or "nothing")
+    if summary.unmapped:
+        yield _line("ignored", f"{_list(summary.unmapped, 'records')}: no stream of the mapping")
+    yield _line("changed", f"{states.get('changed', 0):,} companies and contacts")
+    yield _line("unchanged", f"{states.get('unchanged', 0):,}")
+    if states.get("deleted"):
+        yield _line("deleted", f"{states['deleted']:,} in the CRM; they stay in Daktela until a load with delete")
+    if states.get("on_hold"):
+        yield _line("on hold", f"{states['on_hold']:,} contacts wait for a company that is not known yet")
+    if len(rejects):
+        yield _line("rejected", f"{len(rejects):,}, in {rejects.path}")
+        for reason, count in rejects.reasons.most_common():
+            ids = ", ".join(rejects.examples[reason])
+            yield _line(
+                "", f"{count:,} x {reason} ({ids}{', …' if count > len(rejects.examples[reason]) else ''})"
+            )
+    if any(summary.left_out.values()):
+        yield _line("left out", ", ".join(f"{count:,} {what}" for what, count in summary.left_out.items()))
+    yield _line("delivered", f"{progress.contacts:,} contacts, {progress.companies:,} companies")
+    requests = "request" if progress.requests == 1 else "requests"
+    yield _line("sent", f"{progress.requests:,} {requests}, {progress.bytes:,} bytes, {summary.seconds:.1f} s")
+    for note in summary.notes:
+        yield _line("note", note)
+
+
+def _line(name: str, text: str) -> str:
+    return f"  {name:<{_WIDTH}}{text}"
+
+
+def _list(counts: Counter[str], what: str) -> str:
+    if not counts:
+        return ""
+    names = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+    return f"{counts.total():,} {what} ({names})"

@@ -1,0 +1,401 @@
+"""The target: settings and Singer messages in, a run of `run.py` out, and its state when it may leave.
+
+State is held back until everything before it has been delivered, is on hold in the store or in the rejects file.
+The SDK would put it out every five minutes, and when it is terminated.
+"""
+
+from __future__ import annotations
+
+import copy
+import sqlite3
+import sys
+from functools import cached_property, partial
+from typing import IO, TYPE_CHECKING, Any, ClassVar
+
+import click
+from singer_sdk import Target
+from singer_sdk.configuration._dict_config import parse_environment_config
+from singer_sdk.exceptions import (
+    ConfigValidationError,
+    MapExpressionError,
+    RecordsWithoutSchemaException,
+    StreamMapConfigError,
+)
+from singer_sdk.helpers.capabilities import PluginCapabilities
+from singer_sdk.plugin_base import SingerCommand
+from typing_extensions import override
+
+from tap_daktela.api.command import InputError, PlainCommand, RunError
+from tap_daktela.api.config import given, with_defaults
+from target_daktela_crm import settings
+from target_daktela_crm.deletion import deliver_stage
+from target_daktela_crm.explain import Explanation
+from target_daktela_crm.mapping import read_mapping
+from target_daktela_crm.reader import TolerantReader
+from target_daktela_crm.run import Run
+from target_daktela_crm.settings import Needs
+from target_daktela_crm.sinks import CrmSink
+from target_daktela_crm.status import describe
+from target_daktela_crm.store import Owner, Store, StoreError, explain
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from singer_sdk.helpers.capabilities import CapabilitiesEnum
+    from singer_sdk.plugin_base import _ConfigInput
+
+_TOGETHER = ("deliver", "status", "explain")
+
+
+class TargetDaktelaCrm(Target):
+    """The companies and contacts of any CRM, into Daktela's."""
+
+    name = "target-daktela-crm"
+    package_name = "tap-daktela"
+    # A copy, for the SDK adds its own settings to it.
+    config_jsonschema: ClassVar[dict[str, Any]] = copy.deepcopy(settings.SCHEMA)
+    capabilities: ClassVar[list[CapabilitiesEnum]] = [
+        PluginCapabilities.ABOUT,
+        PluginCapabilities.STREAM_MAPS,
+        PluginCapabilities.FLATTENING,
+        PluginCapabilities.STRUCTURED_LOGGING,
+    ]
+    message_reader_class = TolerantReader
+    default_sink_class = CrmSink
+    # Nothing is drained before the end of the input: contacts may come before their company.
+    _MAX_RECORD_AGE_IN_MINUTES = float("inf")
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - the SDK's own options
+        self._needs: Needs = options.pop("needs", Needs.CREDENTIALS)
+        self._is_done = False
+        if options.get("parse_env_config"):
+            self._check_environment()
+        super().__init__(**options)
+        # One sink after the other: they share one store.
+        self.max_parallelism = 1
+
+    @cached_property
+    def settings(self) -> settings.Settings:
+        """The settings, checked."""
+        return settings.read(self.config, f"{self.name}/{self.plugin_version}")
+
+    @cached_property
+    def run(self) -> Run:
+        """The run, begun when it is first asked for.
+
+        Raises:
+            RunError: it cannot begin.
+        """
+        try:
+            return Run(self.settings, self.config)
+        except StoreError as error:
+            raise RunError(f"{error}. Nothing was sent") from None
+
+    @classmethod
+    @override
+    def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
+        """Add the settings of stream maps and flattening; those of tables and batches would have no effect."""
+        super(Target, cls).append_builtin_config(config_jsonschema)
+
+    @override
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        """Say what is wrong with the configuration, a line each; the SDK's own lines repeat secrets."""
+        self.append_builtin_config(self.config_jsonschema)
+        problems = settings.problems(self.config, self.config_jsonschema, self._needs) if raise_errors else []
+        if problems:
+            raise ConfigValidationError("Config validation failed", errors=problems, schema=settings.SCHEMA)
+        return problems
+
+    @classmethod
+    def _check_environment(cls) -> None:
+        """Name the setting in the environment that cannot be read; the SDK shows a traceback with its value."""
+        for name, schema in cls.config_jsonschema["properties"].items():
+            try:
+                parse_environment_config({"properties": {name: schema}}, cls._env_var_prefix)
+            except ValueError:
+                variable = f"{cls._env_var_prefix}{name}".upper()
+                raise InputError([f"{name}: what {variable} holds cannot be read"]) from None
+
+    # Messages.
+
+    @override
+    def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
+        """Prepare for a stream; one that nothing maps needs no schema, not even a valid one."""
+        stream = message_dict.get("stream")
+        if not self.config.get("stream_maps") and self.run.mapping.stream(str(stream)) is None:
+            return
+        super()._process_schema_message(message_dict)
+
+    @override
+    def get_sink(
+        self,
+        stream_name: str,
+        *,
+        record: dict[str, Any] | None = None,
+        schema: dict[str, Any] | None = None,
+        key_properties: Any = None,
+    ) -> CrmSink:
+        """Return the sink of a stream, which knows what to do with its records."""
+        sink = super().get_sink(stream_name, record=record, schema=schema, key_properties=key_properties)
+        assert isinstance(sink, CrmSink)  # noqa: S101 - the only kind that there is
+        mapping = self.run.mapping.stream(stream_name)
+        if mapping is None:
+            sink.take = lambda _record: self.run.ignore(stream_name)
+        else:
+            self.run.expect(stream_name)
+            sink.take = partial(self.run.receive, mapping, stream_name)
+        return sink
+
+    @override
+    def _process_record_message(self, message_dict: dict[str, Any]) -> None:
+        """Hand a record to its sink, as it came.
+
+        The SDK would make datetimes of texts and check records against schemas that CRM taps do not keep to.
+        """
+        stream, record = message_dict.get("stream"), message_dict.get("record")
+        if not isinstance(stream, str) or not isinstance(record, dict):
+            self.run.reject_record(str(stream), "is a RECORD message without a stream or a record", message_dict)
+            return
+        maps = self.mapper.stream_maps.get(stream)
+        if maps is None:
+            if self.run.mapping.stream(stream) is not None:
+                raise RecordsWithoutSchemaException(f"{stream}: a record came before its SCHEMA message")
+            self.run.ignore(stream)
+            return
+        for stream_map in maps:
+            mapped = stream_map.transform(copy.copy(record))
+            if mapped is not None:
+                sink = self._sinks_active[stream_map.stream_alias]
+                sink.tally_record_read()
+                sink.process_record(mapped, {})
+                sink.tally_record_written()
+                sink.record_counter_metric.increment()
+
+    @override
+    def _process_state_message(self, message_dict: dict[str, Any]) -> None:
+        """Keep a state for the end; one that says nothing does not take the place of one that does."""
+        state = message_dict.get("value")
+        if isinstance(state, dict) and (_says_something(state) or not self._latest_state):
+            self._latest_state = state
+
+    @override
+    def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
+        """Ignore it: CRM taps send it in incremental runs, too, so it tells nothing of what is complete."""
+        self.logger.debug("ACTIVATE_VERSION of %s: deletes nothing here", message_dict.get("stream"))
+
+    @override
+    def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
+        raise RunError(f"{message_dict.get('stream')}: BATCH messages are not read; switch batches off in the tap")
+
+    # The end.
+
+    @override
+    def process_endofpipe(self) -> None:
+        """Deliver, and put out the state if it may leave.
+
+        Raises:
+            RunError: not everything could be delivered.
+        """
+        reader = self.message_reader
+        cut_off = isinstance(reader, TolerantReader) and reader.cut_off
+        self._is_done = self.run.finish(cut_off=cut_off)
+        super().process_endofpipe()
+        rejected = len(self.run.rejects)
+        self.run.close()
+        if cut_off:
+            raise RunError(
+                "the input ends in the middle of a line: the tap was cut off. What came before is taken care of"
+            )
+        if rejected:
+            raise RunError(
+                f"{rejected:,} records were rejected, see {self.run.rejects.path}; the rest is taken care of"
+            )
+
+    @override
+    def _write_state_message(self, state: dict[str, Any]) -> None:
+        """Put out a state, if everything before it is accounted for."""
+        if self._is_done and _says_something(state):
+            super()._write_state_message(state)
+
+    @override
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
+        """End at once: nothing more is sent, and no state is put out. The SDK would drain everything."""
+        self.logger.warning("signal %d: stopping. Nothing more is sent, and no state is put out", signum)
+        sys.exit(128 + signum)
+
+    # The command.
+
+    @classmethod
+    @override
+    def invoke(  # type: ignore[override]
+        cls,
+        *,
+        about: bool = False,
+        about_format: str | None = None,
+        config: _ConfigInput | None = None,
+        file_input: IO[bytes] | None = None,
+        **modes: bool,
+    ) -> None:
+        """Run the target, or one of its other commands; `main` tells what is wrong with its input."""
+        try:
+            if about or not any(modes.values()):
+                cls._run(about=about, about_format=about_format, config=config, file_input=file_input)
+            else:
+                cls._other(config, file_input, modes)
+        except ConfigValidationError as error:
+            raise InputError(error.errors) from None
+        except (StreamMapConfigError, MapExpressionError) as error:
+            raise InputError([f"stream_maps: {error}"]) from None
+        except (StoreError, RecordsWithoutSchemaException) as error:
+            raise RunError(f"{error}. Nothing was sent") from None
+
+    @classmethod
+    def _run(cls, **options: Any) -> None:  # noqa: ANN401 - the SDK's own
+        if options["about"]:
+            super().invoke(**options)
+            return
+        config = options["config"]
+        target = cls(config=config.config, parse_env_config=config.parse_env)
+        target.print_version(print_fn=cls.logger.info)
+        try:
+            # Before the first message: a store that cannot be used need not wait for the tap.
+            target.run  # noqa: B018
+            target.listen(options["file_input"])
+        except RunError:
+            if "run" in vars(target):
+                target.run.summarize()
+            raise
+        except sqlite3.Error as error:
+            raise RunError(explain(target.settings.store_path, error)) from None
+
+    @classmethod
+    def _other(cls, config: _ConfigInput | None, file_input: IO[bytes] | None, modes: dict[str, bool]) -> None:
+        chosen = [name for name in _TOGETHER if modes.get(name)]
+        if len(chosen) > 1:
+            raise InputError([f"--{chosen[0]} and --{chosen[1]} are commands of their own: give one"])
+        if not chosen:
+            raise InputError(["--accept-unknown belongs to --deliver"])
+        needs = {"deliver": Needs.CREDENTIALS, "status": Needs.INSTANCE, "explain": Needs.MAPPING}[chosen[0]]
+        files = config.config if config is not None else []
+        target = cls(config=files, parse_env_config=config is not None and config.parse_env, needs=needs)
+        if chosen == ["explain"]:
+            target.explain(file_input)
+        elif chosen == ["status"]:
+            target.tell_status()
+        else:
+            target.deliver(accept_unknown=modes.get("accept_unknown", False))
+
+    def explain(self, file_input: IO[bytes] | None) -> None:
+        """Show what the mapping makes of the first records of each stream."""
+        values = with_defaults(self.config, settings.SCHEMA)
+        mapping = read_mapping(values["preset"], values.get("streams"), values.get("phone_region"))
+        explanation = Explanation(mapping)
+
+        def record(message: dict[str, Any]) -> None:
+            stream = str(message.get("stream"))
+            for line in explanation.of_record(stream, mapping.stream(stream), message.get("record") or {}):
+                click.echo(line)
+
+        def skip(_message: dict[str, Any]) -> None:
+            """Read over what is no record."""
+
+        others = dict.fromkeys(("SCHEMA", "STATE", "ACTIVATE_VERSION", "BATCH"), skip)
+        TolerantReader().process_lines(file_input, {"RECORD": record, **others})
+        for line in explanation.end():
+            click.echo(line)
+
+    def tell_status(self) -> None:
+        """Print what the store knows."""
+        read = self.settings
+        store = Store.open(read.store_path, self._owner_given(), create=False)
+        click.echo(describe(store, read.store_path, read.rejects_path))
+        store.close()
+
+    def deliver(self, *, accept_unknown: bool) -> None:
+        """Send the staged load with `delete`.
+
+        The settings of the run that staged it hold, unless they are given here.
+        """
+        store = Store.open(self.settings.store_path, self._owner_given(), create=False)
+        try:
+            staged = (store.get("stage") or {}).get("config", {})
+            owner = store.get("owner")
+            config = {**owner, **staged, **given(self.config)}
+            merged = settings.read(config, f"{self.name}/{self.plugin_version}")
+            deliver_stage(store, merged, accept_unknown=accept_unknown)
+        finally:
+            store.close()
+
+    def _owner_given(self) -> Owner:
+        """Return what the store must belong to, as far as it is said."""
+        config = given(self.config)
+        owner = self.settings.owner
+        return Owner(
+            owner.url,
+            owner.sync_path if "sync_path" in config else None,
+            owner.preset if "preset" in config else None,
+        )
+
+    @classmethod
+    @override
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
+        """Read the configuration files."""
+        try:
+            return super().cb_config(ctx, param, value)
+        except OSError as error:
+            raise InputError([f"config: cannot be read: {error}"]) from None
+        except ValueError as error:
+            raise InputError([f"config: not valid JSON: {error}"]) from None
+
+    @classmethod
+    @override
+    def get_singer_command(cls) -> click.Command:
+        """Return the SDK's command with our own options, and one line for an error instead of a traceback."""
+        command = super().get_singer_command()
+        params = [param for param in command.params if param.name != "file_input"]
+        return _Command(
+            name=command.name,
+            callback=command.callback,
+            params=[*params, *_OPTIONS],
+            help=command.help,
+            context_settings=command.context_settings,
+            logger=cls.logger,
+        )
+
+
+_OPTIONS = (
+    click.Option(
+        ["--input", "file_input"],
+        type=click.File("rb"),
+        help="A path to read messages from instead of from standard in.",
+    ),
+    click.Option(
+        ["--deliver"],
+        is_flag=True,
+        help="Send the staged full load; Daktela deletes all contacts that are not in it.",
+    ),
+    click.Option(
+        ["--accept-unknown"],
+        is_flag=True,
+        help="With --deliver, the first time: contacts that the store has never seen may be deleted.",
+    ),
+    click.Option(
+        ["--status"], is_flag=True, help="Print what the store knows: deliveries, rejects, what is staged."
+    ),
+    click.Option(
+        ["--explain"],
+        is_flag=True,
+        help="Show what the mapping makes of the first records of each stream on the input; send nothing.",
+    ),
+)
+
+
+class _Command(PlainCommand, SingerCommand):
+    """The SDK's command, which says in one line what a user can put right, and exits with 1."""
+
+
+def _says_something(state: object) -> bool:
+    """Return whether a state holds anything but empty objects."""
+    if isinstance(state, dict):
+        return any(_says_something(value) for value in state.values())
+    return state is not None

@@ -1,0 +1,195 @@
+"""Single values: what a CRM calls an id, a text, a flag, a moment, a phone number or an e-mail in, one form out.
+
+Every function takes JSON as the reader decodes it: numbers with a point are `Decimal`, so that none is rounded.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import msgspec
+import phonenumbers
+
+_LONGEST_NUMBER = 60
+"""Digits of a number that may be an id; longer ones would only be a way to fill the memory."""
+_NATIVE = range(-(2**63), 2**64)
+_TRUE = frozenset({"true", "t", "yes", "y", "1"})
+_FALSE = frozenset({"false", "f", "no", "n", "0", ""})
+
+_PHONE = re.compile(r"\+?\(?\+?\d[\d\s().\-/\u00a0\u2009\u2010-\u2015]*\d")
+_BRACKETED_ZERO = re.compile(r"\(0\)")
+_SHORTEST_PHONE = 6
+_LONGEST_PHONE = 17
+"""Digits, of which ITU-T E.164 allows 15; two more for the `00` in front of a country code."""
+_SURE_ENDING = 8
+"""Digits at the end of two phone numbers that make them the same one, if only one names its country."""
+_EMAIL = re.compile(r"[^@\s<>]+@[^@\s<>]+\.[^@\s<>.]+")
+
+
+class UnreadableError(ValueError):
+    """A value is not of the kind that it must be; the message says what it is instead."""
+
+
+class Identifier(NamedTuple):
+    """An id of the CRM."""
+
+    key: str
+    """What it is compared by: the exact number or text, so that 7, 7.0 and "7" are the same and "007" is not."""
+    sent: int | str | msgspec.Raw
+    """What is sent: the type that it came in, whole numbers as integers."""
+
+
+def read_id(value: object) -> Identifier:
+    """Return an id; `value` is neither null nor empty.
+
+    CRM taps spell one id as 27483910200.0 on one end of a link and as "27483910200" on the other (crm-taps.md §1).
+
+    Raises:
+        UnreadableError: neither a number nor a text.
+    """
+    if isinstance(value, str):
+        return Identifier(value, value)
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
+        raise UnreadableError(f"{_kind(value)} is no id")
+    number = value if isinstance(value, int) else Decimal(str(value))
+    if isinstance(number, Decimal):
+        if not number.is_finite() or number.adjusted() > _LONGEST_NUMBER:
+            raise UnreadableError(f"the number {value} is no id")
+        if number != number.to_integral_value():
+            text = read_text(number) or ""
+            return Identifier(text, text)
+        number = int(number)
+    key = str(number)
+    # Longer integers than the encoder knows are put in as their digits.
+    return Identifier(key, number if number in _NATIVE else msgspec.Raw(key.encode()))
+
+
+def read_text(value: object) -> str | None:
+    """Return a value as text: numbers exactly, flags as true or false, lists and objects as JSON, null as None.
+
+    NUL characters are left out, which neither PHP nor its database takes (daktela-api.md §9, question 26).
+    """
+    if isinstance(value, str):
+        return value.replace("\x00", "") if "\x00" in value else value
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) <= _LONGEST_NUMBER:
+        return f"{value:f}"
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
+
+
+def clean_text(value: object) -> str | None:
+    """Return a value as text without blanks around it, composed (NFC) as searches expect it; None if empty."""
+    text = read_text(value)
+    return (text if text.isascii() else unicodedata.normalize("NFC", text)).strip() or None if text else None
+
+
+def read_flag(value: object) -> bool:
+    """Return whether a value says yes, in any of the spellings of CRMs; null and empty say no.
+
+    Raises:
+        UnreadableError: it says neither yes nor no.
+    """
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    if isinstance(value, (int, float, Decimal)):
+        return value != 0
+    if isinstance(value, str):
+        word = value.strip().lower()
+        if word in _TRUE or word in _FALSE:
+            return word in _TRUE
+        raise UnreadableError("the text says neither true nor false")
+    return bool(value)
+
+
+def read_moment(value: object) -> float | None:
+    """Return a time of modification as a number that grows with time; None where it cannot be told.
+
+    Datetimes without an offset are taken as UTC: they are only ever compared with others of the same stream.
+    """
+    if isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value.strip())
+        except ValueError:
+            return None
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
+        return None
+    number = float(value)
+    return number if number == number and abs(number) != float("inf") else None  # noqa: PLR0124 - not a number
+
+
+class Phone(NamedTuple):
+    """A phone number."""
+
+    text: str
+    """What is sent."""
+    digits: str
+    """What it is compared by: digits, after a `+` where they begin with a country code."""
+
+
+def read_phone(text: str, region: str | None) -> Phone | None:
+    """Return a phone number, None where there is none in `text`.
+
+    With a `region` (ISO 3166, such as CZ), in whose spelling national numbers are read, it comes in the form of
+    E.164, without an extension; otherwise as it is written. A number that is not possible there is none.
+    """
+    found = _PHONE.search(text)
+    if found is None:
+        return None
+    digits = _digits(found[0])
+    if not _SHORTEST_PHONE <= len(digits.lstrip("+")) <= _LONGEST_PHONE:
+        return None
+    if region is None:
+        return Phone(text, digits)
+    spelling = digits if digits.startswith("+") else _BRACKETED_ZERO.sub("", found[0])
+    try:
+        number = phonenumbers.parse(spelling, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_possible_number(number):
+        return None
+    written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return Phone(written, written)
+
+
+def is_same_phone(one: str, other: str) -> bool:
+    """Return whether two numbers, as `Phone.digits`, are one and the same in different spellings.
+
+    Without a region, a national spelling is the same as an international one that ends with it.
+    """
+    if one == other:
+        return True
+    if one.startswith("+") == other.startswith("+"):
+        return False
+    national, international = (other, one) if one.startswith("+") else (one, other)
+    ending = national.lstrip("0")
+    return len(ending) >= _SURE_ENDING and international.endswith(ending)
+
+
+def read_email(text: str) -> str | None:
+    """Return an e-mail address in lower case, None where `text` is none."""
+    address = text.strip().removeprefix("mailto:").strip()
+    return address.lower() if _EMAIL.fullmatch(address) else None
+
+
+def _digits(written: str) -> str:
+    written = _BRACKETED_ZERO.sub("", written) if "+" in written or written.startswith("00") else written
+    digits = "".join(character for character in written if character.isdecimal())
+    if "+" in written:
+        return f"+{digits}"
+    return f"+{digits[2:]}" if digits.startswith("00") else digits
+
+
+def _kind(value: Any) -> str:  # noqa: ANN401 - JSON
+    kinds = {bool: "true or false", dict: "an object", list: "a list", type(None): "null"}
+    return kinds.get(type(value), f"a {type(value).__name__}")
