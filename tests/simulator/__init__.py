@@ -8,10 +8,11 @@ As a process of its own: `python -m tests.simulator --help`.
 
 Reading order: `schema` (what the endpoints hold), `generate` (invented rows), `query` (the grammar),
 `filters` and `tables` (which rows, in which order), `projection` (which fields), `envelope` (around them),
-`auth`, `faults`, `drift`, `endpoints`, `routes` (which path is answered by what), `simulator`, `server`,
-`control`.
+`auth`, `load`, `crm_state` and `sync` (what a CRM sends), `faults`, `drift`, `endpoints`, `routes` (which path is
+answered by what), `simulator`, `server`, `control`.
 """
 
+from tests.simulator.crm_state import Crm
 from tests.simulator.dataset import Dataset
 from tests.simulator.drift import Drift
 from tests.simulator.exchange import Request
@@ -19,4 +20,4 @@ from tests.simulator.faults import KINDS, Fault
 from tests.simulator.generate import generate
 from tests.simulator.simulator import Simulator
 
-__all__ = ["KINDS", "Dataset", "Drift", "Fault", "Request", "Simulator", "generate"]
+__all__ = ["KINDS", "Crm", "Dataset", "Drift", "Fault", "Request", "Simulator", "generate"]

@@ -19,10 +19,16 @@ from tests.simulator.generate import generate
 from tests.simulator.options import CHOICES
 from tests.simulator.schema import ITEM_TABLES, TABLES
 from tests.simulator.simulator import Simulator
+from tests.simulator.sync import PATH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_HABITS = {
+    "sync_contacts": "what a company's contacts in a load do to those it has",
+    "sync_answer": "what an accepted load is answered",
+    "sync_poison_status": "status of the answer to a refused load",
+}
 _GENERATED = (
     *("activities", "tickets", "accounts", "contacts", "users", "templates", "seed", "days"),
     *("open_share", "orphans", "long_text", "timezone", "now", "build"),
@@ -50,7 +56,8 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         prog="python -m tests.simulator",
         description="Serve an invented Daktela instance on loopback.",
-        epilog=f"Faults: {', '.join(KINDS)}. Steer it while it runs through /__control__/ (see control.py).",
+        epilog=f"Faults: {', '.join(KINDS)}; with applied-… the request has its effect, but loses its answer. "
+        "Steer it while it runs through /__control__/ (see control.py).",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = options.add_argument
@@ -88,7 +95,18 @@ def _add_behaviour(group: argparse._ArgumentGroup) -> None:
     add("--token-uses", type=int, help="requests after which a token from a login is dead")
     add("--prefix", default="", help="path under which the instance lives")
     for option, values in CHOICES.items():
-        add(f"--{option.replace('_', '-')}", choices=values, default=values[0], help="how answers are spelled")
+        add(
+            f"--{option.replace('_', '-')}",
+            type=type(values[0]),
+            choices=values,
+            default=values[0],
+            help=_HABITS.get(option, "how answers are spelled"),
+        )
+    add("--sync-path", default=PATH, help="where the CRM synchronization lives")
+    add("--sync-limit", type=int, default=20_000_000, help="bytes of the largest load that it takes")
+    add("--sync-status", type=int, default=200, help="status of the answer to an accepted load")
+    add("--sync-poison", nargs="+", default=[], metavar="ID", help="companies and contacts that it refuses")
+    add("--no-sync-keep", action="store_true", help="count loads, and keep nothing of them")
     add("--no-timezone", action="store_true", help="answers lack _timezone, as before 2023")
     add("--bom", action="store_true", help="answers start with a byte order mark")
     add("--fault", type=parse_fault, action="append", default=[], metavar="KIND[:ENDPOINT[:TIMES]]")
@@ -119,12 +137,17 @@ def build(arguments: argparse.Namespace) -> Simulator:
         "prefix",
         "port",
         "bom",
+        "sync_path",
+        "sync_limit",
+        "sync_status",
     )
     simulator = Simulator(
         generate(burst=arguments.burst, **chosen),
         latency=arguments.latency / 1000,
         timezone_in_answer=not arguments.no_timezone,
         faults=arguments.fault,
+        sync_poison=set(arguments.sync_poison),
+        sync_keep=not arguments.no_sync_keep,
         **{name: getattr(arguments, name) for name in (*options, *CHOICES)},
     )
     if arguments.drift_every:

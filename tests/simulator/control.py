@@ -12,6 +12,8 @@ with the reason for what is not understood.
     GET    /__control__/requests           the log; DELETE clears it
     GET    /__control__/tables/{table}     whole table; `fields[0]=name…` for less of it
     POST   /__control__/revoke             kills the tokens that logins gave
+    GET    /__control__/crm                companies, contacts, born, counts; DELETE empties it
+    POST   /__control__/crm                {"data": [company, …], "born": [contact, …]}: what was there before
 """
 
 from __future__ import annotations
@@ -41,8 +43,10 @@ OPTIONS = (
     *("latency", "username", "password", "access_token", "token_lifetime", "token_uses", "login_shape"),
     *("login_status", "timezone_in_answer", "total_as", "data_as", "bom", "unknown_fields", "tie_break"),
     *("strip_relations", "strip_items", "forbidden", "missing", "now"),
+    *("sync_path", "sync_limit", "sync_contacts", "sync_keep", "sync_poison", "sync_poison_status"),
+    *("sync_answer", "sync_status"),
 )
-_SETS = frozenset({"strip_relations", "strip_items", "forbidden", "missing"})
+_SETS = frozenset({"strip_relations", "strip_items", "forbidden", "missing", "sync_poison"})
 
 
 def control(simulator: Simulator, request: Request) -> Answer:
@@ -134,6 +138,16 @@ def _requests(simulator: Simulator, _: Any) -> Any:
     return [{name: value for name, value in vars(each).items() if name != "body"} for each in simulator.requests]
 
 
+def _seed_crm(simulator: Simulator, content: Any) -> Any:
+    simulator.crm.seed(**content)
+    return simulator.crm.described()
+
+
+def _clear_crm(simulator: Simulator, _: Any) -> Any:
+    simulator.crm.clear()
+    return simulator.crm.described()
+
+
 LEVERS: dict[tuple[str, str], Lever] = {
     ("GET", "state"): _state,
     ("POST", "options"): _set_options,
@@ -148,4 +162,7 @@ LEVERS: dict[tuple[str, str], Lever] = {
     ("GET", "requests"): _requests,
     ("DELETE", "requests"): _clear,
     ("POST", "revoke"): _revoke,
+    ("GET", "crm"): lambda simulator, _: simulator.crm.described(),
+    ("POST", "crm"): _seed_crm,
+    ("DELETE", "crm"): _clear_crm,
 }

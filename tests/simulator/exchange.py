@@ -13,10 +13,20 @@ import msgspec
 
 JSON = "application/json; charset=utf-8"
 
+_PAGE = (
+    "<html>\r\n<head><title>{0}</title></head>\r\n<body>\r\n<center><h1>{0}</h1></center>\r\n"
+    "<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
+)
+
 
 @dataclass
 class Request:
-    """A request as it was logged; `query` has fields, filters, sort, skip and take once it was understood."""
+    """A request as it was logged.
+
+    `query` has fields, filters, sort, skip and take once it was understood. `facts` are a handler's own: `sync`
+    says whether the load was `applied`, how many `companies` and `contacts` it had, what its `delete` said, and
+    why it was refused (`refusal`).
+    """
 
     ordinal: int
     method: str
@@ -25,9 +35,11 @@ class Request:
     query_string: str
     headers: dict[str, str]
     body: bytes = field(default=b"", repr=False)
+    body_bytes: int = 0
     endpoint: str = ""
     query: dict[str, Any] = field(default_factory=dict)
     body_keys: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
     status: int = 0
     time: float = 0.0
     seconds: float = 0.0
@@ -56,3 +68,8 @@ def empty(status: int) -> Answer:
 def as_json(content: Any, status: int = 200) -> Answer:
     """Any value as JSON."""
     return Answer(status, msgspec.json.encode(content))
+
+
+def html(status: int, title: str) -> Answer:
+    """A page of the web server in front, which knows nothing of envelopes."""
+    return Answer(status, _PAGE.format(title).encode(), content_type="text/html; charset=utf-8")

@@ -13,14 +13,14 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tests.simulator.envelope import enclose_content
-from tests.simulator.exchange import Answer, Request, empty
+from tests.simulator.exchange import Answer, Request, empty, html
 from tests.simulator.query import BadQuery, Filter, Group, parse_query
 from tests.simulator.schema import TABLES
+from tests.simulator.sync import too_large
 
 if TYPE_CHECKING:
     from tests.simulator.simulator import Simulator
 
-_PAGE = b"<html><head><title>%b</title></head><body><h1>%b</h1></body></html>"
 _MESSAGE = "Simulated: the request was refused"
 
 
@@ -30,13 +30,14 @@ class Fault:
 
     Attributes:
         kind: One of `KINDS`.
-        endpoint: None means every list endpoint, `*` every request; `login` and `whoim` are endpoints too.
+        endpoint: None means every list endpoint, `*` every request; `login`, `whoim` and `sync`
+            are endpoints too.
         times: How many requests fail; None means all.
         after: How many matching requests pass before.
         type: Activity type that the request filters on.
         skip: True means later pages only, False first pages only.
         matches: Any other condition.
-        hang: Seconds after which `timeout` closes the connection.
+        hang: Seconds after which `timeout` and `applied-timeout` close the connection.
         delay: Seconds that `slow` waits.
         retry_after: Seconds that the `Retry-After` of `429` says.
         location: Origin that `redirect` points to.
@@ -133,8 +134,8 @@ def _status(status: int) -> Maker:
     return lambda _: empty(status)
 
 
-def _html(status: int, title: bytes) -> Maker:
-    return lambda _: Answer(status, _PAGE % (title, title), content_type="text/html; charset=utf-8")
+def _html(status: int, title: str) -> Maker:
+    return lambda _: html(status, title)
 
 
 def _content(content: Callable[[str], dict[str, Any]], status: int = 200) -> Maker:
@@ -173,26 +174,47 @@ def _late(case: Case) -> Answer:
     return answer
 
 
-KINDS: dict[str, Maker] = {
+def _applied(lost: Maker) -> Maker:
+    """Do what the request asks for, and lose the answer."""
+
+    def make(case: Case) -> Answer:
+        case.proper()
+        return lost(case)
+
+    return make
+
+
+_LOSSES: dict[str, Maker] = {
     "500": _content(_refused, 500),
-    "502-html": _html(502, b"502 Bad Gateway"),
+    "timeout": lambda case: Answer(drop="close", wait=case.fault.hang),
+    "reset": lambda _: Answer(drop="reset"),
+    "close": lambda _: Answer(drop="close"),
+}
+
+KINDS: dict[str, Maker] = {
+    "502-html": _html(502, "502 Bad Gateway"),
     "503": _status(503),
     "429": _limited(lambda case: f"{case.fault.retry_after:g}"),
     "429-date": _limited(lambda case: formatdate(time.time() + case.fault.retry_after, usegmt=True)),
     "429-negative": _limited(lambda case: f"{-case.fault.retry_after:g}"),
     "400": _content(_echo, 400),
     **{str(status): _status(status) for status in (401, 403, 404)},
-    "timeout": lambda case: Answer(drop="close", wait=case.fault.hang),
+    "413": lambda _: too_large(),
     "slow": _late,
-    "reset": lambda _: Answer(drop="reset"),
-    "close": lambda _: Answer(drop="close"),
+    **_LOSSES,
+    **{f"applied-{kind}": _applied(lost) for kind, lost in _LOSSES.items()},
     "truncated": _truncated,
     "truncated-json": _truncated_json,
-    "html": _html(200, b"Maintenance"),
+    "html": _html(200, "Maintenance"),
     "empty": _status(200),
     "error-200": _content(_refused),
     "no-result": _content(lambda _: {"error": []}),
     "data-null": _content(lambda _: {"error": [], "result": {"data": None, "total": 0}}),
     "redirect": lambda case: Answer(302, headers={"Location": case.fault.location + case.request.target}),
 }
-"""Every fault, by the name that asks for it."""
+"""Every fault, by the name that asks for it.
+
+Most answer instead of the endpoint, so that the request has no effect. `slow` and the truncated ones spoil the
+right answer. `applied-…` has the effect too, but the client cannot know: the answer is lost in the way that the
+fault of the same name loses it.
+"""

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CHOICES = {
+CHOICES: dict[str, tuple[str, ...] | tuple[int, ...]] = {
     "login_shape": ("object", "string"),
     "total_as": ("int", "string", "none"),
     "data_as": ("list", "dict"),
     "unknown_fields": ("ignore", "refuse"),
     "tie_break": ("random", "name"),
+    "sync_contacts": ("merge", "replace"),
+    "sync_answer": ("json", "empty", "text"),
+    "sync_poison_status": (400, 422, 200),
 }
 """The values of each such option, its default first."""
 
@@ -24,4 +27,4 @@ def check_options(options: Mapping[str, Any]) -> None:
     """Refuse a value that an option does not have."""
     for option, values in CHOICES.items():
         if options.get(option, values[0]) not in values:
-            raise ValueError(f"{option} must be one of {', '.join(values)}")
+            raise ValueError(f"{option} must be one of {', '.join(map(str, values))}")

@@ -15,6 +15,7 @@ from tests.simulator.endpoints import answer_table
 from tests.simulator.exchange import Answer, Request, empty
 from tests.simulator.faults import Case, due, spoil
 from tests.simulator.schema import TABLES
+from tests.simulator.sync import ENDPOINT, sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +27,12 @@ Handler: TypeAlias = "Callable[[Simulator, Request], Answer]"
 ROUTES: dict[str, dict[str, Handler]] = {
     "/api/v6/login.json": {"POST": login, "PUT": refresh},
     "/api/v6/whoim.json": {"GET": whoim},
+    ENDPOINT: {"POST": sync},
 }
-"""Paths outside the tables, by method; their handlers check tokens themselves."""
+"""Paths outside the tables, by method; their handlers check tokens themselves.
+
+The path of the CRM synchronization is an option, so it stands here by the name of its endpoint.
+"""
 
 _TABLE = re.compile(r"/api/v6/([A-Za-z]+)(?:/([^/]+))?\.json")
 
@@ -35,9 +40,12 @@ _TABLE = re.compile(r"/api/v6/([A-Za-z]+)(?:/([^/]+))?\.json")
 def name_endpoint(simulator: Simulator, request: Request) -> None:
     """Fill in the path below the prefix and the endpoint; neither if the prefix is not the instance's."""
     path = request.target.partition("?")[0]
-    request.path = path.removeprefix(simulator.prefix) if path.startswith(simulator.prefix) else ""
+    below = path.removeprefix(simulator.prefix)
+    request.path = below if path.startswith(simulator.prefix) and below.startswith("/") else ""
     match = _TABLE.fullmatch(request.path)
     request.endpoint = match[1] if match else ""
+    if request.path == simulator.sync_path:
+        request.endpoint = ENDPOINT
 
 
 def respond(simulator: Simulator, request: Request) -> Answer:
@@ -51,7 +59,7 @@ def respond(simulator: Simulator, request: Request) -> Answer:
 
 
 def _proper(simulator: Simulator, request: Request) -> Answer:
-    methods = ROUTES.get(request.path)
+    methods = ROUTES.get(ENDPOINT if request.path == simulator.sync_path else request.path)
     if methods is not None:
         handler = methods.get(request.method)
         return empty(405) if handler is None else handler(simulator, request)

@@ -6,6 +6,7 @@ a fault wants. `stop` ends every connection, also one that hangs.
 
 from __future__ import annotations
 
+import re
 import select
 import socket
 import struct
@@ -22,8 +23,9 @@ from urllib.parse import parse_qs
 import msgspec
 
 from tests.simulator.control import PREFIX, control
-from tests.simulator.exchange import Answer, Request
+from tests.simulator.exchange import Answer, Request, empty
 from tests.simulator.routes import name_endpoint, respond
+from tests.simulator.sync import ENDPOINT
 
 if TYPE_CHECKING:
     from typing_extensions import override
@@ -37,6 +39,16 @@ else:
 
 _POLL = 0.02
 _PATIENCE = 5.0
+_LINE = 65537
+_HEX = re.compile(rb"[0-9A-Fa-f]{1,15}")
+
+
+class UnreadableError(Exception):
+    """A request whose body has no end that could be found."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
 
 
 class Server(ThreadingTCPServer):
@@ -115,9 +127,15 @@ class Handler(BaseHTTPRequestHandler):
     @override
     def handle_one_request(self) -> None:
         self.close_connection = True
-        self.raw_requestline = self.rfile.readline(65537)
+        self.raw_requestline = self.rfile.readline(_LINE)
         if self.raw_requestline and self.parse_request():
-            request = self._read()
+            try:
+                request = self._read()
+            except UnreadableError as refusal:
+                # Where the next request begins cannot be known.
+                self.close_connection = True
+                self._send(empty(refusal.status))
+                return
             if request.target.startswith(PREFIX):
                 self._send(control(self.server.simulator, request))
             else:
@@ -125,15 +143,50 @@ class Handler(BaseHTTPRequestHandler):
 
     def _read(self) -> Request:
         headers = {name.lower(): value for name, value in self.headers.items()}
-        length = headers.get("content-length", "0")
-        body = self.rfile.read(int(length)) if length.isdigit() else b""
+        body = self._body(headers)
         path, _, query = self.path.partition("?")
-        keys = _keys(body, headers.get("content-type", ""))
-        return Request(0, self.command, self.path, path, query, headers, body=body, body_keys=keys)
+        return Request(0, self.command, self.path, path, query, headers, body=body, body_bytes=len(body))
+
+    def _body(self, headers: dict[str, str]) -> bytes:
+        encoding = headers.get("transfer-encoding")
+        if encoding is not None:
+            if encoding.strip().lower() != "chunked":
+                raise UnreadableError(501)
+            return self._chunks()
+        length = headers.get("content-length", "0").strip()
+        if not length.isdecimal():
+            raise UnreadableError(400)
+        return self._exactly(int(length))
+
+    def _chunks(self) -> bytes:
+        body = bytearray()
+        while size := self._chunk_size():
+            body += self._exactly(size)
+            if self._exactly(2) != b"\r\n":
+                raise UnreadableError(400)
+        while self.rfile.readline(_LINE) not in (b"\r\n", b"\n", b""):
+            """Trailers tell nothing that matters here."""
+        return bytes(body)
+
+    def _chunk_size(self) -> int:
+        size = self.rfile.readline(_LINE).partition(b";")[0].strip()
+        if not _HEX.fullmatch(size):
+            raise UnreadableError(400)
+        return int(size, 16)
+
+    def _exactly(self, count: int) -> bytes:
+        found = self.rfile.read(count)
+        if len(found) < count:
+            # Half a request is none: a web server does not pass it on.
+            raise ConnectionAbortedError("the client has gone in the middle of its request")
+        return found
 
     def _serve(self, request: Request) -> None:
         simulator = self.server.simulator
         name_endpoint(simulator, request)
+        # Loads may be large; their handler tells their keys, as it reads them anyway.
+        if request.endpoint != ENDPOINT:
+            request.body_keys = _keys(request.body, request.headers.get("content-type", ""))
         simulator.begin(request)
         status = 0
         try:

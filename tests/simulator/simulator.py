@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tests.simulator.auth import Tokens
 from tests.simulator.clock import Clock
+from tests.simulator.crm_state import Crm
 from tests.simulator.drift import Changes, Drift, Touched, advance
 from tests.simulator.options import check_options
 from tests.simulator.projection import Views
 from tests.simulator.schema import ITEM_TABLES, Row, key_of
 from tests.simulator.server import Server
+from tests.simulator.sync import ENDPOINT, PATH
 from tests.simulator.tables import Store
 
 if TYPE_CHECKING:
@@ -56,7 +58,17 @@ class Simulator:
         forbidden: Endpoints that answer 403.
         missing: Endpoints that answer 404.
         faults: What goes wrong; the first one that is due wins.
+        sync_path: Where the CRM synchronization lives, below the prefix.
+        sync_limit: Bytes of the largest body that it takes.
+        sync_contacts: Whether the contacts of a company that is sent are added and updated, `merge`, or become all
+            its contacts, `replace`.
+        sync_keep: Whether the bodies and the contents of loads are kept; if not, they are only counted.
+        sync_poison: Ids, as texts, of companies and contacts with which a load is refused, and not told why.
+        sync_poison_status: With which status; 200 has the error in its body.
+        sync_answer: What an accepted load is answered: an envelope as `json`, `empty`, or the `text` OK.
+        sync_status: With which status.
         drift: How rows move while they are read.
+        crm: What loads have brought; see `Crm`.
         touched: (table, name) of every row that drift has changed.
         max_in_flight: Most requests that were being answered at the same time.
         failures: Errors of the simulator itself; `stop` raises if there are any.
@@ -84,7 +96,16 @@ class Simulator:
     forbidden: set[str] = field(default_factory=set)
     missing: set[str] = field(default_factory=set)
     faults: list[Fault] = field(default_factory=list)
+    sync_path: str = PATH
+    sync_limit: int = 20_000_000
+    sync_contacts: str = "merge"
+    sync_keep: bool = True
+    sync_poison: set[str] = field(default_factory=set)
+    sync_poison_status: int = 400
+    sync_answer: str = "json"
+    sync_status: int = 200
     drift: Drift | None = None
+    crm: Crm = field(default_factory=Crm, init=False)
     touched: Touched = field(default_factory=set, init=False)
     max_in_flight: int = field(default=0, init=False)
     failures: list[BaseException | None] = field(default_factory=list, init=False)
@@ -154,6 +175,8 @@ class Simulator:
         with self.lock:
             self._in_flight -= 1
             request.status = status
+            if request.endpoint == ENDPOINT and not self.sync_keep:
+                request.body = b""
             request.seconds = time.monotonic() - request.time
 
     # The world

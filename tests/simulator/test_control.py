@@ -99,6 +99,45 @@ def test_tables_come_without_regard_to_rights(simulator: Simulator) -> None:
     assert any(row["queue"] for row in rows)
 
 
+def test_what_a_crm_sent_comes_and_goes(simulator: Simulator) -> None:
+    nobody = {"id": None, "name": None, "description": None}
+    person = {"id": 1, "name": "A", "firstname": None, "lastname": None, "description": None, "fields": []}
+    seeds = {"data": [nobody | {"contacts": [person]}], "born": [person | {"id": "b"}]}
+    seeded = pull(simulator, "POST", "crm", seeds)
+    assert (list(seeded["contacts"]), list(seeded["born"]), seeded["counts"]["requests"]) == (["1"], ["b"], 0)
+    response = requests.post(
+        f"{simulator.url}/custom/crm/sync.php",
+        json={"data": [nobody | {"id": "c", "contacts": [person | {"id": 2}]}], "delete": True},
+        headers={"X-AUTH-TOKEN": simulator.access_token},
+        timeout=TIMEOUT,
+    )
+    assert response.status_code == 200
+    assert pull(simulator, "GET", "requests")[0]["facts"]["applied"] is True
+    seen = pull(simulator, "GET", "crm")
+    assert seen == simulator.crm.described()
+    assert seen["contacts"] == {"2": person | {"id": 2, "company": "c"}}
+    assert (list(seen["companies"]), seen["counts"]["contacts_deleted"]) == (["c"], 1)
+    emptied = pull(simulator, "DELETE", "crm")
+    assert (emptied["companies"], emptied["contacts"], emptied["born"]) == ({}, {}, {})
+    assert simulator.crm.contacts == {}
+
+
+def test_the_options_of_the_synchronization_are_here_too(simulator: Simulator) -> None:
+    options = {
+        "sync_path": "/sync.php",
+        "sync_limit": 1000,
+        "sync_contacts": "replace",
+        "sync_keep": False,
+        "sync_poison": ["7"],
+        "sync_poison_status": 422,
+        "sync_answer": "text",
+        "sync_status": 201,
+    }
+    state = pull(simulator, "POST", "options", options)
+    assert {name: state[name] for name in options} == options
+    assert {name: getattr(simulator, name) for name in options} == options | {"sync_poison": {"7"}}
+
+
 def test_tokens_are_revoked(simulator: Simulator) -> None:
     credentials = {"username": "robot", "password": "secret"}
     requests.post(f"{simulator.url}/api/v6/login.json", json=credentials, timeout=TIMEOUT)
@@ -117,6 +156,10 @@ def test_tokens_are_revoked(simulator: Simulator) -> None:
         ("POST", "drift", {"tables": ["nonsense"]}, 400),
         ("POST", "options", {"nonsense": 1}, 400),
         ("POST", "options", {"total_as": "float"}, 400),
+        ("POST", "options", {"sync_poison_status": 500}, 400),
+        ("POST", "crm", {"nonsense": []}, 400),
+        ("POST", "crm", {"data": [{}]}, 400),
+        ("PUT", "crm", {}, 404),
         ("POST", "options", {"now": "tomorrow"}, 400),
         ("GET", "tables/nonsense", None, 400),
         ("GET", "tables/tickets?skip=x", None, 400),

@@ -44,7 +44,7 @@ def test_400_has_the_message_of_the_api_and_a_damaged_echo(simulator: Simulator)
     assert response.json()["result"]["customFields"] == {"number": [None]}
 
 
-@pytest.mark.parametrize(("kind", "status"), [("502-html", 502), ("html", 200)])
+@pytest.mark.parametrize(("kind", "status"), [("502-html", 502), ("html", 200), ("413", 413)])
 def test_pages_of_proxies(simulator: Simulator, kind: str, status: int) -> None:
     response = meet(simulator, kind)
     assert response.status_code == status
@@ -106,6 +106,30 @@ def test_silence_longer_than_the_client_waits(simulator: Simulator) -> None:
     assert simulator.requests[-1].in_flight == 1
 
 
+@pytest.mark.parametrize(("kind", "then"), [("500", 200), ("applied-500", 401)])
+def test_an_effect_comes_before_its_answer_is_lost(simulator: Simulator, kind: str, then: int) -> None:
+    simulator.tokens.issue("x", simulator.clock.instant.timestamp() + 60)
+    refresh = next(iter(simulator.tokens.by_access.values())).refresh
+    simulator.faults.append(Fault(kind, endpoint="login"))
+    url = f"{simulator.url}/api/v6/login.json"
+    sent = {"refreshToken": refresh}
+    assert requests.put(url, json=sent, timeout=TIMEOUT).status_code == 500
+    # A refresh token can be used once: whether it is gone tells whether the request had its effect.
+    assert requests.put(url, json=sent, timeout=TIMEOUT).status_code == then
+
+
+@pytest.mark.parametrize(("kind", "error"), [("reset", "reset by peer"), ("close", "closed connection without")])
+def test_lists_lose_answers_too(simulator: Simulator, kind: str, error: str) -> None:
+    simulator.faults.append(Fault(f"applied-{kind}"))
+    with pytest.raises(requests.ConnectionError, match=error):
+        get(simulator, "tickets", take=5)
+    assert simulator.requests[-1].query["take"] == 5, "the query was understood"
+    simulator.faults.append(Fault(kind))
+    with pytest.raises(requests.ConnectionError, match=error):
+        get(simulator, "tickets", take=5)
+    assert simulator.requests[-1].query == {}
+
+
 def test_silence_that_ends_without_an_answer(simulator: Simulator) -> None:
     simulator.faults.append(Fault("timeout", hang=0.05))
     with pytest.raises(requests.ConnectionError, match="closed connection without"):
@@ -126,9 +150,10 @@ def test_a_redirect_to_another_origin(simulator: Simulator) -> None:
 
 def test_every_fault_is_tested_here() -> None:
     assert set(KINDS) == {
-        *("400", "401", "403", "404", "429", "429-date", "429-negative", "500", "502-html", "503"),
+        *("400", "401", "403", "404", "413", "429", "429-date", "429-negative", "500", "502-html", "503"),
         *("close", "data-null", "empty", "error-200", "html", "no-result", "redirect", "reset"),
         *("slow", "timeout", "truncated", "truncated-json"),
+        *("applied-500", "applied-close", "applied-reset", "applied-timeout"),
     }
 
 

@@ -14,6 +14,9 @@ import requests
 
 from tests.simulator.__main__ import build, parser
 from tests.simulator.asking import TIMEOUT
+from tests.simulator.control import OPTIONS
+from tests.simulator.dataset import Dataset
+from tests.simulator.simulator import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,6 +55,10 @@ def test_help_names_options_and_faults() -> None:
     options = ("--port", "--activities", "--seed", "--latency", "--timezone", "--now", "--days", "--drift-every")
     assert all(option in text for option in options)
     assert "429-date" in text
+    assert "applied-timeout" in text
+    assert all(
+        option in text for option in ("--sync-limit", "--sync-poison-status {400,422,200}", "--no-sync-keep")
+    )
 
 
 def test_options_reach_the_simulator() -> None:
@@ -77,6 +84,23 @@ def test_options_reach_the_simulator() -> None:
         ("500", None, 1),
         ("timeout", "accounts", None),
     ]
+
+
+def test_options_of_the_synchronization_reach_it_too() -> None:
+    few = ["--activities", "5", "--tickets", "5"]
+    arguments = shlex.split(
+        "--sync-path /s.php --sync-limit 99 --sync-contacts replace --sync-poison a 7 --sync-poison-status 422 "
+        "--sync-answer text --sync-status 204 --no-sync-keep"
+    )
+    simulator = build(parser().parse_args([*few, *arguments]))
+    assert (simulator.sync_path, simulator.sync_limit, simulator.sync_contacts) == ("/s.php", 99, "replace")
+    assert (simulator.sync_poison, simulator.sync_poison_status) == ({"a", "7"}, 422)
+    assert (simulator.sync_answer, simulator.sync_status, simulator.sync_keep) == ("text", 204, False)
+    usual = build(parser().parse_args(few))
+    plain = Simulator(Dataset())
+    for option in OPTIONS:
+        if option.startswith("sync_"):
+            assert getattr(usual, option) == getattr(plain, option), option
 
 
 @pytest.mark.parametrize("fault", ["418", "500:tickets:often"])
