@@ -186,7 +186,8 @@ class Delivery:
         self._silence = 0
         self._ledger.mark_accepted(entries)
         self.progress.contacts += sum(entry.contact is not None for entry in entries)
-        self.progress.companies += len({entry.company.key for entry in entries if entry.company is not None})
+        # Those that head their contacts only have been delivered before.
+        self.progress.companies += sum(entry.contact is None for entry in entries)
 
     def _sort_out(self, error: RequestError, entries: int) -> None:
         verdict = error.verdict

@@ -147,6 +147,7 @@ class Run:
         self.summary.states = self.store.received()
         if policy == "reject":
             self._reject_waiting()
+            self.summary.states["on_hold"] = 0
         if self._settings.stages:
             self._stage(cut_off=cut_off)
             return False

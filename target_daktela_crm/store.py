@@ -112,6 +112,7 @@ _DUE_CONTACT = (
     "NOT deleted AND NOT waits AND body IS NOT NULL"
     " AND (delivered IS NOT hash OR delivered_company IS NOT company)"
 )
+_ON_HOLD = "waits AND NOT deleted"
 
 
 class StoreError(Exception):
@@ -511,7 +512,7 @@ class Store:
             "companies to be sent": ("companies", _DUE_COMPANY),
             "contacts": ("contacts", "NOT deleted"),
             "contacts to be sent": ("contacts", _DUE_CONTACT),
-            "contacts on hold": ("contacts", "waits AND NOT deleted"),
+            "contacts on hold": ("contacts", _ON_HOLD),
             "contacts deleted in the CRM": ("contacts", "known AND deleted"),
         }
         return {name: self._count(table, condition) for name, (table, condition) in conditions.items()}
@@ -521,10 +522,13 @@ class Store:
         return int(self._connection.execute(query).fetchone()[0])
 
     def received(self) -> dict[str, int]:
-        """Return how many companies and contacts of this run are new or changed, unchanged, waiting or deleted."""
+        """Return how many companies and contacts of this run are changed, unchanged and deleted.
+
+        And how many contacts are on hold, whenever they came.
+        """
         query = """
             SELECT coalesce(sum({due}), 0), coalesce(sum(NOT deleted AND NOT {waits} AND NOT ({due})), 0),
-                   coalesce(sum(NOT deleted AND {waits}), 0), coalesce(sum(deleted), 0)
+                   coalesce(sum(deleted), 0)
             FROM {table} WHERE run = ?
         """
         tables = [("companies", _DUE_COMPANY, "0"), ("contacts", _DUE_CONTACT, "waits")]
@@ -532,8 +536,9 @@ class Store:
             self._connection.execute(query.format(table=table, due=due, waits=waits), (self.run,)).fetchone()
             for table, due, waits in tables
         ]
-        names = ("changed", "unchanged", "on_hold", "deleted")
-        return {name: sum(row[place] for row in rows) for place, name in enumerate(names)}
+        names = ("changed", "unchanged", "deleted")
+        counts = {name: sum(row[place] for row in rows) for place, name in enumerate(names)}
+        return {**counts, "on_hold": self._count("contacts", _ON_HOLD)}
 
 
 def choose_company(own: str | None, links: list[tuple[str, bool]], states: dict[str, str]) -> str | None:

@@ -73,6 +73,8 @@ class TargetDaktelaCrm(Target):
         super().__init__(**options)
         # One sink after the other: they share one store.
         self.max_parallelism = 1
+        if isinstance(self.message_reader, TolerantReader):
+            self.message_reader.on_unreadable = self._reject_line
 
     @cached_property
     def settings(self) -> settings.Settings:
@@ -186,6 +188,9 @@ class TargetDaktelaCrm(Target):
     @override
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
         raise RunError(f"{message_dict.get('stream')}: BATCH messages are not read; switch batches off in the tap")
+
+    def _reject_line(self, line: bytes, reason: str) -> None:
+        self.run.reject_line(line, reason)
 
     # The end.
 

@@ -1,0 +1,269 @@
+"""The target as a process: settings and Singer messages in, its states, log, requests and exit code out."""
+
+from __future__ import annotations
+
+import io
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.target_daktela_crm.quick import TargetDaktelaCrm
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable, Iterable, Mapping
+
+    from tests.simulator import Simulator
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 60
+COMMAND = (sys.executable, "-m", "tests.target_daktela_crm.quick")
+
+Message = dict[str, Any]
+
+
+@dataclass
+class Run:
+    """What a run of the target gave."""
+
+    code: int
+    output: str
+    log: str
+    states: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def errors(self) -> list[str]:
+        """The texts of the log's errors."""
+        return self._texts("ERROR")
+
+    @property
+    def warnings(self) -> list[str]:
+        """The texts of the log's warnings."""
+        return self._texts("WARNING")
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The summary for machines."""
+        [line] = [line for line in self.log.splitlines() if "| summary: " in line]
+        content: dict[str, Any] = json.loads(line.split("| summary: ", 1)[1])
+        return content
+
+    def _texts(self, level: str) -> list[str]:
+        return [line.split(" | ", 3)[3] for line in self.log.splitlines() if f"| {level} " in line]
+
+
+class Crm:
+    """A target's place of work: a folder for its store, and settings for a simulator."""
+
+    def __init__(self, simulator: Simulator, folder: Path, **more: Any) -> None:
+        self.simulator = simulator
+        self.folder = folder
+        self.settings: dict[str, Any] = {
+            "url": simulator.url,
+            "server": "acme",
+            "access_token": simulator.access_token,
+            "store_path": str(folder / "acme.sqlite3"),
+            "request_timeout": 5,
+            **more,
+        }
+
+    @property
+    def store(self) -> Path:
+        """The store's file."""
+        return Path(self.settings["store_path"])
+
+    def rejects(self) -> list[dict[str, Any]]:
+        """Return the lines of the rejects file."""
+        path = self.folder / "acme.rejects.jsonl"
+        if not path.exists():
+            return []
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+
+    def run(self, messages: Iterable[Message] | bytes, *arguments: str, **settings: Any) -> Run:
+        """Run the target over messages, to their end."""
+        return run_target({**self.settings, **settings}, encoded(messages), *arguments)
+
+    def deliver(self, *arguments: str, **settings: Any) -> Run:
+        """Run `--deliver`, with nothing but what an orchestrator knows."""
+        names = ("url", "server", "access_token", "username", "password", "store_path")
+        known = {name: value for name, value in self.settings.items() if name in names}
+        return run_target({**known, **settings}, b"", "--deliver", *arguments)
+
+    def bodies(self) -> list[dict[str, Any]]:
+        """Return every body that was sent, in order, those that were refused included."""
+        requests = [request for request in self.simulator.requests if request.endpoint == "sync"]
+        return [json.loads(request.body) for request in requests]
+
+    def requests(self) -> int:
+        """Return how many requests the endpoint has had."""
+        return sum(request.endpoint == "sync" for request in self.simulator.requests)
+
+    def companies(self) -> dict[str, Any]:
+        """Return the companies that Daktela has, by id, without their ids."""
+        return {key: _content(entry) for key, entry in self.simulator.crm.companies.items()}
+
+    def contacts(self) -> dict[str, Any]:
+        """Return the contacts that Daktela has, by id, each with its company's id."""
+        return {key: _content(entry) for key, entry in self.simulator.crm.contacts.items()}
+
+
+def _content(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in entry.items() if name not in {"id", "contacts", "origin"}}
+
+
+def run_target(
+    settings: Mapping[str, Any] | None,
+    lines: bytes,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+) -> Run:
+    """Run the target over lines of input; without settings, with nothing but its arguments and its environment."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "input").write_bytes(lines)
+        (folder / "config.json").write_text(json.dumps(settings), encoding="utf-8")
+        given = [] if settings is None else ["--config", str(folder / "config.json")]
+        process = _FORKS.Process(
+            target=_be_the_target, args=(folder, [*given, *arguments], dict(environment or {}))
+        )
+        process.start()
+        process.join(SECONDS)
+        assert process.exitcode is not None, "the target has not come to an end"
+        return finished(process.exitcode, (folder / "output").read_bytes(), (folder / "log").read_bytes())
+
+
+def _be_the_target(folder: Path, arguments: list[str], environment: dict[str, str]) -> None:
+    """Run the command in a process of its own, with files for its input and output."""
+    flags = os.O_CREAT | os.O_RDWR
+    for descriptor, name in enumerate(("input", "output", "log")):
+        os.dup2(os.open(folder / name, flags, 0o600), descriptor)
+    os.environ.update(environment)
+    sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False))
+    sys.argv = ["target-daktela-crm", *arguments]
+    TargetDaktelaCrm.cli()
+
+
+_FORKS = multiprocessing.get_context("forkserver")
+"""Processes are forked from one that has the target's modules already: reading them takes most of a short run."""
+_FORKS.set_forkserver_preload(["tests.target_daktela_crm.quick"])
+
+
+def start_target(
+    settings: Mapping[str, Any], *arguments: str, environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start the target, to feed and to kill it."""
+    path = Path(str(settings.get("store_path", "/tmp/x"))).parent / "config.json"  # noqa: S108 - never used
+    path.write_text(json.dumps(settings), encoding="utf-8")
+    return subprocess.Popen(
+        [*COMMAND, "--config", str(path), *arguments],
+        cwd=ROOT,
+        env={**os.environ, **(environment or {})},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def stopped_target(
+    settings: Mapping[str, Any], lines: bytes, when: Callable[[], bool], number: signal.Signals
+) -> Run:
+    """Run the target and give it a signal as soon as `when` is true; its input stays open until then."""
+    process = start_target(settings)
+    assert process.stdin is not None
+    process.stdin.write(lines)
+    process.stdin.flush()
+    process.stdin.close()
+    wait_until(when)
+    process.send_signal(number)
+    process.stdin = None
+    output, log = process.communicate(timeout=SECONDS)
+    return finished(process.returncode, output, log)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for something that happens soon."""
+    end = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < end, "what was waited for did not happen"
+        time.sleep(0.005)
+
+
+def finished(code: int, output: bytes, log: bytes) -> Run:
+    """Return what an ended process has left."""
+    text = output.decode()
+    states = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    return Run(code, text, log.decode(), states)
+
+
+# Messages.
+
+
+def encoded(messages: Iterable[Message] | bytes) -> bytes:
+    """Return messages as lines of input."""
+    if isinstance(messages, bytes):
+        return messages
+    return b"".join(json.dumps(message, ensure_ascii=False).encode() + b"\n" for message in messages)
+
+
+def schema(stream: str, *keys: str) -> Message:
+    """Return a SCHEMA message that allows anything."""
+    properties = {key: {"type": ["string", "integer", "null"]} for key in keys or ("id",)}
+    return {
+        "type": "SCHEMA",
+        "stream": stream,
+        "schema": {"type": "object", "properties": properties},
+        "key_properties": list(keys or ("id",)),
+    }
+
+
+def record(stream: str, **content: Any) -> Message:
+    """Return a RECORD message."""
+    return {"type": "RECORD", "stream": stream, "record": content}
+
+
+def state(value: Any) -> Message:
+    """Return a STATE message with a bookmark."""
+    return {"type": "STATE", "value": {"bookmarks": {"contacts": {"replication_key_value": value}}}}
+
+
+def bookmark(run: Run) -> Any:
+    """Return the bookmark of the last state, None without one."""
+    return run.states[-1]["bookmarks"]["contacts"]["replication_key_value"] if run.states else None
+
+
+def company(number: int | str, name: str | None = None, **more: Any) -> Message:
+    """Return a company in the shape of the sync request."""
+    content = {
+        "name": name or f"Company {number}",
+        "description": f"about {number}",
+        "fields": {"number": ["+420601000000"]},
+    }
+    return record("companies", id=number, **{**content, **more})
+
+
+def contact(number: int | str, of: Any = None, name: str | None = None, **more: Any) -> Message:
+    """Return a contact in the shape of the sync request."""
+    content = {
+        "company_id": of,
+        "name": name or f"Contact {number}",
+        "firstname": "Contact",
+        "lastname": str(number),
+        "description": None,
+        "fields": {"number": [f"+4206020{number}"], "email": [f"contact{number}@example.com"]},
+    }
+    return record("contacts", id=number, **{**content, **more})
+
+
+SCHEMAS = (schema("contacts"), schema("companies"))
+
+
+def feed(*messages: Message, bookmark: Any = 1) -> list[Message]:
+    """Return a whole input: schemas, messages and a state."""
+    return [*SCHEMAS, *messages, *([] if bookmark is None else [state(bookmark)])]

@@ -1,0 +1,287 @@
+"""S3, S4 and S5: whatever fails, whenever the target dies, running again brings Daktela's CRM to the same end."""
+
+from __future__ import annotations
+
+import io
+import random
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_daktela.api.client import Client
+from tap_daktela.api.command import RunError
+from target_daktela_crm.target import TargetDaktelaCrm
+from tests.simulator import Fault, Simulator, generate
+from tests.target_daktela_crm.running import (
+    SCHEMAS,
+    Crm,
+    Message,
+    bookmark,
+    company,
+    contact,
+    encoded,
+    feed,
+    record,
+    start_target,
+    state,
+    stopped_target,
+    wait_until,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SEEDS = range(6)
+ANSWERED_BADLY = (
+    *("500", "502-html", "503", "429", "429-date", "timeout", "reset", "close", "html", "error-200", "413"),
+    *("applied-500", "applied-timeout", "applied-reset", "applied-close", "400", "truncated"),
+)
+SMALL = 2_500
+
+
+def some_crm(seed: int, days: int = 2) -> list[list[Message]]:
+    """Return what a CRM's tap emits on several days: companies and contacts in any order, odd ones among them."""
+    chance = random.Random(seed)
+    found = []
+    for day in range(days):
+        messages = [
+            company(number, f"Company {number} on day {day} {'é' * chance.randrange(40)}")
+            for number in range(8)
+            if day == 0 or chance.random() < 0.4
+        ]
+        for number in range(30):
+            if day == 0 or chance.random() < 0.4:
+                of = chance.choice([None, *range(9)])
+                notes = "x" * chance.randrange(200)
+                messages.append(contact(number, of, f"Contact {number} on day {day}", description=notes))
+        chance.shuffle(messages)
+        found.append([*SCHEMAS, *messages, state(day + 1)])
+    return found
+
+
+@pytest.fixture
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Return what a CRM's messages make of Daktela's CRM when nothing goes wrong."""
+    with Simulator(generate(activities=0, tickets=0, seed=1)) as simulator:
+
+        def make(days: list[list[Message]]) -> dict[str, Any]:
+            simulator.crm.clear()
+            crm = Crm(simulator, tmp_path_factory.mktemp("undisturbed"), max_request_bytes=SMALL)
+            for day in days:
+                assert sync(crm, day) == 0
+            return dict(simulator.crm.snapshot())
+
+        yield make
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def sync(crm: Crm, messages: list[Message], **settings: Any) -> int:
+    """Run the target in this process; return its exit code."""
+    target = TargetDaktelaCrm(config={**crm.settings, **settings})
+    try:
+        target.listen(io.BytesIO(encoded(messages)))  # type: ignore[arg-type]
+    except (RunError, Killed):
+        # What is not committed is lost, and the lock is free, as when a process dies.
+        if "run" in vars(target):
+            target.run.store.close()
+        return 1
+    return 0
+
+
+@pytest.mark.usefixtures("quick_retries")
+@pytest.mark.parametrize("kind", ANSWERED_BADLY)
+def test_s5_after_any_fault_once_the_end_is_the_same(
+    crm: Crm, instance: Simulator, undisturbed: Any, kind: str
+) -> None:
+    first, second = some_crm(seed=11)
+    expected = undisturbed([first, second])
+    for place in (0, 3):
+        instance.faults.append(Fault(kind, endpoint="sync", after=place, retry_after=0.01, hang=0.4))
+    settings = {"max_request_bytes": SMALL, "request_timeout": 0.2}
+
+    codes = [sync(crm, first, **settings), sync(crm, second, **settings)]
+
+    assert instance.crm.snapshot() == expected
+    assert codes == [0, 0]
+    assert not crm.rejects()
+
+
+@pytest.mark.usefixtures("quick_retries")
+@pytest.mark.parametrize("seed", SEEDS)
+def test_s5_killed_at_any_request_and_run_again_the_end_is_the_same(
+    crm: Crm,
+    undisturbed: Any,
+    seed: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    days = some_crm(seed)
+    expected = undisturbed(days)
+    capsys.readouterr()
+    settle = Client.post
+    chance = random.Random(seed)
+    until = 0
+
+    def post(client: Client, path: str, body: bytes, patience: Any) -> None:
+        nonlocal until
+        until -= 1
+        dies = until == 0
+        if dies and chance.random() < 0.5:
+            raise Killed
+        settle(client, path, body, patience)
+        if dies:
+            raise Killed
+
+    monkeypatch.setattr(Client, "post", post)
+    deaths = 0
+    for day in days:
+        until = 1
+        capsys.readouterr()
+        while sync(crm, day, max_request_bytes=SMALL):
+            deaths += 1
+            assert not capsys.readouterr().out, "a run that died has put out a state"
+            until = 1 + chance.randrange(4)
+            assert deaths < 200
+    assert crm.simulator.crm.snapshot() == expected
+    assert deaths > 2
+
+
+@pytest.mark.parametrize("lines", [0, 3, 17, 33, 45])
+def test_s5_killed_while_reading_and_run_again_the_end_is_the_same(
+    crm: Crm, instance: Simulator, undisturbed: Any, lines: int
+) -> None:
+    days = some_crm(seed=5)
+    expected = undisturbed(days)
+    process = start_target({**crm.settings, "max_request_bytes": SMALL})
+    assert process.stdin is not None
+    process.stdin.write(encoded(days[0][:lines]))
+    process.stdin.flush()
+    if lines:
+        wait_until(crm.store.exists)
+    process.kill()
+    output, _ = process.communicate()
+    assert not output
+
+    for day in days:
+        assert sync(crm, day, max_request_bytes=SMALL) == 0
+    assert instance.crm.snapshot() == expected
+
+
+@pytest.mark.parametrize("requests", [1, 2, 4])
+def test_s5_a_process_killed_while_it_delivers_goes_on_in_the_next_run(
+    crm: Crm, instance: Simulator, undisturbed: Any, requests: int
+) -> None:
+    days = some_crm(seed=6)
+    expected = undisturbed(days)
+    instance.faults.append(Fault("slow", endpoint="sync", times=None, delay=0.05))
+
+    run = stopped_target(
+        {**crm.settings, "max_request_bytes": SMALL},
+        encoded(days[0]),
+        lambda: crm.requests() >= requests,
+        signal.SIGKILL,
+    )
+    assert run.code == -signal.SIGKILL
+    assert not run.states
+    for day in days:
+        assert sync(crm, day, max_request_bytes=SMALL) == 0
+    assert instance.crm.snapshot() == expected
+
+
+def test_a_run_goes_on_where_the_last_one_ended_and_repeats_one_body_at_most(
+    crm: Crm, instance: Simulator
+) -> None:
+    [day] = some_crm(seed=7, days=1)
+    instance.faults.append(Fault("403", endpoint="sync", after=3, times=None))
+    assert sync(crm, day, max_request_bytes=SMALL) == 1
+    accepted = instance.crm.counts.contacts_written
+    instance.faults.clear()
+
+    assert sync(crm, day, max_request_bytes=SMALL) == 0
+    written = instance.crm.counts.contacts_written
+    assert accepted > 0
+    assert written == len(instance.crm.contacts), "what had been accepted was sent again"
+
+
+@pytest.mark.usefixtures("quick_retries")
+@pytest.mark.parametrize("kind", ["500", "html", "403", "404", "401", "redirect", "reset", "timeout"])
+def test_s4_state_does_not_leave_when_a_body_cannot_be_delivered(crm: Crm, instance: Simulator, kind: str) -> None:
+    instance.faults.append(Fault(kind, endpoint="sync", times=None, hang=0.4))
+
+    run = crm.run(feed(company(1), contact(7, of=1)), request_timeout=0.2)
+
+    assert run.code == 1
+    assert not run.states
+    assert not crm.rejects()
+    assert "Traceback" not in run.log
+    instance.faults.clear()
+    again = crm.run(feed(bookmark=2))
+    assert again.code == 0
+    assert bookmark(again) == 2
+    assert set(crm.contacts()) == {"7"}
+
+
+def test_s4_state_leaves_with_contacts_on_hold_and_with_rejects(crm: Crm, instance: Simulator) -> None:
+    instance.sync_poison = {"8"}
+    run = crm.run(feed(contact(7, of=1), contact(8), contact(None or "", name="without an id"), contact(9)))
+
+    assert run.code == 1
+    assert bookmark(run) == 1
+    assert set(crm.contacts()) == {"9"}
+    assert run.summary["on_hold"] == 1
+    assert sorted(str(line["id"]) for line in crm.rejects()) == ["8", "None"]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_s3_every_record_is_delivered_on_hold_or_rejected_with_its_reason(
+    crm: Crm, instance: Simulator, seed: int
+) -> None:
+    chance = random.Random(seed)
+    [messages] = some_crm(seed, days=1)
+    broken = [record("contacts", id=number, fields="none") for number in range(100, 104)]
+    instance.sync_poison = {str(chance.randrange(30)), str(chance.randrange(30))}
+    crm.settings["max_request_bytes"] = SMALL
+    mixed = [*messages[:-1], *broken, messages[-1]]
+
+    run = crm.run(mixed)
+
+    received = {
+        str(each["record"]["id"]) for each in mixed if each.get("stream") == "contacts" and "record" in each
+    }
+    known = {str(each["record"]["id"]) for each in mixed if each.get("stream") == "companies" and "record" in each}
+    held = {
+        str(each["record"]["id"])
+        for each in mixed
+        if each.get("stream") == "contacts"
+        and "record" in each
+        and each["record"].get("company_id") is not None
+        and str(each["record"]["company_id"]) not in known
+    }
+    rejected = {line["id"] for line in crm.rejects() if line["stream"] == "contacts"}
+    assert run.code == 1
+    assert all(line["reason"] and line["record"] and line["time"] for line in crm.rejects())
+    assert instance.sync_poison - held <= rejected | {line["id"] for line in crm.rejects()}
+    assert set(crm.contacts()) | held | rejected == received
+    assert not set(crm.contacts()) & rejected
+
+
+def test_a_state_that_says_nothing_is_never_put_out_over_one_that_does(crm: Crm) -> None:
+    nothing: list[Message] = [{"type": "STATE", "value": {}}, {"type": "STATE", "value": {"bookmarks": {}}}]
+
+    run = crm.run([*feed(contact(7), bookmark=5), *nothing])
+
+    assert [bookmark(run)] == [5]
+    assert not crm.run([*SCHEMAS, *nothing]).states
+
+
+def test_the_store_is_for_its_owner_only(crm: Crm, tmp_path: Path) -> None:
+    crm.run(feed(contact(7), contact("")))
+
+    files = [path for path in tmp_path.iterdir() if path.name.startswith("acme")]
+    assert {path.name for path in files} >= {"acme.sqlite3", "acme.rejects.jsonl"}
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}

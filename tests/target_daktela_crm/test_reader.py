@@ -1,0 +1,271 @@
+from __future__ import annotations
+
+import io
+import json
+import sys
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from target_daktela_crm.reader import TolerantReader
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable
+
+RECORD = b'{"type":"RECORD","stream":"contacts","record":{"id":1}}\n'
+STATE = b'{"type":"STATE","value":{"at":1}}\n'
+
+
+class _Heard:
+    """What a reader makes of bytes."""
+
+    def __init__(self, content: bytes) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self.unreadable: list[tuple[bytes, str]] = []
+        reader = TolerantReader()
+        reader.on_unreadable = lambda line, reason: self.unreadable.append((line, reason))
+        self.counts: Counter[str] = reader.process_lines(io.BytesIO(content), _callbacks(self.messages.append))
+        self.cut_off = reader.cut_off
+
+
+def _callbacks(take: Callable[[dict[str, Any]], None]) -> dict[str, Callable[[dict[str, Any]], None]]:
+    return dict.fromkeys(("SCHEMA", "RECORD", "STATE", "ACTIVATE_VERSION", "BATCH"), take)
+
+
+def _read(text: str | bytes) -> Any:
+    """Return what becomes of a JSON value inside a message."""
+    content = text if isinstance(text, bytes) else text.encode()
+    heard = _Heard(b'{"type":"RECORD","value":%b}\n' % content)
+    assert heard.unreadable == []
+    (message,) = heard.messages
+    return message["value"]
+
+
+def test_messages_go_to_the_callback_of_their_type_in_order() -> None:
+    heard: list[tuple[str, Any]] = []
+    reader = TolerantReader()
+    counts = reader.process_lines(
+        io.BytesIO(RECORD + STATE + RECORD),
+        {
+            "RECORD": lambda message: heard.append(("record", message["record"])),
+            "STATE": lambda message: heard.append(("state", message["value"])),
+        },
+    )
+    assert heard == [("record", {"id": 1}), ("state", {"at": 1}), ("record", {"id": 1})]
+    assert counts == {"RECORD": 2, "STATE": 1}
+    assert not reader.cut_off
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\r\n\n  \t\n", b"  "])
+def test_blank_lines_are_nothing(content: bytes) -> None:
+    heard = _Heard(content)
+    assert (heard.messages, heard.unreadable, heard.cut_off) == ([], [], False)
+    assert not heard.counts
+
+
+def test_blank_lines_between_messages_do_not_matter() -> None:
+    heard = _Heard(b"\n" + RECORD + b"\n  \r\n" + STATE + b"\n")
+    assert heard.counts == {"RECORD": 1, "STATE": 1}
+    assert heard.unreadable == []
+
+
+def test_a_line_may_end_as_windows_does() -> None:
+    heard = _Heard(RECORD.replace(b"\n", b"\r\n") + STATE.replace(b"\n", b"\r\n"))
+    assert heard.counts == {"RECORD": 1, "STATE": 1}
+    assert (heard.unreadable, heard.cut_off) == ([], False)
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\u0085", "\x0b", "\x0c", "\x1c", "\x1e"])
+def test_only_a_line_feed_ends_a_line(separator: str) -> None:
+    raw = separator if ord(separator) >= 0x20 else json.dumps(separator)[1:-1]
+    assert _read(f'"a{raw}b"') == f"a{separator}b"
+
+
+BROKEN = {
+    "a stray word": b"Loading...\n",
+    "half an object": b'{"type":"RECORD","record":{"id":\n',
+    "two objects": b'{"type":"STATE"} {"type":"STATE"}\n',
+    "a raw control character": b'{"type":"STATE","value":"\x01"}\n',
+    "a raw NUL": b'{"type":"STATE","value":"\x00"}\n',
+    "NUL bytes": b"\x00\x00\x00\n",
+    "a list": b"[1]\n",
+    "a number": b"42\n",
+    "a text": b'"RECORD"\n',
+    "null": b"null\n",
+    "a trailing comma": b'{"type":"STATE",}\n',
+    "single quotes": b"{'type':'STATE'}\n",
+    "bytes that are not UTF-8": b"\xff\xfe\n",
+    "depth": b"[" * 200_000 + b"\n",
+    "depth in a message": b'{"type":"STATE","value":' + b'{"a":' * 200_000 + b"\n",
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_line_that_is_no_json_is_told_and_the_lines_beside_it_are_read(name: str) -> None:
+    heard = _Heard(RECORD + BROKEN[name] + STATE)
+    assert heard.counts == {"RECORD": 1, "STATE": 1}
+    assert heard.unreadable == [(BROKEN[name], "is not valid JSON")]
+    assert not heard.cut_off
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"{}\n",
+        b'{"type":null}\n',
+        b'{"type":"record"}\n',
+        b'{"type":["RECORD"]}\n',
+        b'{"type":{"a":1}}\n',
+        b'{"type":5}\n',
+        b'{"level":"info","message":"RECORD"}\n',
+    ],
+)
+def test_an_object_that_is_no_message_is_told(line: bytes) -> None:
+    heard = _Heard(line + RECORD)
+    assert heard.counts == {"RECORD": 1}
+    assert heard.unreadable == [(line, "is no Singer message that this target knows")]
+
+
+@pytest.mark.parametrize("length", range(1, len(RECORD) - 1))
+def test_an_end_in_the_middle_of_a_line_is_cut_off_and_no_broken_line(length: int) -> None:
+    heard = _Heard(STATE + RECORD[:length])
+    assert heard.counts == {"STATE": 1}
+    assert heard.cut_off
+    assert heard.unreadable == []
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"  ", b"\r"])
+def test_a_last_message_counts_with_and_without_a_line_feed(end: bytes) -> None:
+    heard = _Heard(STATE + RECORD.rstrip(b"\n") + end)
+    assert heard.counts == {"STATE": 1, "RECORD": 1}
+    assert (heard.unreadable, heard.cut_off) == ([], False)
+
+
+def test_a_broken_line_before_the_end_is_not_a_cut_off_end() -> None:
+    heard = _Heard(RECORD[:20] + b"\n" + RECORD[:20])
+    assert heard.unreadable == [(RECORD[:20] + b"\n", "is not valid JSON")]
+    assert heard.cut_off
+
+
+def test_an_error_of_a_callback_is_not_taken_for_a_broken_line() -> None:
+    def fail(_message: dict[str, Any]) -> None:
+        raise ValueError("mine")
+
+    reader = TolerantReader()
+    with pytest.raises(ValueError, match="mine"):
+        reader.process_lines(io.BytesIO(RECORD), {"RECORD": fail})
+
+
+def test_broken_lines_need_nobody_who_listens() -> None:
+    messages: list[dict[str, Any]] = []
+    reader = TolerantReader()
+    assert reader.process_lines(io.BytesIO(b"?\n" + RECORD), _callbacks(messages.append)) == {"RECORD": 1}
+
+
+def test_without_a_file_the_bytes_of_the_standard_input_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(RECORD)))
+    messages: list[dict[str, Any]] = []
+    TolerantReader().process_lines(None, _callbacks(messages.append))
+    assert [message["record"] for message in messages] == [{"id": 1}]
+
+
+# Values.
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0.1", Decimal("0.1")),
+        ("0.10", Decimal("0.10")),
+        ("27483910200.0", Decimal("27483910200.0")),
+        ("12345678901234567890.12345678901234567890", Decimal("12345678901234567890.12345678901234567890")),
+        ("1e3", Decimal("1E+3")),
+        ("1E400", Decimal("1E+400")),
+        ("-0.0", Decimal("-0.0")),
+        ("3652397000001234567", 3652397000001234567),
+        ("18446744073709551616", 2**64),
+        ("-9223372036854775809", -(2**63) - 1),
+        ("true", True),
+        ("null", None),
+        ('"2026-03-01T09:00:00.000000Z"', "2026-03-01T09:00:00.000000Z"),
+        ('"\\u0000\\u2028\\u001f\\r\\n"', "\x00\u2028\x1f\r\n"),
+        ('"\\ud83d\\ude00 \\u00e9"', "😀 é"),
+        ('"\\/"', "/"),
+    ],
+)
+def test_values_come_exactly(text: str, expected: Any) -> None:
+    value = _read(text)
+    assert (str(value), type(value)) == (str(expected), type(expected))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("NaN", None),
+        ("[Infinity, -Infinity, 0.1]", [None, None, Decimal("0.1")]),
+        ('"\\ud83d"', "\ufffd"),
+        ('"\\ude00"', "\ufffd"),
+        ('"a\\ud83db"', "a\ufffdb"),
+        ('"\\ude00\\ud83d"', "\ufffd\ufffd"),
+        ('["\\ud83d", ["\\ud83d"]]', ["\ufffd", ["\ufffd"]]),
+        ('{"\\ud83d": {"x": ["\\ude00"]}}', {"\ufffd": {"x": ["\ufffd"]}}),
+        ('["\\ud83d", "\\ud83d\\ude00", 27483910200.0]', ["\ufffd", "😀", Decimal("27483910200.0")]),
+        ('["\\ud83d", 0.10, 3652397000001234567]', ["\ufffd", Decimal("0.10"), 3652397000001234567]),
+        (b'"a\xffb"', "a\ufffdb"),
+        (b'"\xc3"', "\ufffd"),
+        (b'"\xed\xa0\xbd"', "\ufffd\ufffd\ufffd"),
+    ],
+)
+def test_what_other_libraries_let_through_is_read_as_well_as_it_can_be(text: str | bytes, expected: Any) -> None:
+    value = _read(text)
+    assert value == expected
+    assert repr(value) == repr(expected)
+
+
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**30), 10**30)
+    | st.text()
+    | st.decimals(allow_nan=False, allow_infinity=False, places=3),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def _written(value: Any, *, ascii_only: bool) -> str:
+    """Return JSON text, decimals exactly."""
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, list):
+        return "[" + ",".join(_written(element, ascii_only=ascii_only) for element in value) + "]"
+    if isinstance(value, dict):
+        members = (
+            f"{json.dumps(key, ensure_ascii=ascii_only)}:{_written(element, ascii_only=ascii_only)}"
+            for key, element in value.items()
+        )
+        return "{" + ",".join(members) + "}"
+    return json.dumps(value, ensure_ascii=ascii_only)
+
+
+@given(JSON, st.booleans())
+def test_any_json_comes_as_it_is(value: Any, ascii_only: bool) -> None:  # noqa: FBT001 - drawn
+    assert _read(_written(value, ascii_only=ascii_only)) == value
+
+
+@given(JSON)
+def test_any_json_comes_as_it_is_beside_what_is_none(value: Any) -> None:
+    text = _written(value, ascii_only=True)
+    assert _read(f'[NaN, {text}, "\\ud83d"]') == [None, value, "\ufffd"]
+
+
+@given(st.binary())
+def test_no_bytes_end_the_reading(content: bytes) -> None:
+    heard = _Heard(RECORD + content + b"\n" + STATE)
+    assert heard.counts == {"RECORD": 1, "STATE": 1}
+    assert not heard.cut_off
