@@ -19,7 +19,7 @@ help: ## List the targets.
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: ## Load an invented contact centre into DuckDB with Meltano, twice, and ask it three questions.
+demo: ## Load an invented contact centre into DuckDB, and a CRM into the contact centre, with Meltano.
 	@$(MAKE) --silent --no-print-directory -j 2 $(VENV)/installed .meltano/target-duckdb.installed
 	@$(VENV)/bin/python -m tests.demo
 

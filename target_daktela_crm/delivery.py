@@ -94,6 +94,7 @@ class Delivery:
         self._may_send = may_send
         self._silence = 0
         self._reports = False
+        self._refusals = 0
         self._refused_companies: dict[str, str] = {}
 
     def deliver(self, entries: Iterable[Entry]) -> None:
@@ -134,9 +135,16 @@ class Delivery:
             self._blame(entries[0], reason)
             return
         middle = len(entries) // 2
-        for half in (entries[:middle], entries[middle:]):
-            if rest := list(self._sendable(half)):
-                self._send(rest)
+        first, second = entries[:middle], entries[middle:]
+        before = self._refusals
+        if first := list(self._sendable(first)):
+            self._send(first)
+        if self._refusals == before and len(second) > 1:
+            # Then it is in the other half, which need not be refused once more. A single entry must, though: what
+            # was refused may have been an accident.
+            self._search(second, reason)
+        elif second := list(self._sendable(second)):
+            self._send(second)
 
     def _blame(self, entry: Entry, reason: str) -> None:
         """Reject a contact that was refused, or its company if that is refused alone, too."""
@@ -200,6 +208,7 @@ class Delivery:
         if verdict.status in _REFUSALS or verdict.reported:
             # Once it has been waited for in vain, what is left of the body is not waited for again.
             self._reports = self._reports or verdict.reported
+            self._refusals += 1
             raise _RefusedError(verdict.reason) from None
         raise RunError(stopped(error)) from None
 

@@ -10,6 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from target_daktela_crm.mapping import Company, Contact, MappingError
+from target_daktela_crm.summary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +62,7 @@ class Explanation:
         if missing:
             yield f"mapped, but not on the input: {', '.join(missing)}"
         for what, count in self.mapping.left_out.items():
-            yield f"left out: {count:,} {what} that are none"
+            yield f"left out: {counted(count, what, f'{what}s')}, which are none"
 
 
 def _entity(entity: Entity) -> str:

@@ -571,7 +571,7 @@ def _phones(values: Iterator[Any], style: Style) -> list[str]:
     for value in values:
         phone = read_phone((read_text(value) or "").strip(), style.phone_region)
         if phone is None:
-            style.left_out["phone numbers"] += 1
+            style.left_out["phone number"] += 1
         elif not any(is_same_phone(phone.digits, known) for known in digits):
             texts.append(phone.text)
             digits.append(phone.digits)
@@ -583,7 +583,7 @@ def _emails(values: Iterator[Any], style: Style) -> list[str]:
     for value in values:
         email = read_email(read_text(value) or "")
         if email is None:
-            style.left_out["e-mails"] += 1
+            style.left_out["e-mail"] += 1
         else:
             found[email] = None
     return list(found)

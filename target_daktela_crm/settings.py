@@ -320,6 +320,9 @@ def _own_problems(values: Mapping[str, Any]) -> Iterator[str]:
     region = values.get("phone_region")
     if region and region.upper() not in phonenumbers.SUPPORTED_REGIONS:
         yield f"phone_region: {region!r} is not a country of ISO 3166 such as CZ"
+    for name in ("store_path", "rejects_path", "dry_run"):
+        if "$" in values.get(name, ""):
+            yield f"{name}: {values[name]!r} has a variable in it that nothing has put a value for"
     path = values.get("sync_path", "")
     if "//" in path or "?" in path or "#" in path or any(not character.isprintable() for character in path):
         yield f"sync_path: {path!r} is not a path such as /custom/crm/sync.php"

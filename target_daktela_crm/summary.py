@@ -57,15 +57,16 @@ def as_text(summary: Summary, progress: Progress, rejects: Rejects) -> str:
 
 def _lines(summary: Summary, progress: Progress, rejects: Rejects) -> Iterator[str]:
     states = summary.states
-    yield _line("received", _list(summary.received, "records") or "nothing")
+    yield _line("received", _list(summary.received) or "nothing")
     if summary.unmapped:
-        yield _line("ignored", f"{_list(summary.unmapped, 'records')}: no stream of the mapping")
-    yield _line("changed", f"{states.get('changed', 0):,} companies and contacts")
+        yield _line("ignored", f"{_list(summary.unmapped)}: no stream of the mapping")
+    yield _line("changed", f"{states.get('changed', 0):,} of the companies and contacts received")
     yield _line("unchanged", f"{states.get('unchanged', 0):,}")
     if states.get("deleted"):
         yield _line("deleted", f"{states['deleted']:,} in the CRM; they stay in Daktela until a load with delete")
     if states.get("on_hold"):
-        yield _line("on hold", f"{states['on_hold']:,} contacts wait for a company that is not known yet")
+        waiting = counted(states["on_hold"], "contact", "contacts")
+        yield _line("on hold", f"{waiting} until a company comes that is not known yet")
     if len(rejects):
         yield _line("rejected", f"{len(rejects):,}, in {rejects.path}")
         for reason, count in rejects.reasons.most_common():
@@ -74,10 +75,12 @@ def _lines(summary: Summary, progress: Progress, rejects: Rejects) -> Iterator[s
                 "", f"{count:,} x {reason} ({ids}{', …' if count > len(rejects.examples[reason]) else ''})"
             )
     if any(summary.left_out.values()):
-        yield _line("left out", ", ".join(f"{count:,} {what}" for what, count in summary.left_out.items()))
-    yield _line("delivered", f"{progress.contacts:,} contacts, {progress.companies:,} companies")
-    requests = "request" if progress.requests == 1 else "requests"
-    yield _line("sent", f"{progress.requests:,} {requests}, {progress.bytes:,} bytes, {summary.seconds:.1f} s")
+        texts = [counted(count, what, f"{what}s") for what, count in summary.left_out.items()]
+        yield _line("left out", f"{', '.join(texts)}, which are none")
+    contacts = counted(progress.contacts, "contact", "contacts")
+    yield _line("delivered", f"{contacts}, {counted(progress.companies, 'company', 'companies')}")
+    requests = counted(progress.requests, "request", "requests")
+    yield _line("sent", f"{requests}, {progress.bytes:,} bytes, {summary.seconds:.1f} s")
     for note in summary.notes:
         yield _line("note", note)
 
@@ -86,8 +89,13 @@ def _line(name: str, text: str) -> str:
     return f"  {name:<{_WIDTH}}{text}"
 
 
-def _list(counts: Counter[str], what: str) -> str:
+def _list(counts: Counter[str]) -> str:
     if not counts:
         return ""
     names = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-    return f"{counts.total():,} {what} ({names})"
+    return f"{counted(counts.total(), 'record', 'records')} ({names})"
+
+
+def counted(count: int, one: str, several: str) -> str:
+    """Return a number with its noun."""
+    return f"{count:,} {one if count == 1 else several}"

@@ -251,8 +251,10 @@ class TargetDaktelaCrm(Target):
             raise InputError(error.errors) from None
         except (StreamMapConfigError, MapExpressionError) as error:
             raise InputError([f"stream_maps: {error}"]) from None
-        except (StoreError, RecordsWithoutSchemaException) as error:
+        except RecordsWithoutSchemaException as error:
             raise RunError(f"{error}. Nothing was sent") from None
+        except StoreError as error:
+            raise RunError(str(error)) from None
 
     @classmethod
     def _run(cls, **options: Any) -> None:  # noqa: ANN401 - the SDK's own

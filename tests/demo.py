@@ -1,10 +1,10 @@
-"""`make demo`: a contact centre in DuckDB, by Meltano, in two runs and on one page.
+"""`make demo`: a contact centre in DuckDB, and a CRM in the contact centre, by Meltano, on one page.
 
 In: nothing, for the simulator invents the contact centre. Out: the page; everything else is in `.demo/`.
 
-Nothing here is a stand-in but the contact centre itself: simulator, Meltano, tap and loader are processes of
-their own, and every number on the page is read from the loaded tables, from the runs' logs and from the
-simulator's record of what it was asked.
+Nothing here is a stand-in but the contact centre and the CRM: simulator, Meltano, tap, target and loader are
+processes of their own, and every number on the page is read from the loaded tables, from the runs' logs and from
+the simulator's record of what it was asked and told.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +24,9 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 
+from tests import demo_crm
 from tests.meltano import MELTANO, ROOT, PipelineError, Project
+from tests.page import BAR, bar, bold, dim, heading, say, step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -48,8 +49,6 @@ MEANWHILE = {
 }
 """What happens between the runs."""
 
-_WIDTH = 78
-_BAR = 44
 _PATIENCE = 10
 _INTERRUPTED = 130
 
@@ -72,7 +71,7 @@ def main() -> int:
 
 
 def demo(folder: Path, contact_centre: Mapping[str, int]) -> None:
-    """Load a contact centre twice, and put the page together; the folder is emptied first."""
+    """Load a contact centre twice, and a CRM into it; the folder is emptied first."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     say("", bold("A Daktela contact centre in DuckDB, by Meltano"), dim("Every name and number is invented."), "")
@@ -83,12 +82,13 @@ def demo(folder: Path, contact_centre: Mapping[str, int]) -> None:
         with step(_meanwhile()):
             now = simulator.advance()
         second = load(project, simulator, "Second run")
-    with duckdb.connect(str(folder / WAREHOUSE), read_only=True) as warehouse:
-        warehouse.execute(f"ATTACH '{folder / EARLIER}' AS earlier (READ_ONLY)")
-        show_runs(warehouse, first, second)
-        show_calls_by_hour(warehouse)
-        show_answered_by_queue(warehouse)
-        show_open_tickets(warehouse, now)
+        with duckdb.connect(str(folder / WAREHOUSE), read_only=True) as warehouse:
+            warehouse.execute(f"ATTACH '{folder / EARLIER}' AS earlier (READ_ONLY)")
+            show_runs(warehouse, first, second)
+            show_calls_by_hour(warehouse)
+            show_answered_by_queue(warehouse)
+            show_open_tickets(warehouse, now)
+        demo_crm.show(project, simulator.crm)
     show_where(folder / WAREHOUSE)
 
 
@@ -120,6 +120,10 @@ class Simulator:
         count = len(self._control("GET", "requests"))
         self._control("DELETE", "requests")
         return count
+
+    def crm(self) -> dict[str, dict[str, Any]]:
+        """Return the companies and contacts that came from a CRM."""
+        return dict(self._control("GET", "crm"))
 
     def _control(self, method: str, lever: str, content: object = None) -> Any:
         body = None if content is None else json.dumps(content).encode()
@@ -165,7 +169,7 @@ def _url(process: subprocess.Popen[str], log: str) -> str:
 def load(project: Project, simulator: Simulator, title: str) -> Loaded:
     """Run the pipeline once."""
     with step(f"{title}: meltano run tap-daktela {LOADER}"):
-        run = project.run(LOADER, title.lower().replace(" ", "-"))
+        run = project.run("tap-daktela", LOADER, log=title.lower().replace(" ", "-"))
     bookmark = max(project.bookmarks(LOADER).values())
     return Loaded(run.records, simulator.take_requests(), bookmark)
 
@@ -236,7 +240,7 @@ def show_answered_by_queue(warehouse: duckdb.DuckDBPyConnection) -> None:
     """).fetchall()
     heading("Which queues leave customers waiting?")
     for title, contacts, share in rows:
-        say(f"  {title:<18} {contacts:>6,} calls and chats, {share:>4.0%} answered  {bar(share, _BAR // 2)}")
+        say(f"  {title:<18} {contacts:>6,} calls and chats, {share:>4.0%} answered  {bar(share, BAR // 2)}")
 
 
 def show_open_tickets(warehouse: duckdb.DuckDBPyConnection, now: datetime) -> None:
@@ -255,7 +259,7 @@ def show_open_tickets(warehouse: duckdb.DuckDBPyConnection, now: datetime) -> No
     heading("How old are the open tickets?")
     most = max(tickets for _, tickets in rows)
     for weeks, tickets in rows:
-        say(f"  {ages[weeks]:<20} {tickets:>6,}  {bar(tickets / most, _BAR * 3 // 4)}")
+        say(f"  {ages[weeks]:<20} {tickets:>6,}  {bar(tickets / most, BAR * 3 // 4)}")
 
 
 def show_where(warehouse: Path) -> None:
@@ -277,51 +281,6 @@ def _meanwhile() -> str:
 
 def _clock(moment: datetime) -> str:
     return moment.astimezone(ZONE).strftime("%d %b %H:%M")
-
-
-# Writing.
-
-
-def say(*lines: str) -> None:
-    """Write lines at once."""
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
-    sys.stdout.flush()
-
-
-@contextmanager
-def step(title: str) -> Iterator[None]:
-    """Write a title at once, and behind it how many seconds its block took."""
-    sys.stdout.write(f"{title} {dim('.' * max(3, _WIDTH - len(title) - 9))} ")
-    sys.stdout.flush()
-    start = time.monotonic()
-    yield
-    say(f"{time.monotonic() - start:5.1f} s")
-
-
-def heading(title: str) -> None:
-    """Write a heading."""
-    say("", bold(title), "")
-
-
-def bar(share: float, width: int = _BAR) -> str:
-    """Return a bar that fills a share of the width, to an eighth of a character."""
-    eighths = round(share * width * 8)
-    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
-
-
-def bold(text: str) -> str:
-    """Return text in bold, where the terminal can."""
-    return _styled(text, 1)
-
-
-def dim(text: str) -> str:
-    """Return text that steps back, where the terminal can."""
-    return _styled(text, 2)
-
-
-def _styled(text: str, code: int) -> str:
-    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb" or not sys.stdout.isatty()
-    return text if plain else f"\033[{code}m{text}\033[0m"
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

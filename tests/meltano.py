@@ -1,6 +1,6 @@
-"""`meltano run` as a process of its own, for the demo and the pipeline tests.
+"""Meltano as a process of its own, for the demo and the pipeline tests.
 
-In: a folder, a simulator's URL and a loader. Out: what the tap emitted, and the bookmarks that Meltano keeps.
+In: a folder, a simulator's URL and what to run. Out: what the plugins said, and the state that Meltano keeps.
 
 The folder becomes a Meltano project with the definition and the installed plugins of this checkout, but with
 state, logs and output of its own. The checkout's `.env` has no part in it, nor have the settings in the
@@ -11,23 +11,31 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Entry: TypeAlias = dict[str, Any]
 
 ROOT = Path(__file__).parents[1]
 MELTANO = ROOT / ".venv-meltano" / "bin" / "meltano"
 LOADERS = ROOT / ".meltano" / "loaders"
 
-_LINKS = {".venv": ROOT / ".venv", ".meltano/loaders": LOADERS}
-_SETTINGS = ("MELTANO_", "TAP_", "TARGET_")
+_LINKS = {".venv": ROOT / ".venv", ".meltano/loaders": LOADERS, "tests": ROOT / "tests"}
+_SETTINGS = ("MELTANO_", "TAP_", "TARGET_", "DAKTELA_")
 _PATIENCE = 10
 _BAD_NEWS = frozenset({"warning", "error", "critical"})
+_LOG_LINE = re.compile(r"[\d-]+ [\d:,]+ \| ([A-Z]+) +\| ")
+"""Of a utility, whose log Meltano takes for text."""
 _LAST_WORDS = 12
 _SHOWN = 300
 
@@ -41,8 +49,30 @@ class Run:
     """What one run did."""
 
     log: Path
-    records: dict[str, int] = field(default_factory=dict)
-    """How many records of each stream the tap emitted."""
+    entries: list[Entry]
+    """What Meltano and the plugins have logged."""
+
+    @property
+    def records(self) -> dict[str, int]:
+        """How many records of each stream the tap emitted."""
+        counts: dict[str, int] = {}
+        for entry in self.entries:
+            metric = entry.get("metric_info") or {}
+            if entry.get("producer") and metric.get("metric") == "record_count":
+                stream = metric["tags"]["stream"]
+                counts[stream] = counts.get(stream, 0) + metric["value"]
+        return counts
+
+    @property
+    def summary(self) -> Entry:
+        """What the target says that it has done."""
+        [summary] = [entry["summary"] for entry in self.entries if "summary" in entry]
+        return dict(summary)
+
+    def lines(self, plugin: str) -> list[str]:
+        """Return what a plugin has written for people, beside its log."""
+        written = [entry for entry in self.entries if entry.get("name") == plugin and "plugin_logger" not in entry]
+        return [entry["event"] for entry in written if not _LOG_LINE.match(entry["event"])]
 
 
 @dataclass(frozen=True)
@@ -60,20 +90,24 @@ class Project:
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(target)
 
-    def run(self, loader: str, name: str) -> Run:
-        """Run the tap into a loader; the log is called after `name`.
+    def run(self, *blocks: str, log: str, settings: Mapping[str, str] | None = None) -> Run:
+        """Run a pipeline; see `call`."""
+        return self.call("run", *blocks, log=log, settings=settings)
+
+    def call(self, *words: str, log: str, settings: Mapping[str, str] | None = None) -> Run:
+        """Run a command of Meltano with settings in its environment; its log is called after `log`.
 
         Raises:
-            PipelineError: the run did not end well.
+            PipelineError: it did not end well.
         """
-        log = self.folder / f"{name}.log"
-        arguments = [str(MELTANO), "--log-format", "json", "run", "tap-daktela", loader]
+        path = self.folder / f"{log}.log"
+        arguments = [str(MELTANO), "--log-format", "json", *words]
         with (
-            log.open("wb") as output,
+            path.open("wb") as output,
             subprocess.Popen(
                 arguments,
                 cwd=self.folder,
-                env=self._environment(),
+                env=self._environment() | {**(settings or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -86,15 +120,19 @@ class Project:
             except BaseException:
                 _end(process)
                 raise
-        entries = _entries(log)
+        entries = _entries(path)
         if status:
-            raise PipelineError(_explain(status, entries, log))
-        return Run(log, _records(entries))
+            raise PipelineError(_explain(status, entries, path))
+        return Run(path, entries)
+
+    def state(self, extractor: str, loader: str) -> Entry:
+        """Return the bookmarks that Meltano keeps."""
+        path = self.folder / "state" / f"demo:{extractor}-to-{loader}" / "state.json"
+        return dict(json.loads(path.read_bytes())["completed"]["singer_state"]["bookmarks"])
 
     def bookmarks(self, loader: str) -> dict[str, datetime]:
-        """Return how far each incremental stream has been read."""
-        path = self.folder / "state" / f"demo:tap-daktela-to-{loader}" / "state.json"
-        state = json.loads(path.read_bytes())["completed"]["singer_state"]["bookmarks"]
+        """Return how far each of the tap's incremental streams has been read."""
+        state = self.state("tap-daktela", loader)
         partitions = {stream: bookmark["partitions"][0] for stream, bookmark in state.items()}
         return {
             stream: datetime.fromisoformat(partition["replication_key_value"])
@@ -106,6 +144,8 @@ class Project:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
         return kept | {
             "DAKTELA_SIMULATOR_URL": self.url,
+            # Where the replay of a CRM finds a Python.
+            "PATH": os.pathsep.join([str(ROOT / ".venv" / "bin"), os.environ["PATH"]]),
             "MELTANO_STATE_BACKEND_URI": (self.folder / "state").as_uri(),
         }
 
@@ -120,9 +160,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             return
 
 
-def _entries(log: Path) -> list[dict[str, Any]]:
+def _entries(log: Path) -> list[Entry]:
     """Return the log's entries; a line that is none, such as a traceback's, becomes one."""
-    entries: list[dict[str, Any]] = []
+    entries: list[Entry] = []
     for line in log.read_text(errors="replace").splitlines():
         try:
             entry = json.loads(line)
@@ -132,17 +172,12 @@ def _entries(log: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def _records(entries: list[dict[str, Any]]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for entry in entries:
-        metric = entry.get("metric_info") or {}
-        if metric.get("metric") == "record_count":
-            stream = metric["tags"]["stream"]
-            counts[stream] = counts.get(stream, 0) + metric["value"]
-    return counts
-
-
-def _explain(status: int, entries: list[dict[str, Any]], log: Path) -> str:
-    said = [entry for entry in entries if entry.get("level", "error") in _BAD_NEWS] or entries
+def _explain(status: int, entries: list[Entry], log: Path) -> str:
+    said = [entry for entry in entries if _is_bad(entry)] or entries
     lines = [f"  {entry.get('name') or 'meltano'}: {entry['event']}"[:_SHOWN] for entry in said[-_LAST_WORDS:]]
     return "\n".join([f"meltano ended with exit code {status}. The last of {log}:", *lines])
+
+
+def _is_bad(entry: Entry) -> bool:
+    line = _LOG_LINE.match(str(entry["event"]))
+    return (line[1].lower() if line else entry.get("level", "error")) in _BAD_NEWS

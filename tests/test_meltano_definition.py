@@ -1,14 +1,14 @@
-"""meltano.yml says of the tap what the tap says of itself.
+"""meltano.yml says of the tap and the target what they say of themselves.
 
-A setting stands in three places: in the tap, in meltano.yml and in the README. What is checked here is the
-second; the expected entry of a setting follows from the tap's own schema, so that a failure shows what to write.
+A setting stands in three places: in the command, in meltano.yml and in the README. What is checked here is the
+second; the expected entry of a setting follows from the command's own schema, so a failure shows what to write.
 """
 
 from __future__ import annotations
 
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -17,9 +17,32 @@ from packaging.version import Version
 
 from tap_daktela.streams import STREAMS
 from tap_daktela.tap import TapDaktela
+from target_daktela_crm.settings import for_delivery
+from target_daktela_crm.target import TargetDaktelaCrm
+
+if TYPE_CHECKING:
+    from singer_sdk.plugin_base import PluginBase
 
 ROOT = Path(__file__).parents[1]
 CREDENTIALS = (["access_token"], ["username", "password"])
+PLUGINS: dict[str, tuple[str, type[PluginBase]]] = {
+    "tap-daktela": ("extractors", TapDaktela),
+    "target-daktela-crm": ("loaders", TargetDaktelaCrm),
+}
+OF_A_DELIVERY = {
+    "url",
+    "server",
+    "access_token",
+    "username",
+    "password",
+    "verify_tls",
+    "allow_http",
+    "store_path",
+} | {
+    "rejects_path",
+    "dry_run",
+}
+"""What a delivery is not told by the load that is staged."""
 
 Definition = dict[str, Any]
 
@@ -35,13 +58,23 @@ def extractor(project: Definition) -> Definition:
     return plugin(project, "extractors", "tap-daktela")
 
 
+@pytest.fixture(scope="module")
+def loader(project: Definition) -> Definition:
+    return plugin(project, "loaders", "target-daktela-crm")
+
+
+@pytest.fixture(scope="module")
+def utility(project: Definition) -> Definition:
+    return plugin(project, "utilities", "daktela-crm")
+
+
 def plugin(project: Definition, kind: str, name: str) -> Definition:
     [found] = [entry for entry in project["plugins"][kind] if entry["name"] == name]
     return dict(found)
 
 
 def expected_setting(name: str, schema: Definition) -> Definition:
-    """Return the entry that a setting of the tap has in meltano.yml."""
+    """Return the entry that a setting has in meltano.yml."""
     entry = {"name": name, "label": schema["title"], "kind": expected_kind(schema)}
     if is_secret(schema):
         entry["sensitive"] = True
@@ -67,50 +100,91 @@ def is_secret(schema: Definition) -> bool:
     return bool(schema.get("secret")) or any(is_secret(part) for part in inside)
 
 
-def tap_settings() -> Definition:
+def own_settings(command: type[PluginBase]) -> Definition:
     """Return the schema of every setting, the SDK's own included."""
-    schema: Definition = {"properties": dict(TapDaktela.config_jsonschema["properties"])}
-    TapDaktela.append_builtin_config(schema)
+    schema: Definition = {"properties": dict(command.config_jsonschema["properties"])}
+    command.append_builtin_config(schema)
     properties: Definition = schema["properties"]
     return properties
 
 
-def test_settings_are_the_taps_in_its_order(extractor: Definition) -> None:
-    assert [entry["name"] for entry in extractor["settings"]] == list(tap_settings())
+@pytest.mark.parametrize("name", PLUGINS)
+def test_settings_are_the_commands_in_its_order(project: Definition, name: str) -> None:
+    kind, command = PLUGINS[name]
+    found = plugin(project, kind, name)["settings"]
+    assert [entry["name"] for entry in found] == list(own_settings(command))
 
 
-@pytest.mark.parametrize("name", list(tap_settings()))
-def test_setting_is_as_the_tap_defines_it(extractor: Definition, name: str) -> None:
-    [entry] = [entry for entry in extractor["settings"] if entry["name"] == name]
-    assert entry == expected_setting(name, tap_settings()[name])
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [(name, setting) for name, (_, command) in PLUGINS.items() for setting in own_settings(command)],
+)
+def test_setting_is_as_the_command_defines_it(project: Definition, name: str, setting: str) -> None:
+    kind, command = PLUGINS[name]
+    [entry] = [entry for entry in plugin(project, kind, name)["settings"] if entry["name"] == setting]
+    assert entry == expected_setting(setting, own_settings(command)[setting])
 
 
-def test_capabilities_are_the_taps(extractor: Definition) -> None:
-    assert extractor["capabilities"] == [capability.value for capability in TapDaktela.capabilities]
+@pytest.mark.parametrize("name", PLUGINS)
+def test_capabilities_and_description_are_the_commands(project: Definition, name: str) -> None:
+    kind, command = PLUGINS[name]
+    found = plugin(project, kind, name)
+    assert found["capabilities"] == [capability.value for capability in command.capabilities]
+    assert found["description"] == command.__doc__
 
 
 def test_selection_is_the_taps_own(extractor: Definition) -> None:
     assert extractor["select"] == [f"{stream.name}.*" for stream in STREAMS if stream.selected_by_default]
 
 
-def test_description_is_the_taps(extractor: Definition) -> None:
-    assert extractor["description"] == TapDaktela.__doc__
-
-
-def test_an_instance_and_its_credentials_are_what_it_takes(extractor: Definition) -> None:
+def test_an_instance_and_its_credentials_are_what_it_takes(extractor: Definition, loader: Definition) -> None:
     single = [[where, *secrets] for where in ("url", "server") for secrets in CREDENTIALS]
     assert extractor["settings_group_validation"] == [*single, ["instances"]]
+    assert loader["settings_group_validation"] == single
 
 
-def test_configured_settings_exist(project: Definition, extractor: Definition) -> None:
-    known = {entry["name"] for entry in extractor["settings"]}
-    configured = {
-        name
-        for environment in project["environments"]
-        for entry in environment["config"]["plugins"]["extractors"]
-        for name in entry["config"]
-    }
-    assert configured <= known
+def test_the_utility_shares_the_loaders_environment(loader: Definition, utility: Definition) -> None:
+    assert utility["executable"] == loader["executable"]
+    assert utility["namespace"] == loader["namespace"]
+    # The prefix of the variables that `--config ENV` reads.
+    assert f"{loader['namespace']}_" == TargetDaktelaCrm._env_var_prefix.lower()
+
+
+def test_the_utilitys_settings_are_the_loaders_without_defaults(loader: Definition, utility: Definition) -> None:
+    # A default would go over what the staged load remembers.
+    expected = [
+        {key: value for key, value in entry.items() if key != "value"}
+        for entry in loader["settings"]
+        if entry["name"] in OF_A_DELIVERY
+    ]
+    assert utility["settings"] == expected
+
+
+def test_whatever_a_staged_load_does_not_remember_can_be_told_to_the_utility() -> None:
+    config = dict.fromkeys(own_settings(TargetDaktelaCrm), "something")
+    assert config.keys() - for_delivery(config).keys() <= OF_A_DELIVERY
+
+
+def test_the_utilitys_commands_are_the_targets_options(utility: Definition) -> None:
+    options = {option for parameter in TargetDaktelaCrm.cli.params for option in parameter.opts}
+    for command in utility["commands"].values():
+        words = command["args"].split()
+        assert words[:2] == ["--config", "ENV"]
+        assert {*words[2:]} <= options
+
+
+def test_configured_settings_exist(project: Definition) -> None:
+    for environment in project["environments"]:
+        for kind, entries in environment["config"]["plugins"].items():
+            for entry in entries:
+                known = {setting["name"] for setting in plugin(project, kind, entry["name"])["settings"]}
+                assert {*entry["config"]} <= known
+
+
+def test_settings_in_the_environment_exist(project: Definition, utility: Definition) -> None:
+    prefix = TargetDaktelaCrm._env_var_prefix
+    known = {f"{prefix}{entry['name']}".upper() for entry in utility["settings"]}
+    assert {name for environment in project["environments"] for name in environment.get("env", {})} <= known
 
 
 @pytest.mark.parametrize("name", ["target-jsonl", "target-duckdb"])

@@ -48,7 +48,7 @@ def simulator() -> Iterator[Simulator]:
 
 
 def test_json_lines_hold_every_settled_row_once(simulator: Simulator, tmp_path: Path) -> None:
-    run = Project(tmp_path, simulator.url).run("target-jsonl", "run")
+    run = Project(tmp_path, simulator.url).run("tap-daktela", "target-jsonl", log="run")
 
     lines = {path.stem: path.read_text().splitlines() for path in (tmp_path / "output").iterdir()}
     records = {stream: [json.loads(line) for line in texts] for stream, texts in lines.items()}
@@ -61,7 +61,7 @@ def test_duckdb_holds_every_settled_row_once_and_as_it_is_after_two_runs(
     simulator: Simulator, tmp_path: Path
 ) -> None:
     project = Project(tmp_path, simulator.url)
-    project.run("target-duckdb", "first")
+    project.run("tap-daktela", "target-duckdb", log="first")
 
     first = settled_keys(simulator)
     assert loaded_keys(tmp_path) == first
@@ -70,7 +70,7 @@ def test_duckdb_holds_every_settled_row_once_and_as_it_is_after_two_runs(
     assert set(project.bookmarks("target-duckdb").values()) == {settled_until(simulator)}
 
     simulator.advance(minutes=180, new_activities=60, new_tickets=8, edit_tickets=15, close_activities=12)
-    again = project.run("target-duckdb", "second")
+    again = project.run("tap-daktela", "target-duckdb", log="second")
 
     second = settled_keys(simulator)
     # An edit takes a ticket out of what is settled; what was loaded of it before stays.

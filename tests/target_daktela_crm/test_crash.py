@@ -228,7 +228,7 @@ def test_s4_state_does_not_leave_when_a_body_cannot_be_delivered(crm: Crm, insta
 
 def test_s4_state_leaves_with_contacts_on_hold_and_with_rejects(crm: Crm, instance: Simulator) -> None:
     instance.sync_poison = {"8"}
-    run = crm.run(feed(contact(7, of=1), contact(8), contact(None or "", name="without an id"), contact(9)))
+    run = crm.run(feed(contact(7, of=1), contact(8), contact("", name="without an id"), contact(9)))
 
     assert run.code == 1
     assert bookmark(run) == 1
