@@ -27,7 +27,7 @@ from singer_sdk.plugin_base import SingerCommand
 from typing_extensions import override
 
 from tap_daktela import settings
-from tap_daktela.api.command import InputError, PlainCommand, RunError
+from tap_daktela.api.command import InputError, PlainCommand, RunError, check_environment, plain_file_errors
 from tap_daktela.checkup import check_up
 from tap_daktela.fields import SERVER
 from tap_daktela.instance import Instance
@@ -66,7 +66,7 @@ class TapDaktela(Tap):
         self._failures: list[str] = []
         self._signal: int | None = None
         if options.get("parse_env_config"):
-            self._check_environment()
+            check_environment(self.config_jsonschema["properties"], self._env_var_prefix, parse_environment_config)
         super().__init__(**options)
 
     @cached_property
@@ -108,16 +108,6 @@ class TapDaktela(Tap):
         if problems:
             raise ConfigValidationError("Config validation failed", errors=problems, schema=settings.SCHEMA)
         return problems
-
-    @classmethod
-    def _check_environment(cls) -> None:
-        """Name the setting in the environment that cannot be read; the SDK shows a traceback with its value."""
-        for name, schema in cls.config_jsonschema["properties"].items():
-            try:
-                parse_environment_config({"properties": {name: schema}}, cls._env_var_prefix)
-            except ValueError:
-                variable = f"{cls._env_var_prefix}{name}".upper()
-                raise InputError([f"{name}: what {variable} holds cannot be read"]) from None
 
     # Failures.
 
@@ -176,12 +166,8 @@ class TapDaktela(Tap):
     @override
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
         """Read the configuration files."""
-        try:
+        with plain_file_errors():
             return super().cb_config(ctx, param, value)
-        except OSError as error:
-            raise InputError([f"config: cannot be read: {error}"]) from None
-        except ValueError as error:
-            raise InputError([f"config: not valid JSON: {error}"]) from None
 
     @classmethod
     @override

@@ -214,8 +214,25 @@ def flat(value: object) -> Iterator[Any]:
 
 
 def function_help() -> dict[str, str]:
-    """Return the first line of what is said about each function of our own, by name."""
-    own = {name: method for name, method in vars(_Functions).items() if name.startswith("_func_")}
+    """Return what each function of our own returns, by how it is called."""
+    own = {name: method for name, method in vars(_Functions).items() if name in _SHOWN}
     return {
-        name.removeprefix("_func_"): (inspect.getdoc(method) or "").splitlines()[0] for name, method in own.items()
+        f"{name.removeprefix('_func_')}({_SHOWN[name]})": (inspect.getdoc(method) or "").splitlines()[0]
+        for name, method in own.items()
     }
+
+
+_SHOWN = {
+    "_func_coalesce": "a, b, …",
+    "_func_joined": "separator, a, b, …",
+    "_func_when": "condition, value[, otherwise]",
+    "_func_flag": "value",
+    "_func_present": "value",
+    "_func_matches": "value, pattern",
+    "_func_split": "text, separator",
+    "_func_from_json": "text",
+    "_func_lower": "text",
+    "_func_to_string": "value",
+    "_func_first_those": "list, &condition",
+}
+"""How each function is called, for the README."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -57,7 +57,7 @@ _ATTRIBUTES = {
 """What each role of a stream may say; `contacts` are those inside a company's record."""
 _REQUIRED = {"company": ("id",), "contact": ("id",), "contacts": ("list", "id"), "link": ("contact", "company")}
 _ROLES = ("company", "contact", "link")
-_OF_STREAM = (*_ROLES, "aliases", "null_values")
+_OF_STREAM = (*_ROLES, "aliases", "null_values", "raw")
 _CHANGES = frozenset({"append", "prepend", "remove"})
 
 _encode = msgspec.json.Encoder().encode
@@ -155,7 +155,7 @@ def read_mapping(preset: str, streams: Mapping[str, Any] | None, phone_region: s
     )
     compiled: dict[str, StreamMapping] = {}
     for name, content in merged.items():
-        compiler = _Compiler(f"streams.{name}", style.with_nulls(content.get("null_values")), problems)
+        compiler = _Compiler(f"streams.{name}", style.of_stream(content), problems)
         mapping = StreamMapping(name, compiler.roles(content))
         for alias in (name, *_names(content.get("aliases"), f"streams.{name}.aliases", problems)):
             if alias.casefold() in compiled:
@@ -170,6 +170,21 @@ def read_mapping(preset: str, streams: Mapping[str, Any] | None, phone_region: s
 def load_preset(name: str) -> dict[str, Any]:
     """Return a preset as it stands in its file."""
     return tomllib.loads(resources.files("target_daktela_crm.presets").joinpath(f"{name}.toml").read_text("utf-8"))
+
+
+def preset_notes(name: str) -> dict[str, str]:
+    """Return what the head of a preset's file says: `Made for`, `Left out` and `Deletes`, as sentences."""
+    text = resources.files("target_daktela_crm.presets").joinpath(f"{name}.toml").read_text("utf-8")
+    notes: dict[str, str] = {}
+    key = ""
+    for line in text.split("\n\n", 1)[0].splitlines():
+        content = line.removeprefix("#").strip()
+        head, colon, rest = content.partition(": ")
+        if colon and head in {"Made for", "Left out", "Deletes"}:
+            key, content = head, rest
+        if key and content:
+            notes[key] = f"{notes[key]} {content}" if key in notes else content
+    return notes
 
 
 # Merging.
@@ -252,12 +267,13 @@ class Style:
     phone_region: str | None
     left_out: Counter[str]
 
-    def with_nulls(self, nulls: object) -> Style:
-        """Return the style of a stream that has such texts of its own."""
-        return (
-            self
-            if not isinstance(nulls, list)
-            else Style(self.raw, frozenset(nulls), self.phone_region, self.left_out)
+    def of_stream(self, content: Mapping[str, Any]) -> Style:
+        """Return the style of a stream, which may have one of its own."""
+        nulls, raw = content.get("null_values"), content.get("raw")
+        return replace(
+            self,
+            nulls=frozenset(nulls) if isinstance(nulls, list) else self.nulls,
+            raw=raw if isinstance(raw, bool) else self.raw,
         )
 
 
@@ -275,6 +291,8 @@ class _Compiler:
             if key not in _OF_STREAM:
                 self._problems.append(f"{self._place}.{key}: there is no such key{suggest(key, _OF_STREAM)}")
         _names(content.get("null_values"), f"{self._place}.null_values", self._problems)
+        if not isinstance(content.get("raw", False), bool):
+            self._problems.append(f"{self._place}.raw: must be true or false")
         roles: list[Role] = []
         for name in _ROLES:
             if name in content and self._checked(name, content[name], f"{self._place}.{name}"):

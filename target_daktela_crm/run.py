@@ -168,7 +168,7 @@ class Run:
             )
 
     def _reject_waiting(self) -> None:
-        for contact in list(self.store.waiting()):
+        for contact in self.store.waiting():
             reason = f"its company is not known (unknown_company is {self._settings.unknown_company})"
             self.rejects.add(contact.stream, contact.key, reason, json.loads(contact.body))
 

@@ -25,7 +25,7 @@ from singer_sdk.helpers.capabilities import PluginCapabilities
 from singer_sdk.plugin_base import SingerCommand
 from typing_extensions import override
 
-from tap_daktela.api.command import InputError, PlainCommand, RunError
+from tap_daktela.api.command import InputError, PlainCommand, RunError, check_environment, plain_file_errors
 from tap_daktela.api.config import given, with_defaults
 from target_daktela_crm import settings
 from target_daktela_crm.deletion import deliver_stage
@@ -69,7 +69,7 @@ class TargetDaktelaCrm(Target):
         self._needs: Needs = options.pop("needs", Needs.CREDENTIALS)
         self._is_done = False
         if options.get("parse_env_config"):
-            self._check_environment()
+            check_environment(self.config_jsonschema["properties"], self._env_var_prefix, parse_environment_config)
         super().__init__(**options)
         # One sink after the other: they share one store.
         self.max_parallelism = 1
@@ -107,16 +107,6 @@ class TargetDaktelaCrm(Target):
         if problems:
             raise ConfigValidationError("Config validation failed", errors=problems, schema=settings.SCHEMA)
         return problems
-
-    @classmethod
-    def _check_environment(cls) -> None:
-        """Name the setting in the environment that cannot be read; the SDK shows a traceback with its value."""
-        for name, schema in cls.config_jsonschema["properties"].items():
-            try:
-                parse_environment_config({"properties": {name: schema}}, cls._env_var_prefix)
-            except ValueError:
-                variable = f"{cls._env_var_prefix}{name}".upper()
-                raise InputError([f"{name}: what {variable} holds cannot be read"]) from None
 
     # Messages.
 
@@ -347,12 +337,8 @@ class TargetDaktelaCrm(Target):
     @override
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
         """Read the configuration files."""
-        try:
+        with plain_file_errors():
             return super().cb_config(ctx, param, value)
-        except OSError as error:
-            raise InputError([f"config: cannot be read: {error}"]) from None
-        except ValueError as error:
-            raise InputError([f"config: not valid JSON: {error}"]) from None
 
     @classmethod
     @override

@@ -1,6 +1,6 @@
 """The README's tables, made from the code: `python -m tests.readme` writes them, a test holds them.
 
-In: the tap's settings and streams. Out: Markdown between the README's markers.
+In: the settings of both commands, streams, presets and functions. Out: Markdown between the README's markers.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ from typing import Any
 
 from tap_daktela.settings import SCHEMA
 from tap_daktela.streams import STREAMS
+from target_daktela_crm import settings as of_the_target
+from target_daktela_crm.expressions import function_help
+from target_daktela_crm.mapping import PRESETS, load_preset, preset_notes
 
 README = Path(__file__).parents[1] / "README.md"
 
 
-def settings_table() -> str:
-    """Return a row for each of the tap's own settings."""
+def settings_table(schema: Any = SCHEMA) -> str:
+    """Return a row for each of a command's own settings."""
     lines = ["| setting | default | meaning |", "|---|---|---|"]
-    for name, setting in SCHEMA["properties"].items():
+    for name, setting in schema["properties"].items():
         default = f"`{_shown(setting['default'])}`" if "default" in setting else ""
         secret = "Secret. " if setting.get("secret") else ""
         lines.append(f"| `{name}` | {default} | {secret}{setting['description']} |")
@@ -35,9 +38,36 @@ def streams_table() -> str:
     return "\n".join(lines)
 
 
+def presets_table() -> str:
+    """Return a row for each preset, from the head of its file."""
+    lines = ["| preset | made for | streams | left out | deletes |", "|---|---|---|---|---|"]
+    for name in PRESETS:
+        notes = preset_notes(name)
+        streams = ", ".join(f"`{stream}`" for stream in load_preset(name)["streams"])
+        cells = [notes.get(key, "") for key in ("Made for", "Left out", "Deletes")]
+        lines.append(f"| `{name}` | {cells[0]} | {streams} | {cells[1]} | {cells[2]} |")
+    return "\n".join(lines)
+
+
+def functions_table() -> str:
+    """Return a row for each function of our own."""
+    lines = ["| function | returns |", "|---|---|"]
+    for call, help_text in function_help().items():
+        returned = help_text.removeprefix("Return ")
+        lines.append(f"| `{call}` | {returned[0].upper()}{returned[1:]} |")
+    return "\n".join(lines)
+
+
 def filled(text: str) -> str:
     """Return the README's text with its tables as they must be."""
-    for name, table in (("settings", settings_table()), ("streams", streams_table())):
+    tables = {
+        "settings": settings_table(),
+        "streams": streams_table(),
+        "presets": presets_table(),
+        "functions": functions_table(),
+        "target-settings": settings_table(of_the_target.SCHEMA),
+    }
+    for name, table in tables.items():
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         text, count = pattern.subn(lambda match, table=table: f"{match[1]}{table}\n{match[2]}", text)  # type: ignore[misc]
         if count != 1:

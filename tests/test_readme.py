@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from tap_daktela.settings import SCHEMA, problems
 from tap_daktela.streams import STREAMS
+from target_daktela_crm import settings as of_the_target
+from target_daktela_crm.mapping import Company, Contact, read_mapping
+from target_daktela_crm.settings import Needs
 from tests.readme import README, filled
 
 TEXT = README.read_text(encoding="utf-8")
@@ -30,8 +35,7 @@ def test_the_commands_exist() -> None:
 
 def test_the_examples_are_good_configurations() -> None:
     """With the example's secrets in place of the environment's."""
-    blocks = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
-    whole, instances, extra = (yaml.safe_load(block) for block in blocks)
+    whole, instances, extra = examples(TEXT.split("## A CRM into Daktela")[0])
     extractor = whole["plugins"]["extractors"][0]
     assert {setting["name"] for setting in extractor["settings"]} <= set(SCHEMA["properties"])
     assert [entry.removesuffix(".*") for entry in extractor["select"]] == [
@@ -42,14 +46,69 @@ def test_the_examples_are_good_configurations() -> None:
     assert not problems({**extractor["config"], **extra, "access_token": "x"}, SCHEMA)
 
 
-def test_the_messages_of_the_troubleshooting_table_are_the_tap_s() -> None:
-    code = " ".join(path.read_text(encoding="utf-8") for path in Path(ROOT, "tap_daktela").rglob("*.py"))
+def test_the_examples_of_the_target_are_good_configurations() -> None:
+    whole, over_salesforce, own_crm = examples(TEXT.split("## A CRM into Daktela")[1])
+    [loader], [utility] = whole["plugins"]["loaders"], whole["plugins"]["utilities"]
+    assert {setting["name"] for setting in loader["settings"]} <= set(of_the_target.SCHEMA["properties"])
+    assert loader["namespace"] == utility["namespace"]
+    place = {"url": "https://acme.daktela.com", "access_token": "x"}
+    for config in (loader["config"], {**loader["config"], **over_salesforce}, own_crm):
+        assert not of_the_target.problems({**place, **config}, of_the_target.SCHEMA, Needs.CREDENTIALS)
+
+
+def test_the_example_of_a_mapping_does_what_the_readme_says() -> None:
+    _, over_salesforce, own_crm = examples(TEXT.split("## A CRM into Daktela")[1])
+    person = {"Id": "003", "Name": "Eva", "Phone": "+420601", "Description": "x", "Tier__c": "gold"}
+    mapping = read_mapping("salesforce", over_salesforce["streams"], None).stream("Contact")
+    assert mapping is not None
+    rows = [role({**person, "Support_Phone__c": "+420 602 000 000"}) for role in mapping.roles]
+    [contact] = [each for row in rows for each in row if isinstance(each, Contact)]
+    content = json.loads(contact.body or b"")
+    assert content["description"] is None
+    assert {each["key"]: each["value"] for each in content["fields"]} == {
+        "number": ["+420601", "+420 602 000 000"],
+        "email": [],
+        "customer_tier": ["gold"],
+    }
+    firm = {
+        "type": "customer",
+        "firm_no": 7.0,
+        "legal_name": "Acme",
+        "branches": [{"open": True, "phone": "+420 603 000 000"}, {"open": False, "phone": "+420 604 000 000"}],
+        "emails": "A@example.com; b@example.com",
+        "people": [{"id": 1, "first": "Eva", "last": "Vzorová"}],
+    }
+    clients = read_mapping("daktela", own_crm["streams"], None).stream("Clients")
+    assert clients is not None
+    company, inside = [each for role in clients.roles for each in role(firm)]
+    assert isinstance(company, Company)
+    assert isinstance(inside, Contact)
+    assert json.loads(company.body or b"") == {
+        "id": 7,
+        "name": "Acme",
+        "description": None,
+        "fields": [
+            {"key": "number", "value": ["+420 603 000 000"]},
+            {"key": "email", "value": ["a@example.com", "b@example.com"]},
+        ],
+    }
+    assert (inside.key, json.loads(inside.body or b"")["name"]) == ("1", "Eva Vzorová")
+
+
+def examples(text: str) -> list[Any]:
+    """Return what the YAML blocks of a part of the README hold."""
+    return [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+
+
+def test_the_messages_of_the_troubleshooting_table_are_the_commands_own() -> None:
+    packages = ("tap_daktela", "target_daktela_crm")
+    code = " ".join(path.read_text("utf-8") for name in packages for path in Path(ROOT, name).rglob("*.py"))
     # Texts that are continued on the next line, and what is filled in, are left out of the comparison.
-    code = re.sub(r"\{[^{}]*\}|%[sd]", "…", re.sub(r'"\s*\n\s*f?"', "", code))
+    code = re.sub(r"\{[^{}\n]*\}|%[sd]", "…", re.sub(r'"\s*\n\s*f?"', "", code))
     section = TEXT.split("## Troubleshooting")[1].split("\n## ")[0]
     messages = re.findall(r"^\| `([^`]+)`", section, re.MULTILINE)
     assert len(messages) > 10
     for message in messages:
         parts = [part.strip(" ,:") for part in re.split(r"…|6 times|503|integer|queue", message)]
         for part in parts:
-            assert part in code, f"{part!r} of {message!r} is no message of the tap"
+            assert part in code, f"{part!r} of {message!r} is no message of the commands"

@@ -198,7 +198,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 def finished(code: int, output: bytes, log: bytes) -> Run:
     """Return what an ended process has left."""
     text = output.decode()
-    states = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    states = [json.loads(line) for line in text.splitlines() if line.startswith('{"')]
     return Run(code, text, log.decode(), states)
 
 

@@ -1,0 +1,73 @@
+"""S8: memory does not grow with the number of records."""
+
+from __future__ import annotations
+
+import gc
+import io
+import tracemalloc
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typing_extensions import override
+
+from target_daktela_crm.target import TargetDaktelaCrm
+from tests.target_daktela_crm.running import company, contact, encoded, feed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FEW, MANY = 3_000, 18_000
+"""Both are more than the target may ever hold at once: 2,000 rows that are not written yet, and a request."""
+
+
+class Lines(io.RawIOBase):
+    """An input that is made while it is read."""
+
+    def __init__(self, contacts: int) -> None:
+        super().__init__()
+        self._lines = self._made(contacts)
+
+    def _made(self, contacts: int) -> Iterator[bytes]:
+        yield encoded(feed(bookmark=None))
+        for number in range(contacts):
+            if number % 10 == 0:
+                yield encoded([company(number // 10)])
+            yield encoded([contact(number, of=number // 10, description="x" * 200)])
+        yield encoded([{"type": "STATE", "value": {"bookmarks": {"contacts": {"count": contacts}}}}])
+
+    @override
+    def __iter__(self) -> Any:
+        for several in self._lines:
+            yield from io.BytesIO(several)
+
+
+def peak(folder: Path, contacts: int, **settings: Any) -> int:
+    """Return the most bytes that Python held at once during a run."""
+    config = {
+        "server": "acme",
+        "access_token": "hush",
+        "dry_run": str(folder / "requests"),
+        "max_request_bytes": 200_000,
+        **settings,
+    }
+    target = TargetDaktelaCrm(config=config)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        target.listen(Lines(contacts))  # type: ignore[arg-type]
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"load_mode": "full"}, {"only_changed": False, "unknown_company": "detach"}]
+)
+def test_s8_memory_does_not_grow_with_the_number_of_records(tmp_path: Path, settings: dict[str, Any]) -> None:
+    few, many = peak(tmp_path, FEW, **settings), peak(tmp_path, MANY, **settings)
+    sent = sum(path.stat().st_size for path in (tmp_path / "requests").iterdir())
+
+    assert sent > 6_000_000
+    assert many < few * 1.1
+    assert many < 6_000_000
