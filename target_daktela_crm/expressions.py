@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import warnings
 from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -49,8 +50,11 @@ def compile_expression(text: str, nulls: Collection[str] = ()) -> Look:
         ExpressionError: it does not parse, or calls a function that does not exist, or with too few arguments.
     """
     try:
-        parsed: Any = jmespath.compile(text).parsed
-    except JMESPathError as error:
+        with warnings.catch_warnings():
+            # What it says of literals that are no JSON, and takes for texts.
+            warnings.simplefilter("error")
+            parsed: Any = _with_decimals(jmespath.compile(text).parsed)
+    except (JMESPathError, PendingDeprecationWarning) as error:
         reason = str(error).splitlines()[0]
         raise ExpressionError(f"does not parse as JMESPath: {reason}") from None
     for name, arguments in _calls(parsed):
@@ -87,11 +91,13 @@ def _interpret(parsed: Any, options: Options) -> Look:
     def look(record: dict[str, Any]) -> Any:
         try:
             return interpreter.visit(parsed, record)
+        except UnreadableError:
+            raise
         except JMESPathTypeError as error:
             # Its own text repeats the value.
             what = f"{error.function_name}() takes {' or '.join(error.expected_types)}, not {error.actual_type}"
             raise UnreadableError(what) from None
-        except (JMESPathError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        except (JMESPathError, TypeError, ValueError, ArithmeticError, AttributeError, re.error) as error:
             raise UnreadableError(f"JMESPath ends in {type(error).__name__}") from None
 
     return look
@@ -107,23 +113,45 @@ def _plain_path(parsed: dict[str, Any]) -> tuple[str, ...] | None:
     return None if None in parts else tuple(name for part in parts for name in part or ())
 
 
-def _calls(parsed: dict[str, Any]) -> Iterator[tuple[str, int]]:
-    """Yield each function call in an expression, with the number of its arguments."""
+def _with_decimals(node: Any) -> Any:
+    """Return an expression whose literals with a point are decimals, as the numbers of records are."""
+    if node["type"] == "literal":
+        return {**node, "value": _decimals(node["value"])}
+    return {
+        **node,
+        "children": [_with_decimals(each) if isinstance(each, dict) else each for each in node["children"]],
+    }
+
+
+def _decimals(value: Any) -> Any:
+    if isinstance(value, float):
+        return Decimal(repr(value))
+    return [_decimals(each) for each in value] if isinstance(value, list) else value
+
+
+def _calls(parsed: dict[str, Any]) -> Iterator[tuple[str, list[Any]]]:
+    """Yield each function call in an expression, with its arguments."""
     if parsed["type"] == "function_expression":
-        yield parsed["value"], len(parsed["children"])
+        yield parsed["value"], parsed["children"]
     for child in parsed["children"]:
         if isinstance(child, dict):
             yield from _calls(child)
 
 
-def _check_call(name: str, arguments: int) -> None:
+def _check_call(name: str, arguments: list[Any]) -> None:
     entry = _Functions.FUNCTION_TABLE.get(name)
     if entry is None:
         raise ExpressionError(f"there is no function {name}()")
     signature = entry["signature"]
     variadic = bool(signature) and bool(signature[-1].get("variadic"))
-    if arguments < len(signature) or (arguments > len(signature) and not variadic):
-        raise ExpressionError(f"{name}() takes {len(signature)}{' or more' if variadic else ''} arguments")
+    if len(arguments) < len(signature) or (len(arguments) > len(signature) and not variadic):
+        count = f"{len(signature)} argument{'s' if len(signature) > 1 else ''}"
+        raise ExpressionError(f"{name}() takes {count}{' or more' if variadic else ''}")
+    if name == "matches" and arguments[1]["type"] == "literal":
+        try:
+            re.compile(str(arguments[1]["value"]))
+        except re.error as error:
+            raise ExpressionError(f"matches() has a pattern that is no regular expression: {error}") from None
 
 
 class _Functions(functions.Functions):
@@ -131,6 +159,15 @@ class _Functions(functions.Functions):
 
     def __init__(self, nulls: Collection[str]) -> None:
         self._nulls = nulls
+
+    def _get_allowed_pytypes(self, types: Any) -> tuple[list[str], list[Any]]:
+        """Let decimals be numbers: the reader makes one of every number with a point, so that none is rounded."""
+        plain, inside = super()._get_allowed_pytypes(types)  # type: ignore[misc]
+        more = ["Decimal"] if "float" in plain else []
+        return [*plain, *more], [(*names, "Decimal") if "float" in names else names for names in inside]
+
+    def _convert_to_jmespath_type(self, name: str) -> str:
+        return "number" if name == "Decimal" else str(super()._convert_to_jmespath_type(name))  # type: ignore[misc]
 
     @functions.signature(_ANY_NUMBER_OF)
     def _func_coalesce(self, *values: Any) -> Any:
@@ -188,6 +225,11 @@ class _Functions(functions.Functions):
     def _func_to_string(self, value: Any) -> str | None:
         """Return the text of a value; JMESPath's own puts decimals into quotation marks."""
         return read_text(value)
+
+    @functions.signature(_ANY)
+    def _func_type(self, value: Any) -> Any:
+        """Return the name of a value's type; JMESPath's own knows no decimals."""
+        return "number" if isinstance(value, Decimal) else super()._func_type(value)  # type: ignore[misc]
 
     @functions.signature({"types": ["array", "null"]}, {"types": ["expref"]})
     def _func_first_those(self, values: list[Any] | None, condition: Any) -> list[Any]:

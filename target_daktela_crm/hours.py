@@ -10,12 +10,15 @@ from zoneinfo import ZoneInfo
 
 from typing_extensions import override
 
+from tap_daktela.api.config import suggest
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
-_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
+_KEYS = ("timezone", "days", "from", "to")
+_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,17 @@ def read_hours(value: Mapping[str, Any] | None) -> BusinessHours | None:
 
 def hours_problems(value: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong with the setting `business_hours`, beyond its types."""
-    missing = [key for key in ("timezone", "days", "from", "to") if key not in value]
+    for key in value:
+        if key not in _KEYS:
+            yield f"business_hours.{key}: there is no such setting{suggest(key, _KEYS)}"
+    missing = [key for key in _KEYS if value.get(key) is None]
     if missing:
         yield f"business_hours: lacks {', '.join(missing)}"
-        return
+    else:
+        yield from _value_problems(value)
+
+
+def _value_problems(value: Mapping[str, Any]) -> Iterator[str]:
     try:
         ZoneInfo(value["timezone"])
     except (KeyError, ValueError, OSError):

@@ -30,6 +30,7 @@ from target_daktela_crm.values import (
     read_moment,
     read_phone,
     read_text,
+    read_written,
 )
 
 if TYPE_CHECKING:
@@ -158,9 +159,10 @@ def read_mapping(preset: str, streams: Mapping[str, Any] | None, phone_region: s
         compiler = _Compiler(f"streams.{name}", style.of_stream(content), problems)
         mapping = StreamMapping(name, compiler.roles(content))
         for alias in (name, *_names(content.get("aliases"), f"streams.{name}.aliases", problems)):
-            if alias.casefold() in compiled:
+            if compiled.setdefault(alias.casefold(), mapping) is not mapping:
                 problems.append(f"streams.{name}: {alias!r} names two streams of the mapping")
-            compiled[alias.casefold()] = mapping
+    if not merged:
+        problems.append("streams: no stream is left of the mapping")
     if problems:
         raise Problems(problems)
     unique = {id(mapping): mapping for mapping in compiled.values()}
@@ -269,10 +271,10 @@ class Style:
 
     def of_stream(self, content: Mapping[str, Any]) -> Style:
         """Return the style of a stream, which may have one of its own."""
-        nulls, raw = content.get("null_values"), content.get("raw")
+        nulls, raw = _names(content.get("null_values"), "", []), content.get("raw")
         return replace(
             self,
-            nulls=frozenset(nulls) if isinstance(nulls, list) else self.nulls,
+            nulls=frozenset(nulls) if "null_values" in content else self.nulls,
             raw=raw if isinstance(raw, bool) else self.raw,
         )
 
@@ -306,15 +308,13 @@ class _Compiler:
         if not isinstance(content, Mapping):
             self._problems.append(f"{place}: must be an object")
             return False
-        before = len(self._problems)
         for key in content:
             if key not in _ATTRIBUTES[role]:
                 hint = suggest(key, _ATTRIBUTES[role])
-                self._problems.append(f"{place}.{key}: a {role} has no such attribute{hint}")
-        for key in _REQUIRED[role]:
-            if key not in content:
-                self._problems.append(f"{place}.{key}: is missing")
-        return len(self._problems) == before
+                self._problems.append(f"{place}.{key}: a {role.removesuffix('s')} has no such attribute{hint}")
+        missing = [key for key in _REQUIRED[role] if key not in content or content[key] == []]
+        self._problems += [f"{place}.{key}: is missing" for key in missing]
+        return not missing
 
     def _company(self, content: Mapping[str, Any], place: str) -> Role:
         common = self._common("company", content, place)
@@ -346,6 +346,8 @@ class _Compiler:
     def _fields(self, content: object, place: str) -> Callable[[Record], list[dict[str, Any]]]:
         if not isinstance(content, Mapping):
             return _given_fields(self._first(content, place), self._style)
+        if "" in content:
+            self._problems.append(f"{place}: has a field without a name")
         looks = {key: self._all(value, f"{place}.{key}") for key, value in content.items()}
         return _mapped_fields(looks, self._style)
 
@@ -579,15 +581,16 @@ def _reader(key: str, style: Style) -> Callable[[Iterator[Any]], list[str]]:
         return lambda values: _phones(values, style)
     if not style.raw and key == "email":
         return lambda values: _emails(values, style)
-    text = read_text if style.raw else clean_text
-    return lambda values: list(dict.fromkeys(each for value in values if (each := text(value)) is not None))
+    if style.raw:
+        return lambda values: [text for value in values if (text := read_text(value)) is not None]
+    return lambda values: list(dict.fromkeys(text for value in values if (text := clean_text(value)) is not None))
 
 
 def _phones(values: Iterator[Any], style: Style) -> list[str]:
     texts: list[str] = []
     digits: list[str] = []
     for value in values:
-        phone = read_phone((read_text(value) or "").strip(), style.phone_region)
+        phone = read_phone(read_written(value), style.phone_region)
         if phone is None:
             style.left_out["phone number"] += 1
         elif not any(is_same_phone(phone.digits, known) for known in digits):
@@ -624,7 +627,9 @@ def _given_fields(look: Look, style: Style) -> Callable[[Record], list[dict[str,
 
 
 def _given_field(element: object, style: Style) -> dict[str, Any]:
-    if not isinstance(element, dict) or not isinstance(key := element.get("key"), str) or not key:
+    key = element.get("key") if isinstance(element, dict) else None
+    key = read_text(key) if isinstance(key, str) else None
+    if not key or not isinstance(element, dict):
         raise UnreadableError("has an element without a key")
     texts: Collection[Any] = [value for value in flat(element.get("value")) if value is not None]
     if any(isinstance(value, dict) for value in texts):

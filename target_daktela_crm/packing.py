@@ -59,19 +59,18 @@ def pack(entries: Iterable[Entry], limit: Callable[[], int], most: int) -> Itera
     Entries of one company must come one after the other.
     """
     held: list[Entry] = []
-    size = _FRAME
+    filling = _Filling()
     for entry in entries:
-        more = _growth(held[-1] if held else None, entry)
-        if held and size + more > limit():
-            yield Body(held, size)
-            held, size, more = [], _FRAME, _growth(None, entry)
-        if not held and _FRAME + more > most:
-            yield TooLarge(entry, _FRAME + more)
+        if held and filling.size + filling.growth(entry) > limit():
+            yield Body(held, filling.size)
+            held, filling = [], _Filling()
+        if not held and (size := _FRAME + filling.growth(entry)) > most:
+            yield TooLarge(entry, size)
             continue
         held.append(entry)
-        size += more
+        filling.add(entry)
     if held:
-        yield Body(held, size)
+        yield Body(held, filling.size)
 
 
 def encode(entries: Iterable[Entry], *, delete: bool = False) -> bytes:
@@ -86,11 +85,35 @@ def encode(entries: Iterable[Entry], *, delete: bool = False) -> bytes:
 
 def size_of(entries: Iterable[Entry], *, delete: bool = False) -> int:
     """Return how many bytes `encode` returns for these entries."""
-    size, last = _FRAME + (len(_END_AND_DELETE) - len(_END) if delete else 0), None
+    filling = _Filling()
     for entry in entries:
-        size += _growth(last, entry)
-        last = entry
-    return size
+        filling.add(entry)
+    return filling.size + (len(_END_AND_DELETE) - len(_END) if delete else 0)
+
+
+class _Filling:
+    """The size of a body while it is filled."""
+
+    def __init__(self) -> None:
+        self.size = _FRAME
+        self._is_empty = True
+        self._company: str | None = None
+        self._has_contacts = False
+
+    def growth(self, entry: Entry) -> int:
+        """Return by how many bytes the body would grow with one more entry."""
+        contact = 0 if entry.contact is None else len(entry.contact.body)
+        if self._is_empty or self._company != _company_key(entry):
+            return len(_head(entry)) + len(_CONTACTS) + len(_CLOSE) + contact + (not self._is_empty)
+        return contact + bool(contact and self._has_contacts)
+
+    def add(self, entry: Entry) -> None:
+        """Count an entry."""
+        self.size += self.growth(entry)
+        key = _company_key(entry)
+        goes_on = not self._is_empty and key == self._company
+        self._has_contacts = entry.contact is not None or (goes_on and self._has_contacts)
+        self._is_empty, self._company = False, key
 
 
 def _company_key(entry: Entry) -> str | None:
@@ -99,12 +122,3 @@ def _company_key(entry: Entry) -> str | None:
 
 def _head(entry: Entry) -> bytes:
     return (_NOBODY if entry.company is None else entry.company.body)[:-1]
-
-
-def _growth(last: Entry | None, entry: Entry) -> int:
-    """Return by how many bytes a body grows with one more entry."""
-    contact = 0 if entry.contact is None else len(entry.contact.body)
-    if last is not None and _company_key(last) == _company_key(entry):
-        return contact + (1 if contact and last.contact is not None else 0)
-    head = len(_head(entry)) + len(_CONTACTS) + len(_CLOSE)
-    return head + contact + (0 if last is None else 1)

@@ -6,6 +6,7 @@ in words that help; `Settings` is what the rest of the target reads. Nothing her
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -320,12 +321,30 @@ def _own_problems(values: Mapping[str, Any]) -> Iterator[str]:
     region = values.get("phone_region")
     if region and region.upper() not in phonenumbers.SUPPORTED_REGIONS:
         yield f"phone_region: {region!r} is not a country of ISO 3166 such as CZ"
-    for name in ("store_path", "rejects_path", "dry_run"):
-        if "$" in values.get(name, ""):
-            yield f"{name}: {values[name]!r} has a variable in it that nothing has put a value for"
+    yield from _path_problems(values)
+    if not math.isfinite(values.get("max_delete_fraction", 0)):
+        yield "max_delete_fraction: must be a number"
+    if not str(values.get("user_agent", "")).isprintable():
+        yield "user_agent: holds characters that no name has"
     path = values.get("sync_path", "")
     if "//" in path or "?" in path or "#" in path or any(not character.isprintable() for character in path):
         yield f"sync_path: {path!r} is not a path such as /custom/crm/sync.php"
+
+
+def _path_problems(values: Mapping[str, Any]) -> Iterator[str]:
+    for name in ("store_path", "rejects_path", "dry_run"):
+        if "$" in values.get(name, ""):
+            yield f"{name}: {values[name]!r} has a variable in it that nothing has put a value for"
+        elif not _is_at_home(values.get(name, "")):
+            yield f"{name}: {values[name]!r} is in the home of somebody who is not known here"
+
+
+def _is_at_home(path: str) -> bool:
+    try:
+        Path(path).expanduser()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _mapping_problems(values: Mapping[str, Any]) -> Iterator[str]:

@@ -6,6 +6,7 @@ Every function takes JSON as the reader decodes it: numbers with a point are `De
 from __future__ import annotations
 
 import json
+import math
 import re
 import unicodedata
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ import phonenumbers
 
 _LONGEST_NUMBER = 60
 """Digits of a number that may be an id; longer ones would only be a way to fill the memory."""
+_LARGEST_NUMBER = 10**_LONGEST_NUMBER
+_encode = msgspec.json.Encoder(decimal_format="number").encode
 _NATIVE = range(-(2**63), 2**64)
 _TRUE = frozenset({"true", "t", "yes", "y", "1"})
 _FALSE = frozenset({"false", "f", "no", "n", "0", ""})
@@ -28,7 +31,7 @@ _LONGEST_PHONE = 17
 """Digits, of which ITU-T E.164 allows 15; two more for the `00` in front of a country code."""
 _SURE_ENDING = 8
 """Digits at the end of two phone numbers that make them the same one, if only one names its country."""
-_EMAIL = re.compile(r"[^@\s<>]+@[^@\s<>]+\.[^@\s<>.]+")
+_EMAIL = re.compile(r"[^@\s<>]+@[^@\s<>.]+(?:\.[^@\s<>.]+)+")
 
 
 class UnreadableError(ValueError):
@@ -53,11 +56,17 @@ def read_id(value: object) -> Identifier:
         UnreadableError: neither a number nor a text.
     """
     if isinstance(value, str):
-        return Identifier(value, value)
+        text = value.replace("\x00", "")
+        if not text.strip():
+            raise UnreadableError("is missing")
+        return Identifier(text, text)
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         raise UnreadableError(f"{_kind(value)} is no id")
     number = value if isinstance(value, int) else Decimal(str(value))
-    if isinstance(number, Decimal):
+    if isinstance(number, int):
+        if abs(number) >= _LARGEST_NUMBER:
+            raise UnreadableError("a number of so many digits is no id")
+    else:
         if not number.is_finite() or number.adjusted() > _LONGEST_NUMBER:
             raise UnreadableError(f"the number {value} is no id")
         if number != number.to_integral_value():
@@ -83,7 +92,7 @@ def read_text(value: object) -> str | None:
     if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) <= _LONGEST_NUMBER:
         return f"{value:f}"
     if isinstance(value, (dict, list)):
-        return json.dumps(value, ensure_ascii=False, default=str)
+        return _as_json(value)
     return str(value)
 
 
@@ -91,6 +100,13 @@ def clean_text(value: object) -> str | None:
     """Return a value as text without blanks around it, composed (NFC) as searches expect it; None if empty."""
     text = read_text(value)
     return (text if text.isascii() else unicodedata.normalize("NFC", text)).strip() or None if text else None
+
+
+def read_written(value: object) -> str:
+    """Return a value as somebody would write it, without blanks around it: whole floats are whole numbers."""
+    if isinstance(value, (Decimal, float)) and math.isfinite(value) and value == int(value):
+        return str(int(value))
+    return (read_text(value) or "").strip()
 
 
 def read_flag(value: object) -> bool:
@@ -124,8 +140,11 @@ def read_moment(value: object) -> float | None:
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         return None
-    number = float(value)
-    return number if number == number and abs(number) != float("inf") else None  # noqa: PLR0124 - not a number
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 class Phone(NamedTuple):
@@ -178,8 +197,16 @@ def is_same_phone(one: str, other: str) -> bool:
 
 def read_email(text: str) -> str | None:
     """Return an e-mail address in lower case, None where `text` is none."""
-    address = text.strip().removeprefix("mailto:").strip()
-    return address.lower() if _EMAIL.fullmatch(address) else None
+    address = text.strip().lower().removeprefix("mailto:").strip()
+    return address if _EMAIL.fullmatch(address) and address.isprintable() else None
+
+
+def _as_json(value: object) -> str:
+    try:
+        return _encode(value).decode()
+    except OverflowError:
+        # Integers of more than 64 bits.
+        return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _digits(written: str) -> str:

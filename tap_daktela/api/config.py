@@ -100,13 +100,17 @@ def unknown_problems(config: Mapping[str, Any], known: Collection[str], place: s
 
 def type_problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
     """Yield a line for each setting that is not of the type, or in the range, that its schema tells."""
+    told: dict[str, jsonschema.ValidationError] = {}
     for error in jsonschema.Draft7Validator(schema).iter_errors(config):
         # Names are told by `unknown_problems`.
         if error.validator != "additionalProperties":
             place = ""
             for part in error.absolute_path:
                 place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else str(part)
-            yield f"{place}: {_demand(error)}{_refused(error)}"
+            if place not in told or error.validator == "type":
+                told[place] = error
+    for place, error in told.items():
+        yield f"{place}: {_demand(error)}{_refused(error)}"
 
 
 def instance_problems(entry: Mapping[str, Any], *, allow_http: bool, purpose: str = "read") -> Iterator[str]:

@@ -100,7 +100,8 @@ def test_s5_after_any_fault_once_the_end_is_the_same(
 ) -> None:
     first, second = some_crm(seed=11)
     expected = undisturbed([first, second])
-    for place in (0, 3):
+    # A single contact that is refused is believed to be wrong: not there.
+    for place in (0,) if kind == "400" else (0, 3):
         instance.faults.append(Fault(kind, endpoint="sync", after=place, retry_after=0.01, hang=0.4))
     settings = {"max_request_bytes": SMALL, "request_timeout": 0.2}
 

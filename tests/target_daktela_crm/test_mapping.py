@@ -216,8 +216,8 @@ def test_with_the_preset_daktela_nothing_is_counted_as_left_out() -> None:
         (Decimal("12345678901234567890.1234567890"), "12345678901234567890.1234567890"),
         (3652397000001234567, "3652397000001234567"),
         (True, "true"),
-        (["a", 1], '["a", 1]'),
-        ({"a": None}, '{"a": null}'),
+        (["a", 1], '["a",1]'),
+        ({"a": None}, '{"a":null}'),
         ("2026-03-01T09:00:00.000000Z", "2026-03-01T09:00:00.000000Z"),
         ("2026-03-01 09:00:00", "2026-03-01 09:00:00"),
         ("2026-03-01", "2026-03-01"),
@@ -318,7 +318,7 @@ CONTACT: Record = {
     "FirstName": "Eva",
     "LastName": "Malá",
     "Description": None,
-    "Phone": "601 000 002",
+    "Phone": " 601 000 002\n",
     "MobilePhone": "00420601000002",
     "HomePhone": "call after 5pm",
     "OtherPhone": "+420 601 000 003",
@@ -364,7 +364,7 @@ def test_a_contact_of_salesforce_is_a_contact() -> None:
             {"key": "email", "value": ["eva.mala@example.com"]},
         ],
     }
-    assert mapping.left_out == {"phone numbers": 1}
+    assert mapping.left_out == {"phone number": 1}
 
 
 def test_with_a_region_phone_numbers_are_sent_as_e164() -> None:
@@ -381,7 +381,7 @@ def test_what_is_left_out_is_counted_over_all_records() -> None:
     ):
         _entities(mapping, "Contact", record)
     _entities(mapping, "Account", {"Id": "4", "Phone": "x"})
-    assert mapping.left_out == {"phone numbers": 3, "e-mails": 2}
+    assert mapping.left_out == {"phone number": 3, "e-mail": 2}
 
 
 def test_a_person_account_is_a_contact_under_the_contact_s_id() -> None:
@@ -438,6 +438,16 @@ def test_an_account_is_a_company_where_it_is_not_said_to_be_a_person(flag: Any) 
 )
 def test_a_contact_without_a_name_is_called_by_what_there_is(changes: dict[str, Any], name: str) -> None:
     (contact,) = _salesforce("Contact", {**CONTACT, **changes})
+    assert _body(contact)["name"] == name
+
+
+@pytest.mark.parametrize(
+    ("record", "name"),
+    [({"first": "Eva"}, "Eva"), ({"last": "Malá"}, "Malá"), ({"first": "Eva", "last": "M"}, "Eva M")],
+)
+def test_a_contact_is_called_by_one_of_its_names_too(record: Record, name: str) -> None:
+    streams = {"x": {"contact": {"id": "id", "firstname": "first", "lastname": "last"}}}
+    (contact,) = _salesforce("x", {"id": 1, **record}, streams=streams)
     assert _body(contact)["name"] == name
 
 
@@ -977,3 +987,86 @@ def test_what_is_wrong_in_several_places_is_told_at_once() -> None:
 def test_a_change_to_a_preset_is_checked_as_the_preset_is() -> None:
     (line,) = _lines({"Contact": {"contact": {"fields": {"number": {"append": "a["}}}}}, preset="salesforce")
     assert line.startswith("streams.Contact.contact.fields.number[4]: 'a[' does not parse")
+
+
+@pytest.mark.parametrize(
+    ("streams", "line"),
+    [
+        (
+            {"x": {"contact": {"id": "id"}, "null_values": [["-"]]}},
+            "streams.x.null_values: must be a list of texts",
+        ),
+        ({"x": {"contact": {"id": "id"}, "raw": "no"}}, "streams.x.raw: must be true or false"),
+        ({"x": {"contact": {"id": []}}}, "streams.x.contact.id: is missing"),
+        (
+            {"x": {"contact": {"id": "id", "fields": {"": "a"}}}},
+            "streams.x.contact.fields: has a field without a name",
+        ),
+        ({"companies": None, "contacts": None}, "streams: no stream is left of the mapping"),
+    ],
+)
+def test_a_mapping_that_cannot_be_is_told_with_its_place(streams: dict[str, Any], line: str) -> None:
+    with pytest.raises(Problems) as caught:
+        read_mapping("daktela", streams, None)
+    assert caught.value.lines == [line]
+
+
+def test_everything_that_is_wrong_is_told_at_once() -> None:
+    with pytest.raises(Problems) as caught:
+        read_mapping("daktela", {"x": {"contact": {"id": "id", "nmae": "a", "name": "a b"}}}, None)
+    assert len(caught.value.lines) == 2
+
+
+def test_null_values_may_be_one_text_and_a_streams_own_name_an_alias() -> None:
+    contact = {"id": "id", "name": ["a", "b"]}
+    mapping = read_mapping("daktela", {"x": {"contact": contact, "null_values": "-", "aliases": ["X", "y"]}}, None)
+    (found,) = _entities(mapping, "Y", {"id": 1, "a": "-", "b": "Eva"})
+    assert _body(found)["name"] == "Eva"
+
+
+def test_a_stream_of_ones_own_beside_daktelas_need_not_be_raw() -> None:
+    contact = {"id": "id", "fields": {"number": "phone", "email": "mail"}}
+    for raw, expected in ((True, [" 601 000 001 ", "A@b.cz"]), (False, ["601 000 001", "a@b.cz"])):
+        mapping = read_mapping("daktela", {"x": {"contact": contact, "raw": raw}}, None)
+        (found,) = _entities(mapping, "x", {"id": 1, "phone": " 601 000 001 ", "mail": "A@b.cz"})
+        assert [each["value"][0] for each in _body(found)["fields"]] == expected
+
+
+def test_values_of_daktelas_shape_are_not_even_counted_twice() -> None:
+    mapping = read_mapping("daktela", None, None)
+    (found,) = _entities(mapping, "contacts", {"id": 1, "fields": {"number": ["1", "1"], "a\0b": ["x\0"]}})
+    assert _body(found)["fields"] == [{"key": "number", "value": ["1", "1"]}, {"key": "ab", "value": ["x"]}]
+
+
+@pytest.mark.parametrize(("value", "key"), [("a\0b", "ab"), (10**59, str(10**59))])
+def test_ids_without_nul_and_of_many_digits_are_ids(value: object, key: str) -> None:
+    (found,) = _entities(read_mapping("daktela", None, None), "contacts", {"id": value})
+    assert found.key == key
+
+
+@pytest.mark.parametrize("value", ["\0", "  ", 10**60, 10**4000, True, [], {}])
+def test_what_is_no_id_rejects_the_record(value: object) -> None:
+    with pytest.raises(MappingError, match="id: "):
+        _entities(read_mapping("daktela", None, None), "contacts", {"id": value})
+
+
+def test_a_reception_without_a_last_name_has_no_placeholder_in_its_name() -> None:
+    record = {
+        "Id": "003",
+        "Name": "Reception [not provided]",
+        "FirstName": "Reception",
+        "LastName": "[not provided]",
+    }
+    (found,) = _entities(read_mapping("salesforce", None, None), "Contact", record)
+    body = _body(found)
+    assert (body["name"], body["firstname"], body["lastname"]) == ("Reception", "Reception", None)
+
+
+def test_numbers_that_came_as_floats_are_dialled_without_a_point() -> None:
+    streams = {"Contact": {"contact": {"modified": "at"}}}
+    (found,) = _entities(
+        read_mapping("salesforce", streams, None),
+        "Contact",
+        {"Id": "003", "Phone": Decimal("420777111222.0"), "MobilePhone": "+420777111222", "at": 10**400},
+    )
+    assert _body(found)["fields"][0]["value"] == ["420777111222", "+420777111222"]

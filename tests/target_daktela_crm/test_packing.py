@@ -276,3 +276,10 @@ def test_bodies_are_full(limit: int) -> None:
     assert len(full) >= 3
     fullness = sum(len(encode(body.entries)) for body in full) / (limit * len(full))
     assert 0.98 <= fullness <= 1
+
+
+def test_a_company_that_comes_once_more_between_its_contacts_is_counted_rightly() -> None:
+    company = Part(1, "c", b'{"id":1}')
+    entries = [Entry(company, Part(1, "1", b"{}")), Entry(company, None), Entry(company, Part(2, "2", b"{}"))]
+    assert size_of(entries) == len(encode(entries))
+    assert [body.size for body in _bodies(entries, 1000)] == [len(encode(entries))]

@@ -269,3 +269,17 @@ def test_no_bytes_end_the_reading(content: bytes) -> None:
     heard = _Heard(RECORD + content + b"\n" + STATE)
     assert heard.counts == {"RECORD": 1, "STATE": 1}
     assert not heard.cut_off
+
+
+def test_an_exponent_beyond_all_numbers_ends_nothing() -> None:
+    assert _read("1E999999999999999999999") == "1E999999999999999999999"
+
+
+def test_a_byte_order_mark_at_the_beginning_is_nothing() -> None:
+    assert _Heard(b"\xef\xbb\xbf" + RECORD).counts == {"RECORD": 1}
+
+
+def test_a_last_line_that_is_no_message_is_told_without_a_line_feed_too() -> None:
+    heard = _Heard(RECORD + b'{"type": "LOG"}')
+    assert not heard.cut_off
+    assert len(heard.unreadable) == 1

@@ -352,7 +352,7 @@ def test_settings_say_what_they_are_given() -> None:
 
 @pytest.mark.parametrize(
     ("load_mode", "delete_missing", "stages"),
-    [("full", False, False), ("full", True, True), ("partial", False, False)],
+    [("full", False, False), ("full", True, True), ("partial", False, False), ("partial", True, False)],
 )
 def test_only_a_full_load_that_deletes_is_staged(load_mode: str, *, delete_missing: bool, stages: bool) -> None:
     found = read({**ACME, "load_mode": load_mode, "delete_missing": delete_missing}, "t")
@@ -498,3 +498,24 @@ def test_the_settings_are_those_of_the_contract() -> None:
         "unknown_company": "hold",
         "user_agent": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("preset", {}),
+        ("load_mode", True),
+        ("max_request_bytes", 4.5),
+        ("max_delete_fraction", float("nan")),
+        ("user_agent", "a\nb"),
+        ("store_path", "~nobody-of-this-name/x"),
+        ("store_path", "${STORE}/x"),
+        ("business_hours", {"timezone": None, "days": ["mon"], "from": "08:00", "to": "18:00"}),
+        ("business_hours", {"timezone": "UTC", "days": ["mon"], "from": "08:00", "to": "18:00", "til": "1"}),
+        ("business_hours", {"timezone": "UTC", "days": ["mon"], "from": "0\u0668:00", "to": "18:00"}),
+        ("business_hours", {"timezone": "UTC", "days": [None], "from": "08:00", "to": "18:00"}),
+    ],
+)
+def test_odd_nonsense_is_one_line_too(setting: str, value: Any) -> None:
+    [line] = problems({"server": "acme", "access_token": "hush", setting: value}, SCHEMA, Needs.CREDENTIALS)
+    assert line.startswith(setting)
