@@ -8,5 +8,11 @@ from tap_daktela.tap import TapDaktela
 client.FIRST_WAIT = 0.002
 client.LAST_WAIT = 0.01
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Run the command."""
     TapDaktela.cli()
+
+
+if __name__ == "__main__":
+    main()

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import signal
 import subprocess
-import sys
-import tempfile
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,10 +15,13 @@ from typing import TYPE_CHECKING, Any
 from tap_daktela.instance import Instance
 from tap_daktela.settings import read
 from tap_daktela.tap import TapDaktela
+from tests.processes import running
+from tests.tap_daktela.quick import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from tests.processes import Process
     from tests.simulator import Simulator
 
 ROOT = Path(__file__).parents[2]
@@ -111,15 +111,10 @@ def run_command(
     arguments: Iterable[str], environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run the command with arguments of any kind."""
-    return subprocess.run(
-        [sys.executable, "-m", "tests.tap_daktela.quick", *arguments],
-        cwd=ROOT,
-        env={**os.environ, **(environment or {})},
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
+    with running(main, arguments, environment=environment) as process:
+        output = process.output.read().decode()
+        code = process.wait(SECONDS)
+        return subprocess.CompletedProcess([], code, output, process.log())
 
 
 def run_tap(
@@ -135,35 +130,24 @@ def run_tap(
 
     Killed, it has put out only the lines read so far: what it has written besides, no loader has seen.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        arguments = []
-        for name, content in (("config", config), ("state", state), ("catalog", catalog)):
-            if content is not None:
-                path = Path(folder, f"{name}.json")
-                path.write_text(json.dumps(content), encoding="utf-8")
-                arguments += [f"--{name}", str(path)]
-        with (
-            Path(folder, "log").open("w+", encoding="utf-8") as log,
-            subprocess.Popen(
-                [sys.executable, "-m", "tests.tap_daktela.quick", *arguments],
-                cwd=ROOT,
-                env={**os.environ, **(environment or {})},
-                stdout=subprocess.PIPE,
-                stderr=log,
-            ) as process,
-        ):
-            lines = _read(process, stop_after, stop_with)
-            code = process.wait(SECONDS)
-            log.seek(0)
-            return Run(code, log.read(), [json.loads(line) for line in lines])
+    files = {
+        name: content
+        for name, content in (("config", config), ("state", state), ("catalog", catalog))
+        if content is not None
+    }
+    arguments = [part for name in files for part in (f"--{name}", f"{{folder}}/{name}.json")]
+    encoded = {f"{name}.json": json.dumps(content).encode() for name, content in files.items()}
+    with running(main, arguments, files=encoded, environment=environment) as process:
+        lines = _read(process, stop_after, stop_with)
+        code = process.wait(SECONDS)
+        return Run(code, process.log(), [json.loads(line) for line in lines])
 
 
-def _read(process: subprocess.Popen[bytes], stop_after: int | None, stop_with: signal.Signals) -> list[bytes]:
-    assert process.stdout is not None
+def _read(process: Process, stop_after: int | None, stop_with: signal.Signals) -> list[bytes]:
     lines: list[bytes] = []
     if stop_after == 0:
         process.send_signal(stop_with)
-    for line in process.stdout:
+    for line in process.output:
         lines.append(line)
         if len(lines) == stop_after:
             process.send_signal(stop_with)

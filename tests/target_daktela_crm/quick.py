@@ -8,7 +8,11 @@ from target_daktela_crm.target import TargetDaktelaCrm
 client.FIRST_WAIT = 0.002
 client.LAST_WAIT = 0.01
 
-__all__ = ["TargetDaktelaCrm"]
+
+def main() -> None:
+    """Run the command."""
+    TargetDaktelaCrm.cli()
+
 
 if __name__ == "__main__":
-    TargetDaktelaCrm.cli()
+    main()

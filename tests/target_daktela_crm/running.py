@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import json
-import multiprocessing
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.target_daktela_crm.quick import TargetDaktelaCrm
+from tests.processes import running
+from tests.target_daktela_crm.quick import main
 
 if TYPE_CHECKING:
     import signal
@@ -125,34 +123,17 @@ def run_target(
     environment: Mapping[str, str] | None = None,
 ) -> Run:
     """Run the target over lines of input; without settings, with nothing but its arguments and its environment."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "input").write_bytes(lines)
-        (folder / "config.json").write_text(json.dumps(settings), encoding="utf-8")
-        given = [] if settings is None else ["--config", str(folder / "config.json")]
-        process = _FORKS.Process(
-            target=_be_the_target, args=(folder, [*given, *arguments], dict(environment or {}))
-        )
-        process.start()
-        process.join(SECONDS)
-        assert process.exitcode is not None, "the target has not come to an end"
-        return finished(process.exitcode, (folder / "output").read_bytes(), (folder / "log").read_bytes())
-
-
-def _be_the_target(folder: Path, arguments: list[str], environment: dict[str, str]) -> None:
-    """Run the command in a process of its own, with files for its input and output."""
-    flags = os.O_CREAT | os.O_RDWR
-    for descriptor, name in enumerate(("input", "output", "log")):
-        os.dup2(os.open(folder / name, flags, 0o600), descriptor)
-    os.environ.update(environment)
-    sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False))
-    sys.argv = ["target-daktela-crm", *arguments]
-    TargetDaktelaCrm.cli()
-
-
-_FORKS = multiprocessing.get_context("forkserver")
-"""Processes are forked from one that has the target's modules already: reading them takes most of a short run."""
-_FORKS.set_forkserver_preload(["tests.target_daktela_crm.quick"])
+    given = [] if settings is None else ["--config", "{folder}/config.json"]
+    with running(
+        main,
+        [*given, *arguments],
+        lines=lines,
+        files={"config.json": json.dumps(settings).encode()},
+        environment=environment,
+    ) as process:
+        output = process.output.read()
+        code = process.wait(SECONDS)
+        return finished(code, output, process.log().encode())
 
 
 def start_target(

@@ -1069,4 +1069,4 @@ def test_numbers_that_came_as_floats_are_dialled_without_a_point() -> None:
         "Contact",
         {"Id": "003", "Phone": Decimal("420777111222.0"), "MobilePhone": "+420777111222", "at": 10**400},
     )
-    assert _body(found)["fields"][0]["value"] == ["420777111222", "+420777111222"]
+    assert _body(found)["fields"][0]["value"] == ["420777111222"]
