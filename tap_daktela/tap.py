@@ -28,6 +28,7 @@ from typing_extensions import override
 
 from tap_daktela import settings
 from tap_daktela.api.command import InputError, PlainCommand, RunError, check_environment, plain_file_errors
+from tap_daktela.api.config import with_numbers
 from tap_daktela.checkup import check_up
 from tap_daktela.fields import SERVER
 from tap_daktela.instance import Instance
@@ -104,6 +105,7 @@ class TapDaktela(Tap):
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         """Say what is wrong with the configuration, a line each; the SDK's own lines repeat secrets."""
         self.append_builtin_config(self.config_jsonschema)
+        self._config = with_numbers(self._config, self.config_jsonschema)
         problems = settings.problems(self.config, self.config_jsonschema) if raise_errors else []
         if problems:
             raise ConfigValidationError("Config validation failed", errors=problems, schema=settings.SCHEMA)

@@ -18,9 +18,9 @@ from tap_daktela.api.command import InputError, RunError
 from tap_daktela.api.verdict import Action, RequestError
 from target_daktela_crm.delivery import Progress
 from target_daktela_crm.packing import encode, size_of
-from target_daktela_crm.rejects import Rejects
+from target_daktela_crm.rejects import EXAMPLES, Rejects
 from target_daktela_crm.run import folder_poster, write_summary
-from target_daktela_crm.summary import Summary
+from target_daktela_crm.summary import Summary, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from target_daktela_crm.store import Load, Store
 
 _LONGEST_AGE = timedelta(hours=24)
+_CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 def deliver_stage(store: Store, settings: Settings, *, accept_unknown: bool) -> None:
@@ -47,12 +48,13 @@ def deliver_stage(store: Store, settings: Settings, *, accept_unknown: bool) -> 
     load, queue = store.load(), store.queue_load()
     problems = [
         *_stage_problems(stage, store.run, datetime.now(UTC)),
-        *_load_problems(load, settings),
+        *_load_problems(load, store.examples_on_hold(EXAMPLES), settings),
         *_baseline_problems(store, accept_unknown=accept_unknown),
         *_request_problems(store, settings),
     ]
     if problems:
         raise InputError([f"not delivered: {problem}" for problem in problems])
+    _check_whole(store, load)
     body = encode(store.entries(), delete=True)
     if settings.dry_run is not None:
         folder_poster(settings.dry_run)(body, Patience())
@@ -60,9 +62,11 @@ def deliver_stage(store: Store, settings: Settings, *, accept_unknown: bool) -> 
         _send(body, store, settings)
         _remember(store, stage)
     progress = Progress()
-    progress.requests, progress.bytes = 1, len(body)
+    progress.requests, progress.accepted, progress.bytes = 1, 1, len(body)
     progress.companies, progress.contacts = queue.companies, queue.contacts
-    summary = Summary(f"Delivery with delete to {settings.address.base}")
+    summary = Summary(
+        f"Delivery with delete to {settings.address.base}", is_dry=settings.dry_run is not None, states={}
+    )
     summary.notes.append(_outcome(settings, load))
     if settings.dry_run is None:
         store.set("last_delivery", {"time": store.get("delete_accepted"), **vars(progress)})
@@ -77,6 +81,8 @@ def _stage_problems(stage: Mapping[str, Any], run: int, now: datetime) -> Iterat
     if stage["run"] != run:
         yield "the staged load is not that of the last run, which may know better; stage another one"
     age = now - datetime.fromisoformat(stage["time"])
+    if age < -_CLOCKS_DIFFER:
+        yield f"the load was staged at {stage['time']}, which is in the future: is the clock right?"
     if age > _LONGEST_AGE:
         yield f"the load was staged at {stage['time']}, more than 24 hours ago; stage another one"
     if stage["cut_off"]:
@@ -87,18 +93,24 @@ def _stage_problems(stage: Mapping[str, Any], run: int, now: datetime) -> Iterat
             "everything in there would be missing. If that is right, take it out of the mapping (streams)"
         )
     if stage["rejected"]:
-        yield f"the load leaves out {stage['rejected']:,} rejected records: see the rejects file, mend them"
+        rejected = counted(stage["rejected"], "rejected record", "rejected records")
+        yield f"the load leaves out {rejected}: see the rejects file"
 
 
-def _load_problems(load: Load, settings: Settings) -> Iterator[str]:
+def _load_problems(load: Load, examples: list[str], settings: Settings) -> Iterator[str]:
     if not load.contacts:
         yield "the load is empty: every contact would be deleted"
     if load.waiting:
-        yield f"the load leaves out {load.waiting:,} contacts on hold, whose company is not known"
+        waiting = counted(load.waiting, "contact is", "contacts are")
+        yield (
+            f"{waiting} on hold ({', '.join(examples)}), since the company is not known: bring it, or have them "
+            "sent without one (unknown_company detach)"
+        )
     if load.known and load.gone / load.known > settings.max_delete_fraction:
         yield (
             f"it would delete {load.gone:,} of {load.known:,} known contacts ({load.gone / load.known:.1%}), more "
-            f"than max_delete_fraction allows ({settings.max_delete_fraction:.1%})"
+            f"than max_delete_fraction allows ({settings.max_delete_fraction:.1%}). If they may go, give "
+            "--deliver a larger one"
         )
     hours = settings.business_hours
     if hours is not None and hours.include(datetime.now(UTC)):
@@ -127,6 +139,14 @@ def _request_problems(store: Store, settings: Settings) -> Iterator[str]:
             f"the load needs {size:,} bytes, and one request may have {settings.max_request_bytes:,} "
             "(max_request_bytes): it cannot be split, since each part would delete what is in the others"
         )
+
+
+def _check_whole(store: Store, load: Load) -> None:
+    """Refuse a request that would not hold every contact that the guards have counted."""
+    contacts = {entry.contact.key for entry in store.entries() if entry.contact is not None}
+    if len(contacts) != load.contacts:
+        missing = f"{len(contacts):,} of the {load.contacts:,} contacts of the load can be read"
+        raise InputError([f"not delivered: {missing}, so the store is damaged"])
 
 
 def _send(body: bytes, store: Store, settings: Settings) -> None:
@@ -170,4 +190,5 @@ def _remember(store: Store, stage: Mapping[str, Any]) -> None:
 def _outcome(settings: Settings, load: Load) -> str:
     if settings.dry_run is not None:
         return f"dry run: the request is in {settings.dry_run}, nothing was sent"
-    return f"{load.gone:,} of the known contacts were not in the load: Daktela has deleted them"
+    gone = counted(load.gone, "known contact was", "known contacts were")
+    return f"{gone} not in the load, and Daktela has deleted what was not in it"

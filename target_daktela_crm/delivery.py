@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tap_daktela.api.client import Patience
 from tap_daktela.api.command import RunError
-from tap_daktela.api.verdict import RequestError
+from tap_daktela.api.verdict import Action, RequestError
 from target_daktela_crm.packing import Body, Entry, encode, pack, size_of
 
 if TYPE_CHECKING:
@@ -50,12 +50,19 @@ class Ledger(Protocol):
     def mark_accepted(self, entries: Iterable[Entry]) -> None:
         """Note that these have arrived."""
 
+    def mark_refused(self, entries: Iterable[Entry]) -> None:
+        """Note that these have certainly not arrived."""
+
     def stream_of(self, part: Part, *, is_contact: bool) -> str:
         """Return the stream that a contact or company came from."""
 
 
 class _TooLargeError(Exception):
-    """The endpoint does not take that many bytes, or not in time."""
+    """The endpoint does not take that many bytes."""
+
+
+class _TooSlowError(_TooLargeError):
+    """The endpoint does not take them in time."""
 
 
 class _RefusedError(Exception):
@@ -67,6 +74,7 @@ class Progress:
 
     def __init__(self) -> None:
         self.requests = 0
+        self.accepted = 0
         self.bytes = 0
         self.companies = 0
         self.contacts = 0
@@ -105,6 +113,7 @@ class Delivery:
             TooManyRejectsError: likewise, since too much was refused.
         """
         for packed in pack(self._sendable(entries), lambda: self._limit, self._most):
+            self._reports = False
             if isinstance(packed, Body):
                 self._send(packed.entries)
             else:
@@ -123,14 +132,20 @@ class Delivery:
         if len(entries) == 1:
             self._reject(entries[0], f"is too large alone: Daktela {error}")
             return
-        self._limit = min(self._limit, size_of(entries) // 2)
+        half = size_of(entries) // 2
+        # A body that is small already and is not answered in time tells nothing of what is too large.
+        if not isinstance(error, _TooSlowError) or 2 * half > self._limit // 2:
+            self._limit = min(self._limit, half)
         logger.warning("Daktela %s: going on with requests of at most %s bytes", error, f"{self._limit:,}")
-        for packed in pack(entries, lambda: self._limit, self._most):
+        for packed in pack(self._sendable(entries), lambda: min(half, self._limit), self._most):
             if isinstance(packed, Body):
                 self._send(packed.entries)
 
     def _search(self, entries: Sequence[Entry], reason: str) -> None:
         """Find what is refused among entries that together were."""
+        entries = list(self._sendable(entries))
+        if not entries:
+            return
         if len(entries) == 1:
             self._blame(entries[0], reason)
             return
@@ -154,7 +169,8 @@ class Delivery:
                 self._attempt([alone])
             except _RefusedError as error:
                 self._blame(alone, str(error))
-                reason = f"its company was refused: {error}"
+                self._reject(entry, f"its company was refused: {error}", follows=True)
+                return
             except _TooLargeError:
                 # Then it cannot be told what was wrong with both; the company is sent with the next contact of it.
                 pass
@@ -168,8 +184,10 @@ class Delivery:
         for entry in entries:
             key = entry.company.key if entry.company is not None else None
             if key is not None and key in self._refused_companies:
+                # The company is one reject, however many contacts it has.
                 if entry.contact is not None:
-                    self._reject(entry, f"its company was refused: {self._refused_companies[key]}")
+                    reason = f"its company was refused: {self._refused_companies[key]}"
+                    self._reject(entry, reason, follows=True)
             else:
                 yield entry
 
@@ -190,8 +208,11 @@ class Delivery:
         try:
             self._post(body, patience)
         except RequestError as error:
+            if not error.repeated and error.verdict.action in {Action.REFUSE, Action.SIGN_IN}:
+                self._ledger.mark_refused(entries)
             self._sort_out(error, len(entries))
         self._silence = 0
+        self.progress.accepted += 1
         self._ledger.mark_accepted(entries)
         self.progress.contacts += sum(entry.contact is not None for entry in entries)
         # Those that head their contacts only have been delivered before.
@@ -202,7 +223,7 @@ class Delivery:
         self._silence = self._silence + _TIME_OUTS if verdict.timed_out else 0
         # One contact that is not answered in time tells of the server, not of the contact.
         if verdict.timed_out and entries > 1 and self._silence < _MOST_TIME_OUTS:
-            raise _TooLargeError(verdict.reason) from None
+            raise _TooSlowError(verdict.reason) from None
         if verdict.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             raise _TooLargeError(verdict.reason) from None
         if verdict.status in _REFUSALS or verdict.reported:
@@ -212,11 +233,11 @@ class Delivery:
             raise _RefusedError(verdict.reason) from None
         raise RunError(stopped(error)) from None
 
-    def _reject(self, entry: Entry, reason: str) -> None:
+    def _reject(self, entry: Entry, reason: str, *, follows: bool = False) -> None:
         part = entry.contact or entry.company
         if part is not None:
             stream = self._ledger.stream_of(part, is_contact=entry.contact is not None)
-            self._rejects.add(stream, part.key, reason, json.loads(part.body))
+            self._rejects.add(stream, part.key, reason, json.loads(part.body), follows=follows)
 
 
 _HINTS: dict[int | None, str] = {

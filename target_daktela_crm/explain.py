@@ -5,17 +5,20 @@ Nothing is stored or sent, and no instance is needed.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from target_daktela_crm.mapping import Company, Contact, MappingError
+import msgspec
+
+from target_daktela_crm.mapping import Company, Contact, MappingError, Refusal
 from target_daktela_crm.summary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from target_daktela_crm.mapping import CrmMapping, Entity, StreamMapping
+
+_encode = msgspec.json.Encoder(decimal_format="number").encode
 
 SHOWN = 3
 """Records of each stream."""
@@ -38,7 +41,7 @@ class Explanation:
             return
         if count > SHOWN:
             return
-        yield f"{stream}, record {count}: {json.dumps(record, ensure_ascii=False, default=str)}"
+        yield f"{stream}, record {count}: {_encode(record).decode()}"
         told = False
         for role in mapping.roles:
             try:
@@ -53,7 +56,9 @@ class Explanation:
 
     def end(self) -> Iterator[str]:
         """Yield what there is to tell after the last record."""
-        yield "records: " + (", ".join(f"{name} {count:,}" for name, count in self._counts.items()) or "none")
+        yield f"the first {SHOWN} records of each stream were shown; there are: " + (
+            ", ".join(f"{name} {count:,}" for name, count in self._counts.items()) or "none"
+        )
         missing = [
             mapping.name
             for mapping in self.mapping.streams
@@ -65,11 +70,15 @@ class Explanation:
             yield f"left out: {counted(count, what, f'{what}s')}, which are none"
 
 
-def _entity(entity: Entity) -> str:
+def _entity(entity: Entity | Refusal) -> str:
+    if isinstance(entity, Refusal):
+        return f"a part of it rejected: {entity.reason}"
     if isinstance(entity, (Company, Contact)):
         kind = "company" if isinstance(entity, Company) else "contact"
         body = "deleted in the CRM" if entity.body is None else entity.body.decode()
         under = f" under company {entity.company}" if isinstance(entity, Contact) and entity.company else ""
         return f"{kind} {entity.key}{under}: {body}"
+    if not entity.contact:
+        return f"link {entity.key}: deleted in the CRM"
     state = "deleted" if entity.deleted else "primary" if entity.primary else "one of several"
     return f"link of contact {entity.contact} to company {entity.company} ({state})"

@@ -20,6 +20,7 @@ from jmespath import functions
 from jmespath.exceptions import JMESPathError, JMESPathTypeError
 from jmespath.visitor import Options, TreeInterpreter
 
+from tap_daktela.api.config import suggest
 from target_daktela_crm.values import UnreadableError, read_flag, read_text
 
 if TYPE_CHECKING:
@@ -55,14 +56,24 @@ def compile_expression(text: str, nulls: Collection[str] = ()) -> Look:
             warnings.simplefilter("error")
             parsed: Any = _with_decimals(jmespath.compile(text).parsed)
     except (JMESPathError, PendingDeprecationWarning) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].removesuffix(", for expression:")
         raise ExpressionError(f"does not parse as JMESPath: {reason}") from None
+    except RecursionError:
+        raise ExpressionError("is nested too deeply") from None
     for name, arguments in _calls(parsed):
         _check_call(name, arguments)
     path = _plain_path(parsed)
     if path is not None:
         return _look_up(path)
     return _interpret(parsed, Options(custom_functions=_Functions(nulls)))
+
+
+def plain_path(text: object) -> tuple[str, ...] | None:
+    """Return the names of an expression that is a plain path, None for any other."""
+    try:
+        return _plain_path(jmespath.compile(text).parsed) if isinstance(text, str) else None
+    except (JMESPathError, RecursionError):
+        return None
 
 
 def _look_up(path: tuple[str, ...]) -> Look:
@@ -103,7 +114,7 @@ def _interpret(parsed: Any, options: Options) -> Look:
     return look
 
 
-def _plain_path(parsed: dict[str, Any]) -> tuple[str, ...] | None:
+def _plain_path(parsed: Any) -> tuple[str, ...] | None:
     """Return the names of a path that consists of names only."""
     if parsed["type"] == "field":
         return (str(parsed["value"]),)
@@ -141,7 +152,7 @@ def _calls(parsed: dict[str, Any]) -> Iterator[tuple[str, list[Any]]]:
 def _check_call(name: str, arguments: list[Any]) -> None:
     entry = _Functions.FUNCTION_TABLE.get(name)
     if entry is None:
-        raise ExpressionError(f"there is no function {name}()")
+        raise ExpressionError(f"there is no function {name}(){suggest(name, _Functions.FUNCTION_TABLE)}")
     signature = entry["signature"]
     variadic = bool(signature) and bool(signature[-1].get("variadic"))
     if len(arguments) < len(signature) or (len(arguments) > len(signature) and not variadic):

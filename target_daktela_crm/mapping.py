@@ -8,6 +8,7 @@ whatever is wrong with a mapping is told with its place in the configuration, an
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import msgspec
 
 from tap_daktela.api.config import suggest
-from target_daktela_crm.expressions import ExpressionError, compile_expression, flat, is_empty
+from target_daktela_crm.expressions import ExpressionError, compile_expression, flat, is_empty, plain_path
 from target_daktela_crm.values import (
     Identifier,
     UnreadableError,
@@ -92,6 +93,8 @@ class Contact(NamedTuple):
     """Key of the company that the record names."""
     modified: float | None
     deleted: bool
+    tells_company: bool = True
+    """Whether the record has a column for its company at all; if not, what is known of it stays."""
 
 
 class Link(NamedTuple):
@@ -99,13 +102,22 @@ class Link(NamedTuple):
 
     key: str
     contact: str
+    """Empty if all that is known is the link's deletion."""
     company: str
     primary: bool
     deleted: bool
 
 
+class Refusal(NamedTuple):
+    """A part of a record that cannot be mapped, beside others that can."""
+
+    identifier: str | None
+    reason: str
+    part: Any
+
+
 Entity: TypeAlias = Company | Contact | Link
-Role: TypeAlias = Callable[[Record], "Iterable[Entity]"]
+Role: TypeAlias = Callable[[Record], "Iterable[Entity | Refusal]"]
 """What one role of a stream makes of a record; raises MappingError."""
 
 
@@ -125,6 +137,8 @@ class CrmMapping:
     by_name: Mapping[str, StreamMapping] = field(repr=False)
     left_out: Counter[str] = field(default_factory=Counter)
     """How many phone numbers and e-mails were none, so far."""
+    nameless: Counter[str] = field(default_factory=Counter)
+    """How many raw contacts had neither a name nor a field, so far: usually those of a tap with another preset."""
 
     def stream(self, name: str) -> StreamMapping | None:
         """Return the mapping of a stream, by its name in any case or an alias; None where there is none."""
@@ -148,11 +162,13 @@ def read_mapping(preset: str, streams: Mapping[str, Any] | None, phone_region: s
     definition = load_preset(preset)
     merged, problems = merge(definition["streams"], streams or {})
     left_out: Counter[str] = Counter()
+    nameless: Counter[str] = Counter()
     style = Style(
         raw=bool(definition.get("raw")),
         nulls=frozenset(definition.get("null_values", ())),
         phone_region=phone_region,
         left_out=left_out,
+        nameless=nameless,
     )
     compiled: dict[str, StreamMapping] = {}
     for name, content in merged.items():
@@ -166,7 +182,7 @@ def read_mapping(preset: str, streams: Mapping[str, Any] | None, phone_region: s
     if problems:
         raise Problems(problems)
     unique = {id(mapping): mapping for mapping in compiled.values()}
-    return CrmMapping(tuple(unique.values()), compiled, left_out)
+    return CrmMapping(tuple(unique.values()), compiled, left_out, nameless)
 
 
 def load_preset(name: str) -> dict[str, Any]:
@@ -268,6 +284,7 @@ class Style:
     """Texts that mean that there is nothing."""
     phone_region: str | None
     left_out: Counter[str]
+    nameless: Counter[str]
 
     def of_stream(self, content: Mapping[str, Any]) -> Style:
         """Return the style of a stream, which may have one of its own."""
@@ -325,7 +342,7 @@ class _Compiler:
 
     def _contact(self, content: Mapping[str, Any], place: str) -> Role:
         company = self._first(content["company"], f"{place}.company") if "company" in content else None
-        return _contact_role(self._common("contact", content, place), company)
+        return _contact_role(self._common("contact", content, place), company, _columns(content.get("company")))
 
     def _nested(self, content: Mapping[str, Any], place: str) -> _Nested:
         return _Nested(self._all(content["list"], f"{place}.list"), self._common("contact", content, place))
@@ -355,7 +372,7 @@ class _Compiler:
         """Return the first value that is not empty, of one expression or several."""
         looks = self._looks(content, place)
         nulls = self._style.nulls
-        if len(looks) == 1 and self._style.raw:
+        if len(looks) == 1 and self._style.raw and not nulls:
             return looks[0]
 
         def look(record: Record) -> Any:
@@ -377,12 +394,14 @@ class _Compiler:
         for index, text in enumerate(content if isinstance(content, list) else [content]):
             where = f"{place}[{index}]" if several else place
             if not isinstance(text, str):
-                self._problems.append(f"{where}: must be an expression, in a text")
+                self._problems.append(
+                    f"{where}: must be an expression, a list of them, or append, prepend or remove"
+                )
                 continue
             try:
                 looks.append(compile_expression(text, self._style.nulls))
             except ExpressionError as error:
-                self._problems.append(f"{where}: {text!r} {error}")
+                self._problems.append(f"{where}: {text!r}: {error}")
         return looks
 
 
@@ -406,6 +425,7 @@ class _Common:
         self._fields = fields
         self._text = read_text if style.raw else clean_text
         self._raw = style.raw
+        self._nameless = style.nameless
 
     def concerns(self, record: Record) -> bool:
         """Return whether a record is one of this role."""
@@ -438,6 +458,8 @@ class _Common:
             raise MappingError(f"fields: {error}", identifier.key) from None
         if not content["name"]:
             content["name"] = self._name(content, identifier)
+        if self._raw and self.role == "contact" and _says_nothing(content):
+            self._nameless[""] += 1
         return _encode(content)
 
     def _name(self, content: Mapping[str, Any], identifier: Identifier) -> str | None:
@@ -458,6 +480,11 @@ class _Common:
         return f"#{identifier.key}"
 
 
+def _says_nothing(content: Mapping[str, Any]) -> bool:
+    names = [content["name"], content["firstname"], content["lastname"]]
+    return not any(names) and not any(each["value"] for each in content["fields"])
+
+
 class _Nested(NamedTuple):
     """The contacts inside a company's record."""
 
@@ -466,7 +493,7 @@ class _Nested(NamedTuple):
 
 
 def _company_role(common: _Common, nested: _Nested | None) -> Role:
-    def role(record: Record) -> Iterator[Entity]:
+    def role(record: Record) -> Iterator[Entity | Refusal]:
         if not common.concerns(record):
             return
         identifier = common.identifier(record)
@@ -482,21 +509,39 @@ def _company_role(common: _Common, nested: _Nested | None) -> Role:
 
 def _nested_contacts(
     nested: _Nested, record: Record, company: str, modified: float | None, *, deleted: bool
-) -> Iterator[Contact]:
-    for element in flat(nested.list(record)):
+) -> Iterator[Contact | Refusal]:
+    try:
+        elements = list(flat(nested.list(record)))
+    except UnreadableError as error:
+        raise MappingError(f"contacts: {error}", company) from None
+    for element in elements:
         if element is None:
             continue
         if not isinstance(element, dict):
-            raise MappingError("contacts: an element is no object", company)
-        if nested.common.concerns(element):
-            identifier = nested.common.identifier(element)
-            gone = deleted or nested.common.deleted(element, identifier.key)
-            body = None if gone else nested.common.body(element, identifier)
-            own = nested.common.modified(element, identifier.key)
-            yield Contact(identifier.key, body, company, own if own is not None else modified, gone)
+            yield Refusal(None, "contacts: an element is no object", element)
+            continue
+        try:
+            contact = _nested_contact(nested.common, element, company, modified, deleted=deleted)
+        except MappingError as error:
+            yield Refusal(error.identifier, f"contacts: {error}", element)
+            continue
+        if contact is not None:
+            yield contact
 
 
-def _contact_role(common: _Common, company: Look | None) -> Role:
+def _nested_contact(
+    common: _Common, element: Record, company: str, modified: float | None, *, deleted: bool
+) -> Contact | None:
+    if not common.concerns(element):
+        return None
+    identifier = common.identifier(element)
+    gone = deleted or common.deleted(element, identifier.key)
+    body = None if gone else common.body(element, identifier)
+    own = common.modified(element, identifier.key)
+    return Contact(identifier.key, body, company, own if own is not None else modified, gone)
+
+
+def _contact_role(common: _Common, company: Look | None, columns: frozenset[str]) -> Role:
     def role(record: Record) -> Iterator[Entity]:
         if not common.concerns(record):
             return
@@ -505,24 +550,44 @@ def _contact_role(common: _Common, company: Look | None) -> Role:
         deleted = common.deleted(record, key)
         body = None if deleted else common.body(record, identifier)
         own = None if company is None else optional_id("company", company, record, key)
-        yield Contact(key, body, own, common.modified(record, key), deleted)
+        told = not columns or not columns.isdisjoint(record)
+        yield Contact(key, body, own, common.modified(record, key), deleted, told)
 
     return role
 
 
+def _columns(company: object) -> frozenset[str]:
+    """Return the columns that tell a contact's company, as far as they are names; none where that cannot be said.
+
+    A record without any of them comes from a selection without them, or tells a part only: the contact is not
+    taken from its company for that (crm-taps.md §4.1, key absent and key null).
+    """
+    paths = [plain_path(text) for text in (company if isinstance(company, list) else [company])]
+    if None in paths:
+        return frozenset()
+    names = [[path[0], "__".join(path), "_".join(path)] for path in paths if path]
+    return frozenset(name for several in names for name in several)
+
+
 def _link_role(looks: Mapping[str, Look]) -> Role:
-    def flag(name: str, record: Record, key: str) -> bool:
+    def flag(name: str, record: Record, key: str | None) -> bool:
         return name in looks and bool(read_value(name, read_flag, looks[name], record, key))
 
     def role(record: Record) -> Iterator[Entity]:
-        if "when" in looks and not read_value("when", read_flag, looks["when"], record, None):
+        if "when" in looks and not flag("when", record, None):
             return
         own = optional_id("id", looks["id"], record, None) if "id" in looks else None
-        contact = required_id("contact", looks["contact"], record, own).key
-        company = required_id("company", looks["company"], record, own).key
+        deleted = flag("deleted", record, own)
+        if deleted and own is not None:
+            # A deleted row may be a stub that does not tell its ends any more.
+            contact = optional_id("contact", looks["contact"], record, own) or ""
+            company = optional_id("company", looks["company"], record, own) or ""
+        else:
+            contact = required_id("contact", looks["contact"], record, own).key
+            company = required_id("company", looks["company"], record, own).key
         # Without an id of its own, a link is the pair.
         key = own if own is not None else f"{len(contact)}:{contact}:{company}"
-        yield Link(key, contact, company, flag("primary", record, key), flag("deleted", record, key))
+        yield Link(key, contact, company, flag("primary", record, key), deleted)
 
     return role
 
@@ -586,11 +651,19 @@ def _reader(key: str, style: Style) -> Callable[[Iterator[Any]], list[str]]:
     return lambda values: list(dict.fromkeys(text for value in values if (text := clean_text(value)) is not None))
 
 
+def _parts(values: Iterator[Any]) -> Iterator[str]:
+    """Yield texts; people put several numbers or addresses into one column."""
+    for value in values:
+        for part in re.split(r"[;,\n]", read_written(value)):
+            if text := part.strip():
+                yield text
+
+
 def _phones(values: Iterator[Any], style: Style) -> list[str]:
     texts: list[str] = []
     digits: list[str] = []
-    for value in values:
-        phone = read_phone(read_written(value), style.phone_region)
+    for text in _parts(values):
+        phone = read_phone(text, style.phone_region)
         if phone is None:
             style.left_out["phone number"] += 1
         elif not any(is_same_phone(phone.digits, known) for known in digits):
@@ -601,8 +674,8 @@ def _phones(values: Iterator[Any], style: Style) -> list[str]:
 
 def _emails(values: Iterator[Any], style: Style) -> list[str]:
     found: dict[str, None] = {}
-    for value in values:
-        email = read_email(read_text(value) or "")
+    for text in _parts(values):
+        email = read_email(text)
         if email is None:
             style.left_out["e-mail"] += 1
         else:

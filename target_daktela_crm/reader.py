@@ -42,6 +42,10 @@ class TolerantReader(GenericSingerReader[bytes]):
         """Takes a line that is no message, and what is wrong with it."""
         self.cut_off = False
         """Whether the input ended in the middle of a line."""
+        self.line = 0
+        """Number of the line that was read last."""
+        self.repaired = 0
+        """Lines with characters that are none, which became U+FFFD."""
 
     @property
     @override
@@ -60,6 +64,7 @@ class TolerantReader(GenericSingerReader[bytes]):
         except (msgspec.DecodeError, UnicodeDecodeError):
             # Half surrogate pairs, NaN and bytes that are not UTF-8: other taps' libraries let them through.
             text = line.decode("utf-8", "replace")
+            self.repaired += "\ufffd" in text
             message = json.loads(text, parse_float=_exact, parse_constant=lambda _: None, object_hook=_whole)
         if not isinstance(message, dict):
             raise ValueError("is no JSON object")  # noqa: TRY004 - it is about the line
@@ -73,6 +78,7 @@ class TolerantReader(GenericSingerReader[bytes]):
         counts: Counter[str] = Counter()
         lines: Iterable[bytes | str] = file_input or self.default_input
         for raw in lines:
+            self.line += 1
             # The SDK's own tests hand over text.
             line = (raw.encode() if isinstance(raw, str) else raw).removeprefix(_BOM)
             if not line.strip():

@@ -20,12 +20,12 @@ from tap_daktela.api.auth import SignInError
 from tap_daktela.api.client import Client, Patience
 from tap_daktela.api.command import RunError
 from target_daktela_crm.delivery import Delivery, Progress, stopped
-from target_daktela_crm.mapping import MappingError, read_mapping
-from target_daktela_crm.packing import encode
-from target_daktela_crm.rejects import Rejects
+from target_daktela_crm.mapping import MappingError, Refusal, read_mapping
+from target_daktela_crm.packing import encode, size_of
+from target_daktela_crm.rejects import EXAMPLES, Rejects
 from target_daktela_crm.settings import for_delivery
 from target_daktela_crm.store import Store
-from target_daktela_crm.summary import Summary, as_object, as_text
+from target_daktela_crm.summary import Summary, as_object, as_text, counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -60,10 +60,15 @@ class Run:
         self._queued = 0
         self._is_told = False
         self._schemas: set[str] = set()
-        self.summary = Summary(f"Sync to {settings.address.base}")
+        self.summary = Summary(f"Sync to {settings.address.base}", is_dry=settings.dry_run is not None)
         self.progress = Progress()
         self._check_hours()
+        if settings.dry_run is not None:
+            _make_folder(settings.dry_run)
+            # Those of another dry run.
+            _rejects_path(settings).unlink(missing_ok=True)
         self.rejects = Rejects(_rejects_path(settings), settings.max_rejects)
+        self.rejects.check()
         self.store = Store.open(settings.store_path, settings.owner, keep=settings.dry_run is None)
         self.store.begin_run()
         self._note_store()
@@ -88,8 +93,7 @@ class Run:
         sends = self._settings.is_full and not self._settings.stages and self._settings.dry_run is None
         if sends and hours is not None and hours.include(datetime.now(UTC)):
             raise RunError(
-                f"business_hours: a full load is refused from {hours}. What has been received is in the store; "
-                "run it later, or use load_mode partial"
+                f"business_hours: a full load is refused from {hours}. Run it later, or use load_mode partial"
             )
 
     # Receiving.
@@ -104,7 +108,10 @@ class Run:
         for role in mapping.roles:
             try:
                 for entity in role(record):
-                    self.store.put(entity, mapping.name)
+                    if isinstance(entity, Refusal):
+                        self.rejects.add(stream, entity.identifier, entity.reason, entity.part)
+                    else:
+                        self.store.put(entity, stream)
             except MappingError as error:
                 self.rejects.add(stream, error.identifier, str(error), record)
         self._heard += 1
@@ -117,9 +124,9 @@ class Run:
             logger.warning("%s: no stream of the mapping, its records are ignored", stream)
         self.summary.unmapped[stream] += 1
 
-    def reject_line(self, line: bytes, reason: str) -> None:
+    def reject_line(self, line: bytes, number: int, reason: str) -> None:
         """Reject a line of the input that is no message."""
-        logger.error("a line of the input %s", reason)
+        logger.error("line %d of the input %s", number, reason)
         self.rejects.add(None, None, f"a line of the input {reason}", line.decode("utf-8", "replace").rstrip("\n"))
 
     def reject_record(self, stream: str | None, reason: str, record: object) -> None:
@@ -141,20 +148,28 @@ class Run:
 
     def _finish(self, *, cut_off: bool) -> bool:
         self._check_streams()
+        if not self.summary.received and not self._schemas:
+            self.summary.notes.append("the input was empty")
         policy = self._settings.unknown_company
         self.store.flush()
-        self.store.join(detach_unknown=policy == "detach")
+        self.store.join(detach_unknown=policy == "detach", is_whole=self._settings.stages)
         self.summary.states = self.store.received()
+        self.summary.examples_on_hold = self.store.examples_on_hold(EXAMPLES)
         if policy == "reject":
             self._reject_waiting()
             self.summary.states["on_hold"] = 0
         if self._settings.stages:
+            self.rejects.settle()
             self._stage(cut_off=cut_off)
             return False
-        self._deliver()
+        try:
+            self._deliver()
+        finally:
+            if self.progress.requests:
+                self.store.set("last_delivery", {"time": _now(), **vars(self.progress)})
+        self.rejects.settle()
         if self._settings.is_full and not len(self.rejects) and not cut_off and self.store.load().contacts:
             self.store.set("full_accepted", _now())
-        self.store.set("last_delivery", {"time": _now(), **vars(self.progress)})
         self.store.commit()
         return self._settings.dry_run is None
 
@@ -200,13 +215,16 @@ class Run:
         return lambda body, patience: client.post(settings.sync_path, body, patience)
 
     def _stage(self, *, cut_off: bool) -> None:
+        if self._settings.dry_run is not None:
+            self._write_load()
+            return
         load = self.store.load()
         stage = {
             "run": self.store.run,
             "time": _now(),
             "rejected": len(self.rejects),
             "cut_off": cut_off,
-            "missing_streams": self.store.missing_streams(each.name for each in self.mapping.streams),
+            "missing_streams": self.store.missing_streams(lambda name: self.mapping.stream(name) is not None),
             "config": for_delivery(self._config),
             "delivered": False,
         }
@@ -216,13 +234,23 @@ class Run:
             f"staged, nothing sent: {load.contacts:,} contacts; of the {load.known:,} known ones {load.gone:,} "
             "would be deleted. target-daktela-crm --deliver sends it"
         )
-        if self._settings.dry_run is not None:
-            self._deliver_dry()
 
-    def _deliver_dry(self) -> None:
-        """Write what a delivery would send, which is the only way to see it before."""
-        self.store.queue_load()
-        self._poster()(encode(self.store.entries(), delete=True), Patience())
+    def _write_load(self) -> None:
+        """Write what a delivery would send; nothing is staged."""
+        queue = self.store.queue_load()
+        post = self._poster()
+        size, limit = size_of(self.store.entries(), delete=True), self._settings.max_request_bytes
+        if size > limit:
+            self.summary.notes.append(
+                f"the request would have {size:,} bytes, more than max_request_bytes: not written"
+            )
+            return
+        post(encode(self.store.entries(), delete=True), Patience())
+        self.progress.requests, self.progress.accepted, self.progress.bytes = 1, 1, size
+        self.progress.companies, self.progress.contacts = queue.companies, queue.contacts
+        self.summary.notes.append(
+            "the request says delete, and nothing is staged: run without dry_run to stage it"
+        )
 
     # Telling.
 
@@ -239,11 +267,15 @@ class Run:
         self._is_told = True
         self.summary.seconds = time.monotonic() - self._started
         self.summary.left_out = self.mapping.left_out
+        if nameless := self.mapping.nameless.total():
+            contacts = counted(nameless, "contact", "contacts")
+            self.summary.notes.append(f"{contacts} came without a name and fields: is the preset that of the tap?")
         write_summary(self.summary, self.progress, self.rejects)
 
     def close(self) -> None:
-        """Give the store back."""
+        """Give the store and the rejects file back."""
         self.store.close()
+        self.rejects.close()
 
 
 def write_summary(summary: Summary, progress: Progress, rejects: Rejects) -> None:
@@ -255,18 +287,28 @@ def write_summary(summary: Summary, progress: Progress, rejects: Rejects) -> Non
 
 def folder_poster(folder: Path) -> Callable[[bytes, Patience], None]:
     """Return what writes requests into a folder instead of sending them; those of an earlier run are removed."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for old in folder.glob("request-*.json"):
+    _make_folder(folder)
+    for old in folder.glob(f"request-{'[0-9]' * 5}.json"):
         old.unlink()
     count = Counter[str]()
 
     def post(body: bytes, _patience: Patience) -> None:
         count["requests"] += 1
         path = folder / f"request-{count['requests']:05}.json"
-        path.touch(mode=0o600)
-        path.write_bytes(body)
+        try:
+            path.touch(mode=0o600)
+            path.write_bytes(body)
+        except OSError as error:
+            raise RunError(f"dry_run: {path} cannot be written ({error.strerror})") from None
 
     return post
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"dry_run: {folder} is no folder to write to ({error.strerror})") from None
 
 
 def _rejects_path(settings: Settings) -> Path:

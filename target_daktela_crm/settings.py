@@ -129,7 +129,7 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
     ),
     th.Property(
         "request_timeout",
-        th.NumberType(exclusive_minimum=0),
+        th.NumberType(exclusive_minimum=0, maximum=86_400),
         default=300,
         title="Request timeout",
         description=REQUEST_TIMEOUT,
@@ -335,6 +335,8 @@ def _path_problems(values: Mapping[str, Any]) -> Iterator[str]:
     for name in ("store_path", "rejects_path", "dry_run"):
         if "$" in values.get(name, ""):
             yield f"{name}: {values[name]!r} has a variable in it that nothing has put a value for"
+        elif not values.get(name, "").isprintable():
+            yield f"{name}: holds characters that no path has"
         elif not _is_at_home(values.get(name, "")):
             yield f"{name}: {values[name]!r} is in the home of somebody who is not known here"
 

@@ -24,7 +24,7 @@ from target_daktela_crm.mapping import Company, Contact
 from target_daktela_crm.packing import Entry, Part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from target_daktela_crm.mapping import Entity
@@ -42,7 +42,7 @@ _PATIENCE = 1.0
 
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
--- Streams that the mapping knows, with the last run in which records of them came.
+-- Streams that have come, by their names in lower case, with the last run in which records of them did.
 CREATE TABLE streams (name TEXT PRIMARY KEY, run INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE companies (
     number INTEGER PRIMARY KEY,
@@ -66,18 +66,22 @@ CREATE TABLE contacts (
     stream TEXT NOT NULL,
     delivered BLOB,
     own TEXT,                            -- key of the company that the contact's own record names
+    tells INTEGER NOT NULL,              -- whether the last record has a column for it
     company TEXT,                        -- key of the company that it belongs to, all links considered
     waits INTEGER NOT NULL DEFAULT 0,    -- whether that company is unknown, and the contact waits for it
     delivered_company TEXT,
-    known INTEGER NOT NULL DEFAULT 0     -- whether Daktela has accepted it at any time
+    known INTEGER NOT NULL DEFAULT 0     -- 1 if Daktela has accepted it at any time, 2 if it may have
 );
 CREATE TABLE links (
-    key TEXT PRIMARY KEY,
+    number INTEGER PRIMARY KEY,
+    stream TEXT NOT NULL,
+    key TEXT NOT NULL,
     contact TEXT NOT NULL,
     company TEXT NOT NULL,
     main INTEGER NOT NULL,
     deleted INTEGER NOT NULL,
-    run INTEGER NOT NULL
+    run INTEGER NOT NULL,
+    UNIQUE (stream, key)
 );
 CREATE INDEX links_contact ON links (contact);
 """
@@ -94,15 +98,16 @@ ON CONFLICT (key) DO UPDATE SET
     deleted = excluded.deleted, run = excluded.run, stream = excluded.stream
 """ + _KEEP_NEWEST.format(table="companies")
 _PUT_CONTACT = """
-INSERT INTO contacts (key, body, hash, modified, deleted, run, stream, own) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO contacts (key, body, hash, modified, deleted, run, stream, own, tells)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (key) DO UPDATE SET
     body = coalesce(excluded.body, body), hash = coalesce(excluded.hash, hash), modified = excluded.modified,
     deleted = excluded.deleted, run = excluded.run, stream = excluded.stream,
-    own = CASE WHEN excluded.deleted THEN own ELSE excluded.own END
+    own = CASE WHEN excluded.tells THEN excluded.own ELSE own END
 """ + _KEEP_NEWEST.format(table="contacts")
 _PUT_LINK = """
-INSERT INTO links (key, contact, company, main, deleted, run) VALUES (?, ?, ?, ?, ?, ?)
-ON CONFLICT (key) DO UPDATE SET
+INSERT INTO links (stream, key, contact, company, main, deleted, run) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (stream, key) DO UPDATE SET
     contact = excluded.contact, company = excluded.company, main = excluded.main,
     deleted = excluded.deleted, run = excluded.run
 """
@@ -113,6 +118,7 @@ _DUE_CONTACT = (
     " AND (delivered IS NOT hash OR delivered_company IS NOT company)"
 )
 _ON_HOLD = "waits AND NOT deleted"
+_DELETED = "known > 0 AND deleted"
 
 
 class StoreError(Exception):
@@ -140,11 +146,9 @@ class Queue(NamedTuple):
 class Waiting(NamedTuple):
     """A contact whose company is unknown."""
 
-    number: int
     key: str
     stream: str
     body: bytes
-    company: str
 
 
 class Load(NamedTuple):
@@ -153,8 +157,9 @@ class Load(NamedTuple):
     contacts: int
     """That are alive and could be sent."""
     waiting: int
+    """Contacts on hold, whenever they came."""
     known: int
-    """Contacts that Daktela has accepted at any time."""
+    """Contacts that Daktela has, or may have, accepted at any time."""
     gone: int
     """Of these, the ones that are not in the load."""
 
@@ -189,10 +194,12 @@ class Store:
         Raises:
             StoreError: it is in use, damaged, of a newer version, or belongs to something else.
         """
-        is_new = not path.exists()
-        if is_new and not create:
-            raise StoreError(f"there is no store at {path}: nothing has been run yet, or store_path is another")
         try:
+            is_new = not path.exists()
+            if is_new and not create:
+                raise StoreError(
+                    f"there is no store at {path}: nothing has been run yet, or store_path is another"
+                )
             connection = _connect(path if keep or not is_new else None)
             store = cls._prepared(connection, path, owner, is_new=is_new, keep=keep)
         except sqlite3.Error as error:
@@ -218,6 +225,10 @@ class Store:
                     f"{path} is an SQLite database, but no store of target-daktela-crm: see store_path"
                 )
             connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {LAYOUT}; COMMIT;")
+        # What is read from a damaged store may be less than what was written, which nobody would notice.
+        [verdict] = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(str(verdict).splitlines()[-1])
         connection.execute("BEGIN IMMEDIATE")
         store = cls(connection, is_new=is_new, keeps=keep)
         store._check_owner(path, owner)
@@ -229,12 +240,21 @@ class Store:
         if known is None:
             self.set("owner", vars(owner))
             return
-        for name, value in vars(owner).items():
-            if value not in {None, known[name]}:
+        wanted = {**known, **{name: value for name, value in vars(owner).items() if value is not None}}
+        for name, value in wanted.items():
+            if value != known[name] and not self._may_change(name):
                 raise StoreError(
                     f"the store {path} belongs to {name} {known[name]!r}, not {value!r}: "
                     "give each its own store_path"
                 )
+        if wanted != known:
+            self.set("owner", wanted)
+
+    def _may_change(self, name: str) -> bool:
+        """Return whether what the store belongs to was a mistake: nothing has come of it yet."""
+        if name == "preset":
+            return not self._count("contacts", "1") and not self._count("companies", "1")
+        return not self._count("contacts", "known > 0") and not self._count("companies", "delivered IS NOT NULL")
 
     def close(self) -> None:
         """Give the store back, with all that has been committed."""
@@ -271,16 +291,18 @@ class Store:
     def put(self, entity: Entity, stream: str) -> None:
         """Take in what a record tells."""
         if isinstance(entity, Contact):
-            key, body, own, modified, deleted = entity
+            key, body, own, modified, deleted, tells = entity
             digest = hash_of(body) if body is not None else None
-            self._contacts.append((key, body, digest, modified, deleted, self.run, stream, own))
+            # A deletion tells nothing of where the contact belonged.
+            row = (key, body, digest, modified, deleted, self.run, stream, own, tells and not deleted)
+            self._contacts.append(row)
         elif isinstance(entity, Company):
             key, body, modified, deleted = entity
             digest = hash_of(body) if body is not None else None
             self._companies.append((key, body, digest, modified, deleted, self.run, stream))
         else:
-            self._links.append((*entity, self.run))
-        self._streams.add(stream)
+            self._links.append((stream, *entity, self.run))
+        self._streams.add(stream.casefold())
         self._uncommitted += 1
         if self._uncommitted % _BUFFERED == 0:
             self._write()
@@ -308,13 +330,13 @@ class Store:
 
     # Joining.
 
-    def join(self, *, detach_unknown: bool) -> None:
+    def join(self, *, detach_unknown: bool, is_whole: bool = False) -> None:
         """Find the company of every contact, after the last record.
 
         A contact whose company is unknown waits for it, or is sent without one with `detach_unknown`. One whose
-        companies are all deleted has none.
+        companies are all deleted has none. If the run `is_whole`, links that did not come in it are gone.
         """
-        self._choose_among_links()
+        self._choose_among_links(since=self.run if is_whole else 0)
         self._connection.execute(
             """
             UPDATE contacts SET company = found.company, waits = found.waits
@@ -338,7 +360,7 @@ class Store:
         )
         self.commit()
 
-    def _choose_among_links(self) -> None:
+    def _choose_among_links(self, since: int) -> None:
         self._connection.execute("CREATE TEMP TABLE IF NOT EXISTS chosen (contact TEXT PRIMARY KEY, company TEXT)")
         self._connection.execute("DELETE FROM chosen")
         rows = self._connection.execute(
@@ -348,9 +370,10 @@ class Store:
             FROM links
             JOIN contacts ON contacts.key = links.contact AND NOT contacts.deleted
             LEFT JOIN companies ON companies.key = links.company
-            WHERE NOT links.deleted
-            ORDER BY links.contact, links.rowid
-            """
+            WHERE NOT links.deleted AND links.run >= ?
+            ORDER BY links.contact, links.number
+            """,
+            (since,),
         )
         chosen = ((contact, self._choose(list(links))) for contact, links in groupby(rows, itemgetter(0)))
         self._connection.executemany("INSERT INTO chosen VALUES (?, ?)", chosen)
@@ -368,9 +391,7 @@ class Store:
     def waiting(self) -> Iterator[Waiting]:
         """Yield the contacts of this run whose company is unknown."""
         query = """
-            SELECT contacts.number, contacts.key, stream, body, coalesce(chosen.company, own)
-            FROM contacts LEFT JOIN chosen ON chosen.contact = contacts.key
-            WHERE waits AND NOT deleted AND run = ? ORDER BY number
+            SELECT key, stream, body FROM contacts WHERE waits AND NOT deleted AND run = ? ORDER BY number
         """
         for row in self._connection.execute(query, (self.run,)):
             yield Waiting(*row)
@@ -434,9 +455,17 @@ class Store:
     def mark_sending(self, entries: Iterable[Entry]) -> None:
         """Note that nobody knows any more what Daktela has of these, until it has answered."""
         contacts, companies = _numbers(entries)
-        forget = "UPDATE {} SET delivered = NULL WHERE number = ? AND delivered IS NOT NULL"
-        self._connection.executemany(forget.format("contacts"), contacts)
-        self._connection.executemany(forget.format("companies"), companies)
+        self._connection.executemany(
+            "UPDATE contacts SET delivered = NULL, known = iif(known, known, 2) WHERE number = ?",
+            contacts,
+        )
+        self._connection.executemany("UPDATE companies SET delivered = NULL WHERE number = ?", companies)
+        self.commit()
+
+    def mark_refused(self, entries: Iterable[Entry]) -> None:
+        """Note that Daktela has certainly not taken these in."""
+        contacts, _ = _numbers(entries)
+        self._connection.executemany("UPDATE contacts SET known = 0 WHERE number = ? AND known = 2", contacts)
         self.commit()
 
     def mark_accepted(self, entries: Iterable[Entry]) -> None:
@@ -449,12 +478,6 @@ class Store:
         self._connection.executemany("UPDATE companies SET delivered = hash WHERE number = ?", companies)
         self.commit()
 
-    def is_delivered(self, company: Part) -> bool:
-        """Return whether Daktela has a company as it is."""
-        query = "SELECT delivered IS hash FROM companies WHERE number = ?"
-        [found] = self._connection.execute(query, (company.number,)).fetchone()
-        return bool(found)
-
     def stream_of(self, part: Part, *, is_contact: bool) -> str:
         """Return the name of the stream that a contact or company came from last."""
         table = "contacts" if is_contact else "companies"
@@ -466,17 +489,16 @@ class Store:
     def load(self) -> Load:
         """Return what came in the last run."""
         query = f"""
-            SELECT coalesce(sum(here AND NOT waits), 0), coalesce(sum(here AND waits), 0),
-                   coalesce(sum(known), 0), coalesce(sum(known AND NOT here), 0)
+            SELECT coalesce(sum(here AND NOT waits), 0), coalesce(sum(waits AND NOT deleted), 0),
+                   coalesce(sum(known > 0), 0), coalesce(sum(known > 0 AND NOT here), 0)
             FROM (SELECT *, run = {self.run} AND NOT deleted AND body IS NOT NULL AS here FROM contacts)
         """  # noqa: S608 - a number
         return Load(*self._connection.execute(query).fetchone())
 
-    def missing_streams(self, mapped: Iterable[str]) -> list[str]:
+    def missing_streams(self, is_mapped: Callable[[str], bool]) -> list[str]:
         """Return the mapped streams that an earlier run had and the last one did not."""
-        names = set(mapped)
         rows = self._connection.execute("SELECT name FROM streams WHERE run < ? ORDER BY name", (self.run,))
-        return [name for (name,) in rows if name in names]
+        return [name for (name,) in rows if is_mapped(name)]
 
     def doubt_everything(self) -> None:
         """Count everything as undelivered: nobody knows what a delivery with `delete` has left."""
@@ -486,16 +508,27 @@ class Store:
         self.commit()
 
     def forget_others(self) -> None:
-        """Forget what a delivery of the last run's load with `delete` has deleted: all that was not in it."""
+        """Forget what a delivery of the last run's load with `delete` has deleted: all that was not in it.
+
+        What has never been sent stays, to be sent: nobody has deleted that.
+        """
         execute = self._connection.execute
-        execute("DELETE FROM contacts WHERE run < ? OR deleted", (self.run,))
+        execute("DELETE FROM contacts WHERE deleted OR (run < ? AND known > 0)", (self.run,))
         execute("DELETE FROM links WHERE run < ? OR deleted", (self.run,))
+        # Daktela may delete companies as well (daktela-api.md §9, question 23).
         execute(
             """
             DELETE FROM companies
             WHERE deleted OR (run < ? AND key NOT IN (SELECT company FROM contacts WHERE company IS NOT NULL))
             """,
             (self.run,),
+        )
+        execute(
+            """
+            UPDATE companies SET delivered = NULL
+            WHERE run < ? AND key NOT IN (SELECT company FROM contacts WHERE company IS NOT NULL AND run = ?)
+            """,
+            (self.run, self.run),
         )
 
     def undo_doubt(self) -> None:
@@ -513,7 +546,7 @@ class Store:
             "contacts": ("contacts", "NOT deleted"),
             "contacts to be sent": ("contacts", _DUE_CONTACT),
             "contacts on hold": ("contacts", _ON_HOLD),
-            "contacts deleted in the CRM": ("contacts", "known AND deleted"),
+            "contacts deleted in the CRM": ("contacts", _DELETED),
         }
         return {name: self._count(table, condition) for name, (table, condition) in conditions.items()}
 
@@ -522,13 +555,12 @@ class Store:
         return int(self._connection.execute(query).fetchone()[0])
 
     def received(self) -> dict[str, int]:
-        """Return how many companies and contacts of this run are changed, unchanged and deleted.
+        """Return how many companies and contacts of this run are changed or unchanged.
 
-        And how many contacts are on hold, whenever they came.
+        And how many contacts that Daktela has it told to be deleted, and how many are on hold, whenever they came.
         """
         query = """
-            SELECT coalesce(sum({due}), 0), coalesce(sum(NOT deleted AND NOT {waits} AND NOT ({due})), 0),
-                   coalesce(sum(deleted), 0)
+            SELECT coalesce(sum({due}), 0), coalesce(sum(NOT deleted AND NOT {waits} AND NOT ({due})), 0)
             FROM {table} WHERE run = ?
         """
         tables = [("companies", _DUE_COMPANY, "0"), ("contacts", _DUE_CONTACT, "waits")]
@@ -536,9 +568,17 @@ class Store:
             self._connection.execute(query.format(table=table, due=due, waits=waits), (self.run,)).fetchone()
             for table, due, waits in tables
         ]
-        names = ("changed", "unchanged", "deleted")
-        counts = {name: sum(row[place] for row in rows) for place, name in enumerate(names)}
-        return {**counts, "on_hold": self._count("contacts", _ON_HOLD)}
+        counts = {name: sum(row[place] for row in rows) for place, name in enumerate(("changed", "unchanged"))}
+        deleted = self._count("contacts", f"{_DELETED} AND run = {self.run}")
+        return {**counts, "deleted": deleted, "on_hold": self._count("contacts", _ON_HOLD)}
+
+    def examples_on_hold(self, most: int) -> list[str]:
+        """Return a few of the contacts on hold, each with the company that it waits for."""
+        query = """
+            SELECT key, coalesce(own, (SELECT company FROM links WHERE contact = contacts.key AND NOT deleted))
+            FROM contacts WHERE waits AND NOT deleted ORDER BY number LIMIT ?
+        """
+        return [f"{key} of company {company}" for key, company in self._connection.execute(query, (most,))]
 
 
 def choose_company(own: str | None, links: list[tuple[str, bool]], states: dict[str, str]) -> str | None:
@@ -592,7 +632,7 @@ def explain(path: Path, error: sqlite3.Error) -> str:
     """Return what an error of SQLite means for the person who runs the target."""
     text = str(error)
     if "locked" in text:
-        return f"the store {path} is in use by another run: wait for its end, or give this one another store_path"
+        return f"the store {path} is in use by another run: wait for its end"
     if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
         return (
             f"the store {path} is damaged ({text}): restore it from a backup, or move it away and load everything "

@@ -27,7 +27,10 @@ class Summary:
     states: Mapping[str, int] = field(default_factory=dict)
     """Companies and contacts of the run: `changed`, `unchanged`, `on_hold`, `deleted`."""
     left_out: Mapping[str, int] = field(default_factory=dict)
+    examples_on_hold: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    is_dry: bool = False
+    """Whether requests are written into a folder instead of being sent."""
     seconds: float = 0.0
 
 
@@ -43,7 +46,9 @@ def as_object(summary: Summary, progress: Progress, rejects: Rejects) -> dict[st
         },
         "left_out": dict(summary.left_out),
         "delivered": {"companies": progress.companies, "contacts": progress.contacts},
+        "dry_run": summary.is_dry,
         "requests": progress.requests,
+        "accepted": progress.accepted,
         "bytes": progress.bytes,
         "seconds": round(summary.seconds, 1),
         "notes": summary.notes,
@@ -52,37 +57,56 @@ def as_object(summary: Summary, progress: Progress, rejects: Rejects) -> dict[st
 
 def as_text(summary: Summary, progress: Progress, rejects: Rejects) -> str:
     """Return the summary as lines to read, without a line break at the end."""
-    return "\n".join([summary.title, *_lines(summary, progress, rejects)])
+    title = f"{summary.title} (dry run: nothing is sent)" if summary.is_dry else summary.title
+    return "\n".join(
+        [title, *_lines(summary, progress, rejects), *(_line("note", note) for note in summary.notes)]
+    )
 
 
 def _lines(summary: Summary, progress: Progress, rejects: Rejects) -> Iterator[str]:
     states = summary.states
-    yield _line("received", _list(summary.received) or "nothing")
-    if summary.unmapped:
-        yield _line("ignored", f"{_list(summary.unmapped)}: no stream of the mapping")
-    yield _line("changed", f"{states.get('changed', 0):,} of the companies and contacts received")
-    yield _line("unchanged", f"{states.get('unchanged', 0):,}")
-    if states.get("deleted"):
-        yield _line("deleted", f"{states['deleted']:,} in the CRM; they stay in Daktela until a load with delete")
-    if states.get("on_hold"):
-        waiting = counted(states["on_hold"], "contact", "contacts")
-        yield _line("on hold", f"{waiting} until a company comes that is not known yet")
-    if len(rejects):
-        yield _line("rejected", f"{len(rejects):,}, in {rejects.path}")
-        for reason, count in rejects.reasons.most_common():
-            ids = ", ".join(rejects.examples[reason])
-            yield _line(
-                "", f"{count:,} x {reason} ({ids}{', …' if count > len(rejects.examples[reason]) else ''})"
-            )
+    if states:
+        yield _line("received", _list(summary.received) or "nothing")
+        if summary.unmapped:
+            yield _line("ignored", f"{_list(summary.unmapped)}: no stream of the mapping")
+        yield _line("changed", f"{states['changed']:,} of the companies and contacts received")
+        yield _line("unchanged", f"{states['unchanged']:,}")
+        yield from _odd_lines(summary)
+    yield from _reject_lines(rejects)
     if any(summary.left_out.values()):
         texts = [counted(count, what, f"{what}s") for what, count in summary.left_out.items()]
-        yield _line("left out", f"{', '.join(texts)}, which are none")
+        yield _line("left out", f"{', '.join(texts)} that cannot be one")
     contacts = counted(progress.contacts, "contact", "contacts")
-    yield _line("delivered", f"{contacts}, {counted(progress.companies, 'company', 'companies')}")
+    delivered = f"{contacts}, {counted(progress.companies, 'company', 'companies')}"
     requests = counted(progress.requests, "request", "requests")
-    yield _line("sent", f"{requests}, {progress.bytes:,} bytes, {summary.seconds:.1f} s")
-    for note in summary.notes:
-        yield _line("note", note)
+    if progress.accepted != progress.requests:
+        requests += f" ({progress.accepted:,} accepted)"
+    yield _line("would deliver" if summary.is_dry else "delivered", delivered)
+    yield _line(
+        "written" if summary.is_dry else "sent", f"{requests}, {progress.bytes:,} bytes, {summary.seconds:.1f} s"
+    )
+
+
+def _odd_lines(summary: Summary) -> Iterator[str]:
+    states = summary.states
+    if states["deleted"]:
+        deleted = counted(states["deleted"], "contact", "contacts")
+        yield _line("deleted", f"{deleted} in the CRM; in Daktela until a load with delete")
+    if states["on_hold"]:
+        waiting = counted(states["on_hold"], "contact", "contacts")
+        more = ", …" if states["on_hold"] > len(summary.examples_on_hold) else ""
+        yield _line("on hold", f"{waiting} until a company comes that is not known yet")
+        yield _line("", f"({', '.join(summary.examples_on_hold)}{more})")
+
+
+def _reject_lines(rejects: Rejects) -> Iterator[str]:
+    if not len(rejects):
+        return
+    yield _line("rejected", f"{len(rejects):,}, in {rejects.path}")
+    for reason, count in rejects.reasons.most_common():
+        examples = rejects.examples[reason]
+        ids = ", ".join(dict.fromkeys(examples))
+        yield _line("", f"{count:,} x {reason} ({ids}{', …' if count > len(examples) else ''})")
 
 
 def _line(name: str, text: str) -> str:

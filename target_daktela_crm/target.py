@@ -7,8 +7,11 @@ The SDK would put it out every five minutes, and when it is terminated.
 from __future__ import annotations
 
 import copy
+import os
+import signal
 import sqlite3
 import sys
+from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
@@ -23,10 +26,11 @@ from singer_sdk.exceptions import (
 )
 from singer_sdk.helpers.capabilities import PluginCapabilities
 from singer_sdk.plugin_base import SingerCommand
+from singer_sdk.singerlib.json import serialize_json
 from typing_extensions import override
 
 from tap_daktela.api.command import InputError, PlainCommand, RunError, check_environment, plain_file_errors
-from tap_daktela.api.config import given, with_defaults
+from tap_daktela.api.config import given, with_defaults, with_numbers
 from target_daktela_crm import settings
 from target_daktela_crm.deletion import deliver_stage
 from target_daktela_crm.explain import Explanation
@@ -37,8 +41,10 @@ from target_daktela_crm.settings import Needs
 from target_daktela_crm.sinks import CrmSink
 from target_daktela_crm.status import describe
 from target_daktela_crm.store import Owner, Store, StoreError, explain
+from target_daktela_crm.summary import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
 
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
@@ -67,14 +73,15 @@ class TargetDaktelaCrm(Target):
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - the SDK's own options
         self._needs: Needs = options.pop("needs", Needs.CREDENTIALS)
-        self._is_done = False
+        # Not the SDK's: that one is put out whenever it drains.
+        self._state: dict[str, Any] = {}
         if options.get("parse_env_config"):
             check_environment(self.config_jsonschema["properties"], self._env_var_prefix, parse_environment_config)
         super().__init__(**options)
         # One sink after the other: they share one store.
         self.max_parallelism = 1
         if isinstance(self.message_reader, TolerantReader):
-            self.message_reader.on_unreadable = self._reject_line
+            self.message_reader.on_unreadable = partial(self._reject_line, self.message_reader)
 
     @cached_property
     def settings(self) -> settings.Settings:
@@ -103,6 +110,7 @@ class TargetDaktelaCrm(Target):
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         """Say what is wrong with the configuration, a line each; the SDK's own lines repeat secrets."""
         self.append_builtin_config(self.config_jsonschema)
+        self._config = with_numbers(self._config, self.config_jsonschema)
         problems = settings.problems(self.config, self.config_jsonschema, self._needs) if raise_errors else []
         if problems:
             raise ConfigValidationError("Config validation failed", errors=problems, schema=settings.SCHEMA)
@@ -112,10 +120,20 @@ class TargetDaktelaCrm(Target):
 
     @override
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
-        """Prepare for a stream; one that nothing maps needs no schema, not even a valid one."""
-        stream = message_dict.get("stream")
-        if not self.config.get("stream_maps") and self.run.mapping.stream(str(stream)) is None:
+        """Prepare for a stream; one that nothing maps needs no schema, not even a valid one.
+
+        Raises:
+            RunError: the message has no stream or no properties.
+        """
+        stream, schema = message_dict.get("stream"), message_dict.get("schema")
+        is_mapped = isinstance(stream, str) and self.run.mapping.stream(stream) is not None
+        if not is_mapped and not self.config.get("stream_maps"):
             return
+        properties = schema.get("properties") if isinstance(schema, dict) else None
+        if not isinstance(stream, str) or not isinstance(properties, dict):
+            raise RunError(
+                f"{stream}: its SCHEMA message lists no properties. The tap is broken; nothing was sent"
+            )
         super()._process_schema_message(message_dict)
 
     @override
@@ -150,12 +168,14 @@ class TargetDaktelaCrm(Target):
             return
         maps = self.mapper.stream_maps.get(stream)
         if maps is None:
-            if self.run.mapping.stream(stream) is not None:
-                raise RecordsWithoutSchemaException(f"{stream}: a record came before its SCHEMA message")
-            self.run.ignore(stream)
+            self._process_without_schema(stream, record)
             return
         for stream_map in maps:
-            mapped = stream_map.transform(copy.copy(record))
+            try:
+                mapped = stream_map.transform(copy.copy(record))
+            except Exception as error:  # noqa: BLE001 - whatever an expression of the user's raises
+                self.run.reject_record(stream, f"stream_maps: {type(error).__name__}", record)
+                continue
             if mapped is not None:
                 sink = self._sinks_active[stream_map.stream_alias]
                 sink.tally_record_read()
@@ -163,12 +183,25 @@ class TargetDaktelaCrm(Target):
                 sink.tally_record_written()
                 sink.record_counter_metric.increment()
 
+    def _process_without_schema(self, stream: str, record: dict[str, Any]) -> None:
+        """Take in a record whose stream was not announced, which some CRM taps forget (crm-taps.md §1, 11)."""
+        mapping = self.run.mapping.stream(stream)
+        if mapping is None:
+            self.run.ignore(stream)
+        elif self.config.get("stream_maps") or self.config.get("flattening_enabled"):
+            raise RecordsWithoutSchemaException(
+                f"{stream}: a record came before its SCHEMA message, without which stream_maps and flattening "
+                "cannot work"
+            )
+        else:
+            self.run.receive(mapping, stream, record)
+
     @override
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         """Keep a state for the end; one that says nothing does not take the place of one that does."""
         state = message_dict.get("value")
-        if isinstance(state, dict) and (_says_something(state) or not self._latest_state):
-            self._latest_state = state
+        if isinstance(state, dict) and _says_something(state):
+            self._state = state
 
     @override
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
@@ -179,8 +212,8 @@ class TargetDaktelaCrm(Target):
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
         raise RunError(f"{message_dict.get('stream')}: BATCH messages are not read; switch batches off in the tap")
 
-    def _reject_line(self, line: bytes, reason: str) -> None:
-        self.run.reject_line(line, reason)
+    def _reject_line(self, reader: TolerantReader, line: bytes, reason: str) -> None:
+        self.run.reject_line(line, reader.line, reason)
 
     # The end.
 
@@ -193,8 +226,13 @@ class TargetDaktelaCrm(Target):
         """
         reader = self.message_reader
         cut_off = isinstance(reader, TolerantReader) and reader.cut_off
-        self._is_done = self.run.finish(cut_off=cut_off)
+        if isinstance(reader, TolerantReader) and reader.repaired:
+            lines = counted(reader.repaired, "line has", "lines have")
+            self.run.summary.notes.append(f"{lines} bytes that are no UTF-8: each became U+FFFD")
+        may_leave = self.run.finish(cut_off=cut_off)
         super().process_endofpipe()
+        if may_leave and self._state:
+            self._write_state_message(self._state)
         rejected = len(self.run.rejects)
         self.run.close()
         if cut_off:
@@ -202,20 +240,26 @@ class TargetDaktelaCrm(Target):
                 "the input ends in the middle of a line: the tap was cut off. What came before is taken care of"
             )
         if rejected:
-            raise RunError(
-                f"{rejected:,} records were rejected, see {self.run.rejects.path}; the rest is taken care of"
-            )
+            rejects = counted(rejected, "record was", "records were")
+            raise RunError(f"{rejects} rejected, see {self.run.rejects.path}; the rest is taken care of")
 
     @override
     def _write_state_message(self, state: dict[str, Any]) -> None:
-        """Put out a state, if everything before it is accounted for."""
-        if self._is_done and _says_something(state):
-            super()._write_state_message(state)
+        """Put out a state, its numbers as exact as they came."""
+        try:
+            sys.stdout.write(f"{serialize_json(state)}\n")
+            sys.stdout.flush()
+        except OSError as error:
+            raise RunError(
+                f"the state cannot be put out ({error.strerror}). Everything is delivered, and will be read again"
+            ) from None
 
     @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         """End at once: nothing more is sent, and no state is put out. The SDK would drain everything."""
         self.logger.warning("signal %d: stopping. Nothing more is sent, and no state is put out", signum)
+        # Another one, while Python shuts down, would change the exit code.
+        signal.signal(signum, signal.SIG_IGN)
         sys.exit(128 + signum)
 
     # The command.
@@ -253,17 +297,38 @@ class TargetDaktelaCrm(Target):
             return
         config = options["config"]
         target = cls(config=config.config, parse_env_config=config.parse_env)
+        target.check_arrivals()
         target.print_version(print_fn=cls.logger.info)
         try:
             # Before the first message: a store that cannot be used need not wait for the tap.
             target.run  # noqa: B018
-            target.listen(options["file_input"])
+            with _plain_store_errors(target):
+                target.listen(options["file_input"])
         except RunError:
             if "run" in vars(target):
                 target.run.summarize()
             raise
-        except sqlite3.Error as error:
-            raise RunError(explain(target.settings.store_path, error)) from None
+
+    def check_arrivals(self) -> None:
+        """Tell of settings in the environment that did not arrive, as Meltano's definition does not list them.
+
+        Raises:
+            InputError: a dry run is wanted that would not be one.
+        """
+        prefix = self._env_var_prefix
+        wanted = {
+            name.removeprefix(prefix).lower()
+            for name, value in os.environ.items()
+            if name.startswith(prefix) and value
+        }
+        for name in sorted(wanted & set(self.config_jsonschema["properties"]) - set(self.config)):
+            variable = f"{prefix}{name}".upper()
+            if name == "dry_run":
+                what = f"dry_run: {variable} is set, but did not arrive: list dry_run among the loader's settings"
+                raise InputError([f"{what} in meltano.yml, or give --config ENV. Nothing was sent"])
+            self.logger.warning(
+                "%s is set, but did not arrive: list %s among the loader's settings in meltano.yml", variable, name
+            )
 
     @classmethod
     def _other(cls, config: _ConfigInput | None, file_input: IO[bytes] | None, modes: dict[str, bool]) -> None:
@@ -275,12 +340,13 @@ class TargetDaktelaCrm(Target):
         needs = {"deliver": Needs.CREDENTIALS, "status": Needs.INSTANCE, "explain": Needs.MAPPING}[chosen[0]]
         files = config.config if config is not None else []
         target = cls(config=files, parse_env_config=config is not None and config.parse_env, needs=needs)
-        if chosen == ["explain"]:
-            target.explain(file_input)
-        elif chosen == ["status"]:
-            target.tell_status()
-        else:
-            target.deliver(accept_unknown=modes.get("accept_unknown", False))
+        with _plain_store_errors(target):
+            if chosen == ["explain"]:
+                target.explain(file_input)
+            elif chosen == ["status"]:
+                target.tell_status()
+            else:
+                target.deliver(accept_unknown=modes.get("accept_unknown", False))
 
     def explain(self, file_input: IO[bytes] | None) -> None:
         """Show what the mapping makes of the first records of each stream."""
@@ -289,9 +355,12 @@ class TargetDaktelaCrm(Target):
         explanation = Explanation(mapping)
 
         def record(message: dict[str, Any]) -> None:
-            stream = str(message.get("stream"))
-            for line in explanation.of_record(stream, mapping.stream(stream), message.get("record") or {}):
-                click.echo(line)
+            stream, content = str(message.get("stream")), message.get("record")
+            if isinstance(content, dict):
+                for line in explanation.of_record(stream, mapping.stream(stream), content):
+                    click.echo(line)
+            else:
+                click.echo(f"{stream}: a RECORD message without a record")
 
         def skip(_message: dict[str, Any]) -> None:
             """Read over what is no record."""
@@ -387,8 +456,22 @@ class _Command(PlainCommand, SingerCommand):
     """The SDK's command, which says in one line what a user can put right, and exits with 1."""
 
 
+@contextmanager
+def _plain_store_errors(target: TargetDaktelaCrm) -> Iterator[None]:
+    """Say what an error of SQLite means, in the middle of whatever is done."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise RunError(explain(target.settings.store_path, error)) from None
+
+
 def _says_something(state: object) -> bool:
-    """Return whether a state holds anything but empty objects."""
-    if isinstance(state, dict):
-        return any(_says_something(value) for value in state.values())
-    return state is not None
+    """Return whether a state holds anything but empty objects and lists, however deep."""
+    left = [state]
+    while left:
+        value = left.pop()
+        if isinstance(value, (dict, list)):
+            left += value.values() if isinstance(value, dict) else value
+        elif value is not None:
+            return True
+    return False

@@ -20,7 +20,7 @@ _LONGEST_NUMBER = 60
 """Digits of a number that may be an id; longer ones would only be a way to fill the memory."""
 _LARGEST_NUMBER = 10**_LONGEST_NUMBER
 _encode = msgspec.json.Encoder(decimal_format="number").encode
-_NATIVE = range(-(2**63), 2**64)
+_NATIVE = range(-(2**63), 2**63)
 _TRUE = frozenset({"true", "t", "yes", "y", "1"})
 _FALSE = frozenset({"false", "f", "no", "n", "0", ""})
 
@@ -43,8 +43,8 @@ class Identifier(NamedTuple):
 
     key: str
     """What it is compared by: the exact number or text, so that 7, 7.0 and "7" are the same and "007" is not."""
-    sent: int | str | msgspec.Raw
-    """What is sent: the type that it came in, whole numbers as integers."""
+    sent: int | str
+    """What is sent: the type that it came in, whole numbers as integers as long as PHP has them exactly."""
 
 
 def read_id(value: object) -> Identifier:
@@ -74,8 +74,8 @@ def read_id(value: object) -> Identifier:
             return Identifier(text, text)
         number = int(number)
     key = str(number)
-    # Longer integers than the encoder knows are put in as their digits.
-    return Identifier(key, number if number in _NATIVE else msgspec.Raw(key.encode()))
+    # PHP reads longer ones as floats, and several of them would become one.
+    return Identifier(key, number if number in _NATIVE else key)
 
 
 def read_text(value: object) -> str | None:
@@ -160,7 +160,8 @@ def read_phone(text: str, region: str | None) -> Phone | None:
     """Return a phone number, None where there is none in `text`.
 
     With a `region` (ISO 3166, such as CZ), in whose spelling national numbers are read, it comes in the form of
-    E.164, without an extension; otherwise as it is written. A number that is not possible there is none.
+    E.164, without an extension; otherwise as it is written, as is a national number that the region does not have:
+    it may be one of another country. A number that is not possible at all is none.
     """
     found = _PHONE.search(text)
     if found is None:
@@ -168,15 +169,21 @@ def read_phone(text: str, region: str | None) -> Phone | None:
     digits = _digits(found[0])
     if not _SHORTEST_PHONE <= len(digits.lstrip("+")) <= _LONGEST_PHONE:
         return None
-    if region is None:
-        return Phone(text, digits)
-    spelling = digits if digits.startswith("+") else _BRACKETED_ZERO.sub("", found[0])
+    return Phone(text, digits) if region is None else _read_in_region(Phone(text, digits), found[0], region)
+
+
+def _read_in_region(phone: Phone, spelling: str, region: str) -> Phone | None:
+    is_international = phone.digits.startswith("+")
     try:
-        number = phonenumbers.parse(spelling, region)
+        number = phonenumbers.parse(
+            phone.digits if is_international else _BRACKETED_ZERO.sub("", spelling), region
+        )
     except phonenumbers.NumberParseException:
         return None
     if not phonenumbers.is_possible_number(number):
         return None
+    if not is_international and not phonenumbers.is_valid_number(number):
+        return phone
     written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     return Phone(written, written)
 

@@ -184,7 +184,8 @@ class Client:
             SignInError: the token expired and no other can be had.
         """
         options = {"data": body, "headers": {"Content-Type": "application/json"}}
-        request = _Request("POST", self.address.base + path, f"POST {path}", self._auth, options)
+        url = self.address.base + path
+        request = _Request("POST", url, f"POST {url}", self._auth, options)
         self._send(request, read_acceptance, patience=patience)
 
     def _sign_in(self) -> str:

@@ -85,6 +85,20 @@ def read_credentials(entry: Mapping[str, Any]) -> Credentials:
     )
 
 
+def with_numbers(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration in which numbers are no texts, as which they come from the environment."""
+    return {name: _number(value, schema["properties"].get(name, {})) for name, value in config.items()}
+
+
+def _number(value: object, schema: Mapping[str, Any]) -> object:
+    if isinstance(value, str) and "number" in schema.get("type", ()):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
 def suggest(name: str, known: Collection[str]) -> str:
     """Return a question after the name that was meant, empty where none comes close."""
     close = difflib.get_close_matches(name, list(known), n=1)

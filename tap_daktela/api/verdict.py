@@ -42,7 +42,7 @@ class Verdict:
     wait: float | None = None
     """Seconds that the server asked us to wait, None where it did not."""
     timed_out: bool = False
-    """Whether the server was given all the time that the settings allow, and took longer."""
+    """Whether the server took longer than the settings, or a gateway in front of it, allow."""
     reported: bool = False
     """Whether a 2xx carried an error of the API's own."""
 
@@ -71,7 +71,9 @@ def judge(response: requests.Response) -> Verdict:
         return Verdict(Action.RETRY, "asked for fewer requests (429)", status, wait)
     if status == HTTPStatus.REQUEST_TIMEOUT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         wait = retry_after(response.headers.get("Retry-After"))
-        return Verdict(Action.RETRY, f"answered {status}", status, wait)
+        # A gateway's word that the server behind it took too long.
+        late = status == HTTPStatus.GATEWAY_TIMEOUT
+        return Verdict(Action.RETRY, f"answered {status}", status, wait, timed_out=late)
     message = reported_error(response.content)
     return Verdict(Action.REFUSE, f"answered {status}" + (f": {message}" if message else ""), status)
 

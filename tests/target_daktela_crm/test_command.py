@@ -57,6 +57,7 @@ NONSENSE: dict[str, tuple[dict[str, Any], str]] = {
     "business_hours": ({"business_hours": "always"}, "business_hours"),
     "business_hours, parts": ({"business_hours": {"timezone": "UTC"}}, "business_hours"),
     "request_timeout": ({"request_timeout": 0}, "request_timeout"),
+    "request_timeout without end": ({"request_timeout": 1e30}, "request_timeout"),
     "only_changed": ({"only_changed": 1}, "only_changed"),
     "max_rejects": ({"max_rejects": -1}, "max_rejects"),
     "max_request_bytes": ({"max_request_bytes": 12}, "max_request_bytes"),
@@ -219,13 +220,12 @@ def test_a_damaged_store_is_one_line(crm: Crm, damage: Callable[[bytes], bytes])
     crm.store.write_bytes(damage(crm.store.read_bytes()))
     before = crm.requests()
 
-    run = crm.run(feed(contact(8)))
-
-    assert run.code == 1
-    assert len(run.errors) == 1, run.errors
-    assert str(crm.store) in run.errors[0]
-    assert "Traceback" not in run.log
-    assert not run.states
+    for run in (crm.run(feed(contact(8))), run_target(crm.settings, b"", "--status"), crm.deliver()):
+        assert run.code == 1
+        assert len(run.errors) == 1, run.errors
+        assert str(crm.store) in run.errors[0]
+        assert "Traceback" not in run.log
+        assert not run.states
     assert crm.requests() == before
 
 
@@ -256,6 +256,63 @@ def test_a_store_that_cannot_be_made_is_one_line(crm: Crm, tmp_path: Path) -> No
     assert "Traceback" not in run.log
 
 
+@pytest.mark.parametrize("setting", ["rejects_path", "dry_run", "store_path"])
+@pytest.mark.parametrize("place", ["below a file", "a folder or file", "too long"])
+def test_a_path_that_cannot_be_written_is_one_line_before_anything_is_sent(
+    crm: Crm, tmp_path: Path, setting: str, place: str
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    paths = {
+        "below a file": tmp_path / "file" / "x",
+        "a folder or file": tmp_path / ("file" if setting == "dry_run" else "folder"),
+        "too long": tmp_path / ("x" * 300),
+    }
+    run = crm.run(feed(contact(7)), **{setting: str(paths[place])})
+    assert run.code == 1
+    assert len(run.errors) == 1, run.log
+    assert "Traceback" not in run.log
+    assert not crm.requests()
+
+
+def test_a_full_disk_under_the_rejects_is_one_line(crm: Crm) -> None:
+    run = crm.run(feed(contact("")), rejects_path="/dev/full")
+    assert run.code == 1
+    assert len(run.errors) == 1, run.log
+    assert not run.states
+
+
+@pytest.mark.parametrize("schema_message", [None, True, [], {}, {"properties": None}, {"properties": []}])
+def test_a_schema_that_is_none_is_one_line(crm: Crm, schema_message: Any) -> None:
+    message = {"type": "SCHEMA", "stream": "contacts", "schema": schema_message, "key_properties": []}
+    for run in (crm.run([message, contact(7)]), crm.run([{"type": "SCHEMA"}, message], stream_maps={"x": None})):
+        assert run.code == 1
+        assert len(run.errors) == 1, run.log
+        assert "Traceback" not in run.log
+
+
+def test_a_stream_map_that_fails_rejects_the_record(crm: Crm) -> None:
+    properties = {"id": {"type": "integer"}, "name": {"type": "string"}}
+    typed = {**schema("contacts"), "schema": {"type": "object", "properties": properties}}
+    run = crm.run([typed, record("contacts", id=7, name="x")], stream_maps={"contacts": {"name": "str(1/0)"}})
+    assert run.code == 1
+    assert "Traceback" not in run.log
+    assert "ZeroDivisionError" in crm.rejects()[0]["reason"]
+
+
+def test_a_dry_run_that_did_not_arrive_is_not_a_real_one(crm: Crm) -> None:
+    environment = {"TARGET_DAKTELA_CRM_DRY_RUN": "preview", "TARGET_DAKTELA_CRM_PHONE_REGION": "CZ"}
+    run = run_target(crm.settings, encoded(feed(contact(7))), environment=environment)
+    assert run.code == 1
+    assert run.errors[0].startswith("dry_run: TARGET_DAKTELA_CRM_DRY_RUN is set, but did not arrive")
+    assert not crm.requests()
+    run = run_target(
+        crm.settings, encoded(feed(contact(7))), environment={"TARGET_DAKTELA_CRM_PHONE_REGION": "CZ"}
+    )
+    assert run.code == 0
+    assert any("TARGET_DAKTELA_CRM_PHONE_REGION is set, but did not arrive" in line for line in run.warnings)
+
+
 # The other commands.
 
 
@@ -283,7 +340,8 @@ def test_status_tells_what_is_known(crm: Crm, instance: Simulator) -> None:
 
 def test_explain_shows_what_the_mapping_makes_and_sends_nothing(crm: Crm) -> None:
     people = [contact(number, of=1) for number in range(5)]
-    lines = encoded([*SCHEMAS, *people, record("contacts", name="no id"), company(1), record("notes", id=1)])
+    odd = [record("contacts", name="no id"), {"type": "RECORD", "stream": "contacts", "record": [1]}]
+    lines = encoded([*SCHEMAS, *people, *odd, company(1), record("notes", id=1)])
 
     run = run_target({"preset": "daktela"}, lines, "--explain")
 

@@ -209,6 +209,21 @@ def test_a_run_goes_on_where_the_last_one_ended_and_repeats_one_body_at_most(
     assert written == len(instance.crm.contacts), "what had been accepted was sent again"
 
 
+@pytest.mark.parametrize("kind", ["applied-reset", "applied-500"])
+def test_s5_what_may_have_arrived_does_not_hide_that_the_crm_has_gone_back(
+    crm: Crm, instance: Simulator, kind: str
+) -> None:
+    crm.run(feed(company(1, "First"), contact(7, of=1, name="First")))
+    instance.faults.append(Fault(kind, endpoint="sync", times=None))
+    crm.run(feed(company(1, "Second"), contact(7, of=1, name="Second")))
+    assert (crm.companies()["1"]["name"], crm.contacts()["7"]["name"]) == ("Second", "Second")
+    instance.faults.clear()
+
+    crm.run(feed(company(1, "First"), contact(7, of=1, name="First")))
+
+    assert (crm.companies()["1"]["name"], crm.contacts()["7"]["name"]) == ("First", "First")
+
+
 @pytest.mark.usefixtures("quick_retries")
 @pytest.mark.parametrize("kind", ["500", "html", "403", "404", "401", "redirect", "reset", "timeout"])
 def test_s4_state_does_not_leave_when_a_body_cannot_be_delivered(crm: Crm, instance: Simulator, kind: str) -> None:
@@ -286,3 +301,22 @@ def test_the_store_is_for_its_owner_only(crm: Crm, tmp_path: Path) -> None:
     files = [path for path in tmp_path.iterdir() if path.name.startswith("acme")]
     assert {path.name for path in files} >= {"acme.sqlite3", "acme.rejects.jsonl"}
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+
+
+def test_a_state_arrives_as_exact_as_it_came(crm: Crm) -> None:
+    line = (
+        b'{"type":"STATE","value":{"bookmarks":{"contacts":{"at":1700000000.1234567890,"long":'
+        + b"1" * 30
+        + b"}}}}\n"
+    )
+    run = crm.run(encoded(feed(contact(7), bookmark=None)) + line)
+    assert run.code == 0
+    assert "1700000000.1234567890" in run.output
+    assert "1" * 30 in run.output
+
+
+def test_a_state_may_be_deep(crm: Crm) -> None:
+    line = b'{"type":"STATE","value":' + b'{"a":' * 400 + b"1" + b"}" * 400 + b"}\n"
+    run = crm.run(encoded(feed(contact(7), bookmark=None)) + line)
+    assert run.code == 0
+    assert len(run.states) == 1

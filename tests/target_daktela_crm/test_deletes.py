@@ -21,6 +21,7 @@ from tests.target_daktela_crm.running import (
     feed,
     finished,
     record,
+    run_target,
     schema,
     start_target,
     stopped_target,
@@ -285,7 +286,7 @@ def test_guard_a_load_over_one_request(crm: Crm) -> None:
 def test_guard_contacts_on_hold(crm: Crm) -> None:
     crm.run(feed(*MANY), **FULL)
     crm.run(feed(*MANY, contact(77, of=99)), **STAGED)
-    refused(crm.deliver("--accept-unknown"), "1 contacts on hold")
+    refused(crm.deliver("--accept-unknown"), "1 contact is on hold (77 of company 99)")
 
 
 @pytest.mark.parametrize(
@@ -331,6 +332,51 @@ def test_guard_a_stream_of_links_that_an_earlier_load_had(crm: Crm) -> None:
     # It may be taken out of the mapping.
     crm.run(feed(*MANY), **STAGED, streams={})
     assert crm.deliver("--accept-unknown").code == 0
+
+
+def test_guard_a_stream_of_another_name_that_an_earlier_load_had(crm: Crm) -> None:
+    crm.settings["streams"] = {"contacts": {"aliases": ["leads"]}}
+    leads = [{**contact(number), "stream": "Leads"} for number in range(50, 54)]
+    many = [contact(number) for number in range(60)]
+    crm.run(feed(*many, *leads), **FULL)
+    crm.run(feed(*many), **STAGED)
+    refused(crm.deliver("--accept-unknown"), "no record of leads")
+
+
+def test_guard_a_contact_on_hold_from_an_earlier_run(crm: Crm) -> None:
+    crm.run(feed(*MANY), **FULL)
+    crm.run(feed(contact(99, of=55)))
+    crm.run(feed(*MANY), **STAGED)
+    refused(crm.deliver("--accept-unknown"), "1 contact is on hold (99 of company 55)")
+
+
+def test_guard_contacts_that_daktela_may_have_count_as_known(crm: Crm, instance: Simulator) -> None:
+    crm.run(feed(*MANY), **FULL)
+    instance.faults.append(Fault("applied-reset", endpoint="sync", times=None))
+    crm.run(feed(*(contact(number, of=1) for number in range(20, 40))))
+    instance.faults.clear()
+    assert len(crm.contacts()) == 40
+    crm.run(feed(*MANY), **STAGED)
+    refused(crm.deliver("--accept-unknown"), "20 of 40 known contacts")
+
+
+def test_guard_a_store_that_is_damaged(crm: Crm) -> None:
+    people = [contact(number, of=1, description="x" * 300) for number in range(300)]
+    crm.run(feed(company(1), *people), **FULL)
+    crm.run(feed(company(1), *people), **STAGED)
+    content = crm.store.read_bytes()
+    for place in range(0, len(content), 4096):
+        crm.store.write_bytes(content[:place] + b"\x00" * 3000 + content[place + 3000 :])
+        run = crm.deliver("--accept-unknown")
+        assert run.code == 1, place
+        assert len(run.errors) == 1
+        assert len(crm.contacts()) == 300
+    assert crm.requests() == 1
+
+
+def test_guard_a_stage_from_the_future(ready: Crm) -> None:
+    _restage(ready, datetime.now(UTC) + timedelta(hours=2))
+    refused(ready.deliver("--accept-unknown"), "in the future")
 
 
 def test_guard_too_many_deletions(crm: Crm) -> None:
@@ -380,13 +426,18 @@ def test_guard_a_stage_that_is_delivered(ready: Crm) -> None:
 
 
 def test_guard_a_stage_that_is_old(ready: Crm) -> None:
-    yesterday = datetime.now(UTC) - timedelta(hours=25)
-    with sqlite3.connect(ready.store) as connection:
-        [[value]] = connection.execute("SELECT value FROM meta WHERE key = 'stage'").fetchall()
-        stage = json.loads(value) | {"time": yesterday.isoformat(timespec="seconds")}
-        connection.execute("UPDATE meta SET value = ? WHERE key = 'stage'", [json.dumps(stage)])
-    connection.close()
+    _restage(ready, datetime.now(UTC) - timedelta(hours=25))
     refused(ready.deliver("--accept-unknown"), "24 hours")
+
+
+def _restage(crm: Crm, moment: datetime) -> None:
+    """Make it so that the load was staged at another time."""
+    connection = sqlite3.connect(crm.store)
+    [[value]] = connection.execute("SELECT value FROM meta WHERE key = 'stage'").fetchall()
+    stage = json.loads(value) | {"time": moment.isoformat(timespec="seconds")}
+    connection.execute("UPDATE meta SET value = ? WHERE key = 'stage'", [json.dumps(stage)])
+    connection.commit()
+    connection.close()
 
 
 def test_every_reason_is_told_at_once(crm: Crm) -> None:
@@ -453,3 +504,66 @@ def test_a_full_load_without_delete_sends_everything_again(crm: Crm) -> None:
     assert run.summary["delivered"] == {"companies": 1, "contacts": 20}
     assert run.summary["requests"] > 1
     assert all("delete" not in body for body in crm.bodies())
+
+
+def test_what_was_never_sent_is_not_forgotten_by_a_delivery(ready: Crm, instance: Simulator) -> None:
+    instance.faults.append(Fault("403", endpoint="sync"))
+    ready.run(feed(contact(77)))
+    ready.run(feed(*ONE_GONE), **STAGED)
+    assert ready.deliver("--accept-unknown").code == 0
+    assert "77" not in ready.contacts()
+
+    assert ready.run(feed()).code == 0
+    assert "77" in ready.contacts()
+
+
+def test_a_company_that_came_in_an_earlier_run_is_known_after_a_delivery(crm: Crm) -> None:
+    crm.run(feed(company(1, "Acme"), company(2), *(contact(number, of=1) for number in range(20))), **FULL)
+    crm.run(feed(company(2), *(contact(number, of=1) for number in range(20))), **STAGED)
+    assert crm.deliver("--accept-unknown").code == 0
+
+    crm.run(feed(contact(3, of=1, name="Changed")))
+
+    assert crm.bodies()[-1]["data"][0]["name"] == "Acme"
+    assert crm.contacts()["3"]["company"] == "1"
+
+
+def test_a_link_that_is_not_in_a_full_load_does_not_count_in_it(crm: Crm) -> None:
+    crm.settings["streams"] = {
+        "links": {"link": {"contact": "contact", "company": "company", "primary": "'true'"}}
+    }
+    links = [record("links", contact=number, company=1) for number in range(10)]
+    people = [contact(number) for number in range(10)]
+    crm.run([schema("links"), *feed(company(1), *people, *links)], **FULL)
+    assert crm.contacts()["9"]["company"] == "1"
+
+    crm.run([schema("links"), *feed(company(1), *people, *links[:-1])], **STAGED)
+    assert crm.deliver("--accept-unknown").code == 0
+    assert crm.contacts()["9"]["company"] is None
+    before = crm.requests()
+    assert crm.run(feed()).code == 0
+    assert crm.requests() == before
+
+
+def test_a_delivery_takes_its_numbers_from_the_environment(crm: Crm) -> None:
+    crm.run(feed(*MANY), **FULL)
+    crm.run(feed(*MANY[:-3]), **STAGED)
+    names = ("url", "server", "access_token", "store_path")
+    environment = {f"TARGET_DAKTELA_CRM_{name.upper()}": str(crm.settings[name]) for name in names}
+    environment["TARGET_DAKTELA_CRM_MAX_DELETE_FRACTION"] = "0.5"
+    environment["TARGET_DAKTELA_CRM_REQUEST_TIMEOUT"] = "10"
+
+    run = run_target(None, b"", "--config=ENV", "--deliver", "--accept-unknown", environment=environment)
+
+    assert run.code == 0, run.log
+
+
+def test_a_dry_run_of_a_staged_load_writes_the_request_and_stages_nothing(ready: Crm, tmp_path: Path) -> None:
+    ready.run(feed(*MANY), **FULL)
+    run = ready.run(feed(*ONE_GONE), **STAGED, dry_run=str(tmp_path / "dry"))
+    assert json.loads((tmp_path / "dry" / "request-00001.json").read_bytes())["delete"] is True
+    assert any("nothing is staged" in note for note in run.summary["notes"])
+    refused(ready.deliver("--accept-unknown"), "not that of the last run")
+    run = ready.run(feed(*MANY), **STAGED, dry_run=str(tmp_path / "dry"), max_request_bytes=1000)
+    assert not list((tmp_path / "dry").glob("request-*"))
+    assert any("max_request_bytes" in note for note in run.summary["notes"])

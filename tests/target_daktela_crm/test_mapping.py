@@ -18,6 +18,7 @@ from target_daktela_crm.mapping import (
     MappingError,
     Problems,
     Record,
+    Refusal,
     load_preset,
     merge,
     read_mapping,
@@ -33,7 +34,7 @@ PERSON = {"contact": {"id": "id"}}
 def _entities(mapping: CrmMapping, stream: str, record: Record) -> list[Entity]:
     found = mapping.stream(stream)
     assert found is not None
-    return [entity for role in found.roles for entity in role(record)]
+    return [entity for role in found.roles for entity in role(record) if not isinstance(entity, Refusal)]
 
 
 def _map(
@@ -141,8 +142,12 @@ def test_a_company_may_have_no_contacts_inside(contacts: Any) -> None:
 
 
 @pytest.mark.parametrize("contacts", ["Eva", 5, ["Eva"], [{"id": 2}, 7]])
-def test_contacts_inside_that_are_no_objects_are_refused(contacts: Any) -> None:
-    assert _refusal("companies", {"id": 1, "contacts": contacts}) == ("contacts: an element is no object", "1")
+def test_contacts_inside_that_are_no_objects_are_refused_alone(contacts: Any) -> None:
+    mapping = read_mapping("daktela", None, None).stream("companies")
+    assert mapping is not None
+    company, *others = mapping.roles[0]({"id": 1, "contacts": contacts})
+    assert isinstance(company, Company)
+    assert [each.reason for each in others if isinstance(each, Refusal)] == ["contacts: an element is no object"]
 
 
 @pytest.mark.parametrize(
@@ -262,7 +267,7 @@ def test_a_company_is_never_without_a_name(name: Any) -> None:
         (3652397000001234567, "3652397000001234567", b"3652397000001234567"),
         ("3652397000001234567", "3652397000001234567", b'"3652397000001234567"'),
         (Decimal("3652397000001234567.0"), "3652397000001234567", b"3652397000001234567"),
-        (2**64, "18446744073709551616", b"18446744073709551616"),
+        (2**64, "18446744073709551616", b'"18446744073709551616"'),
         ("kůň/\u2028", "kůň/\u2028", '"kůň/\u2028"'.encode()),
     ],
 )
@@ -351,7 +356,7 @@ def test_a_contact_of_salesforce_is_a_contact() -> None:
     (contact,) = _entities(mapping, "Contact", CONTACT)
     assert isinstance(contact, Contact)
     assert contact[0] == "0035g00000XyZzZAAV"
-    assert contact[2:] == ("0015g00000AbCdEAAV", 1772355600.0, False)
+    assert contact[2:] == ("0015g00000AbCdEAAV", 1772355600.0, False, True)
     assert _body(contact) == {
         "id": "0035g00000XyZzZAAV",
         "name": "Eva Malá",
@@ -395,7 +400,9 @@ def test_a_person_account_is_a_contact_under_the_contact_s_id() -> None:
         "PersonMobilePhone": "601000005",
         "PersonEmail": "P@example.com",
     }
-    (contact,) = _salesforce("Account", record)
+    nobody, contact = _salesforce("Account", record)
+    assert isinstance(nobody, Company)
+    assert nobody.deleted
     assert isinstance(contact, Contact)
     assert (contact.key, contact.company) == ("0035g00000PeRsOAAV", None)
     assert _body(contact)["name"] == "Petra Osobová"
@@ -404,7 +411,7 @@ def test_a_person_account_is_a_contact_under_the_contact_s_id() -> None:
         {"key": "email", "value": ["p@example.com"]},
     ]
     without_contact = {**record, "PersonContactId": None}
-    (contact,) = _salesforce("Account", without_contact)
+    _, contact = _salesforce("Account", without_contact)
     assert isinstance(contact, Contact)
     assert contact.key == ACCOUNT["Id"]
 
@@ -601,7 +608,7 @@ def test_contacts_inside_a_record_have_conditions_and_times_of_their_own() -> No
     }
     company, *contacts = _map("leads", record, NESTED)
     assert isinstance(company, Company)
-    assert [each[:1] + each[2:] for each in contacts] == [
+    assert [each[:1] + each[2:5] for each in contacts] == [
         ("2", "1", 9.0, False),
         ("4", "1", 5.0, True),
         ("5", "1", 5.0, False),
@@ -617,8 +624,16 @@ def test_contacts_inside_a_deleted_company_are_deleted() -> None:
     assert contact == Contact("2", None, "1", None, deleted=True)
 
 
-def test_a_contact_inside_without_an_id_is_refused() -> None:
-    assert _refusal("leads", {"id": 1, "people": [{"label": "A"}]}, NESTED) == ("id: is missing", None)
+def test_a_contact_inside_without_an_id_is_refused_alone() -> None:
+    mapping = read_mapping("daktela", NESTED, None).stream("leads")
+    assert mapping is not None
+    record = {"id": 1, "people": [{"uid": 2, "label": "A"}, {"label": "B"}, {"uid": 3, "label": "C"}]}
+    company, first, refusal, last = mapping.roles[0](record)
+    assert isinstance(company, Company)
+    assert isinstance(first, Contact)
+    assert isinstance(last, Contact)
+    assert refusal == Refusal(None, "contacts: id: is missing", {"label": "B"})
+    assert (first.key, last.key) == ("2", "3")
 
 
 def test_the_first_expression_that_gives_something_counts() -> None:
@@ -862,12 +877,12 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "an expression that does not parse": (
         {"contacts": {"contact": {"name": "first name"}}},
         "streams.contacts.contact.name",
-        "'first name' does not parse as JMESPath",
+        "'first name': does not parse as JMESPath",
     ),
     "an expression of a list that does not parse": (
         {"contacts": {"contact": {"name": ["name", "a."]}}},
         "streams.contacts.contact.name[1]",
-        "'a.' does not parse",
+        "'a.': does not parse",
     ),
     "an empty expression": (
         {"contacts": {"contact": {"company": ""}}},
@@ -887,27 +902,27 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "a number for an expression": (
         {"contacts": {"contact": {"description": 5}}},
         "streams.contacts.contact.description",
-        "must be an expression, in a text",
+        "must be an expression, a list of them, or",
     ),
     "a switch for an expression": (
         {"contacts": {"contact": {"deleted": False}}},
         "streams.contacts.contact.deleted",
-        "must be an expression, in a text",
+        "must be an expression, a list of them, or",
     ),
     "a number in a list of expressions": (
         {"contacts": {"contact": {"id": ["id", 5]}}},
         "streams.contacts.contact.id[1]",
-        "must be an expression, in a text",
+        "must be an expression, a list of them, or",
     ),
     "an object for an expression": (
         {"contacts": {"contact": {"name": {"path": "x"}}}},
         "streams.contacts.contact.name",
-        "must be an expression, in a text",
+        "must be an expression, a list of them, or",
     ),
     "a number for fields": (
         {"contacts": {"contact": {"fields": 5}}},
         "streams.contacts.contact.fields",
-        "must be an expression, in a text",
+        "must be an expression, a list of them, or",
     ),
     "a field that does not parse": (
         {"contacts": {"contact": {"fields": {"number": ["a", "b["]}}}},
@@ -986,7 +1001,7 @@ def test_what_is_wrong_in_several_places_is_told_at_once() -> None:
 
 def test_a_change_to_a_preset_is_checked_as_the_preset_is() -> None:
     (line,) = _lines({"Contact": {"contact": {"fields": {"number": {"append": "a["}}}}}, preset="salesforce")
-    assert line.startswith("streams.Contact.contact.fields.number[4]: 'a[' does not parse")
+    assert line.startswith("streams.Contact.contact.fields.number[4]: 'a[': does not parse")
 
 
 @pytest.mark.parametrize(

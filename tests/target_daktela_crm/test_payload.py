@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import copy
 import json
+from contextlib import suppress
 from decimal import Decimal
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
@@ -13,6 +14,9 @@ from hypothesis import strategies as st
 
 from target_daktela_crm.mapping import Company, Contact, MappingError, Record, read_mapping
 from target_daktela_crm.packing import Entry, Part, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SCHEMA: dict[str, Any] = json.loads(
     resources.files("target_daktela_crm").joinpath("sync_request.schema.json").read_text("utf-8")
@@ -222,30 +226,29 @@ SALESFORCE = st.fixed_dictionaries(
 )
 
 
-def _request(preset: str, records: list[tuple[str, Record]]) -> bytes:
-    """Return the request that records become which can be mapped, each contact under the last company."""
+def _mapped(preset: str, records: list[tuple[str, Record]]) -> Iterator[Any]:
     mapping = read_mapping(preset, None, None)
-    entries: list[Entry] = []
-    company: Part | None = None
-    for number, (stream, record) in enumerate(records):
+    for stream, record in records:
         found = mapping.stream(stream)
         assert found is not None
         for role in found.roles:
-            try:
-                entities = list(role(record))
-            except MappingError:
-                continue
-            for entity in entities:
-                if isinstance(entity, Company):
-                    assert entity.body is not None
-                    company = Part(number, f"{number}", entity.body)
-                    entries.append(Entry(company, None))
-                elif isinstance(entity, Contact):
-                    assert entity.body is not None
-                    contact = Part(number, entity.key, entity.body)
-                    if entries and entries[-1] == Entry(company, None):
-                        entries.pop()
-                    entries.append(Entry(company, contact))
+            with suppress(MappingError):
+                yield from role(record)
+
+
+def _request(preset: str, records: list[tuple[str, Record]]) -> bytes:
+    """Return the request that records become which can be mapped, each contact under the last company."""
+    entries: list[Entry] = []
+    company: Part | None = None
+    for number, entity in enumerate(_mapped(preset, records)):
+        if isinstance(entity, Company) and entity.body is not None:
+            company = Part(number, f"{number}", entity.body)
+            entries.append(Entry(company, None))
+        elif isinstance(entity, Contact) and entity.body is not None:
+            contact = Part(number, entity.key, entity.body)
+            if entries and entries[-1] == Entry(company, None):
+                entries.pop()
+            entries.append(Entry(company, contact))
     return encode(entries)
 
 

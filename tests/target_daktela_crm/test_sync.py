@@ -159,6 +159,32 @@ def test_a_refused_company_is_rejected_with_its_contacts_and_nothing_else(crm: C
     assert run.code == 1
 
 
+def test_a_refused_company_with_many_contacts_does_not_stop_the_others(crm: Crm, instance: Simulator) -> None:
+    instance.sync_poison = {"5"}
+    people = [contact(number, of=5) for number in range(150)]
+    run = crm.run(feed(company(5), *people, company(9), contact(777, of=9)), max_rejects=3)
+    assert bookmark(run) == 1
+    assert set(crm.contacts()) == {"777"}
+    assert len(crm.rejects()) == 151
+
+
+def test_a_time_out_of_a_small_body_does_not_make_all_others_small(crm: Crm, instance: Simulator) -> None:
+    people = [contact(number) for number in range(600)]
+    instance.sync_poison = {"10"}
+    instance.faults.append(
+        Fault("timeout", endpoint="sync", times=2, hang=0.6, matches=lambda request: request.body_bytes < 800)
+    )
+    run = crm.run(feed(*people), max_request_bytes=20_000, request_timeout=0.2)
+    assert len(crm.contacts()) == 599
+    assert run.summary["requests"] < 40
+
+
+def test_integers_that_php_cannot_hold_are_sent_as_texts(crm: Crm) -> None:
+    long = 2**63
+    crm.run(feed(company(long), contact(long + 1, of=long), contact(long + 2)))
+    assert belongs(crm) == {str(long + 1): str(long), str(long + 2): None}
+
+
 def test_s7_what_was_refused_is_not_taken_for_delivered_and_is_tried_again(crm: Crm, instance: Simulator) -> None:
     instance.sync_poison = {"8"}
     crm.run(feed(company(1), contact(7, of=1), contact(8, of=1)))
@@ -385,6 +411,32 @@ def test_of_several_companies_the_primary_counts_then_the_contacts_own_then_the_
     assert belongs(crm) == {"7": expected}
 
 
+def test_links_of_two_streams_do_not_take_each_others_place(crm: Crm) -> None:
+    role = {"link": {"id": "id", "contact": "contact", "company": "company"}}
+    crm.settings["streams"] = {"l1": role, "l2": role}
+    links = [record("l1", id=1, contact=7, company=1), record("l2", id=1, contact=8, company=2)]
+    crm.run([schema("l1"), schema("l2"), *feed(company(1), company(2), contact(7), contact(8), *links)])
+    assert belongs(crm) == {"7": "1", "8": "2"}
+
+
+def test_a_deleted_link_may_be_a_stub(crm: Crm) -> None:
+    crm.settings["streams"] = LINKS
+    crm.run([schema("links"), *feed(company(1), contact(7), link(1, 7, 1))])
+    run = crm.run([schema("links"), record("links", id=1, gone=True)])
+    assert run.code == 0
+    assert belongs(crm) == {"7": None}
+
+
+def test_a_contact_without_a_column_for_its_company_stays_where_it_is(crm: Crm) -> None:
+    inside = [{"id": 7, "name": "Eva"}]
+    crm.run(feed(company(1, contacts=inside), contact(8, of=1)))
+    crm.run(feed(record("contacts", id=7, name="Eva V."), record("contacts", id=8, name="Jan V.")))
+    assert belongs(crm) == {"7": "1", "8": "1"}
+    assert crm.contacts()["7"]["name"] == "Eva V."
+    crm.run(feed(record("contacts", id=7, name="Eva V.", company_id=None)))
+    assert belongs(crm) == {"7": None, "8": "1"}
+
+
 def test_nested_contacts_of_a_company_are_its_own(crm: Crm) -> None:
     inside = [{"id": 7, "name": "Inside", "fields": [{"key": "email", "value": ["a@example.com"]}]}]
     crm.run(feed(company(1, contacts=inside), contact(8, of=1)))
@@ -442,7 +494,18 @@ def test_a_dry_run_writes_the_requests_and_leaves_no_trace(crm: Crm, tmp_path: P
     assert body["data"][0]["contacts"][0]["name"] == "Dry"
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "dry").iterdir()} == {0o600}
     assert not crm.rejects()
+    assert run.summary["dry_run"] is True
+    assert "dry run: nothing is sent" in run.log
+    assert "would deliver" in run.log
     assert crm.run(feed(contact(7, of=1, name="Dry"))).summary["delivered"]["contacts"] == 1
+
+
+def test_a_dry_run_leaves_files_of_others_alone(crm: Crm, tmp_path: Path) -> None:
+    (tmp_path / "dry").mkdir()
+    for name in ("request-mine.json", "request-00007.json"):
+        (tmp_path / "dry" / name).touch()
+    crm.run(feed(contact(7)), dry_run=str(tmp_path / "dry"))
+    assert {path.name for path in (tmp_path / "dry").iterdir()} == {"request-mine.json", "request-00001.json"}
 
 
 def test_a_first_dry_run_makes_no_store(crm: Crm, tmp_path: Path) -> None:
@@ -558,10 +621,13 @@ def test_an_empty_input_sends_nothing_and_is_no_error(crm: Crm) -> None:
     assert (run.code, run.states, crm.requests()) == (0, [], 0)
 
 
-def test_a_record_before_its_schema_is_one_line(crm: Crm) -> None:
-    run = crm.run([contact(7), *SCHEMAS])
+def test_a_record_before_its_schema_is_taken_in_unless_stream_maps_need_one(crm: Crm) -> None:
+    assert crm.run([contact(7), *SCHEMAS]).code == 0
+    assert set(crm.contacts()) == {"7"}
+    run = crm.run([contact(8), *SCHEMAS], stream_maps={"contacts": {"name": "name"}})
     assert run.code == 1
-    assert run.errors == ["contacts: a record came before its SCHEMA message. Nothing was sent"]
+    assert "before its SCHEMA message" in run.errors[0]
+    assert len(run.errors) == 1
 
 
 def test_stream_maps_and_flattening_work(crm: Crm) -> None:
@@ -606,3 +672,35 @@ def test_a_store_says_when_it_is_new_and_when_the_mapping_has_changed(crm: Crm) 
     changed = crm.run(feed(contact(7)), streams={"contacts": {"contact": {"description": "name"}}})
     assert any("--full-refresh" in note for note in changed.summary["notes"])
     assert crm.contacts()["7"]["description"] == "Contact 7"
+
+
+def test_a_first_run_that_was_a_mistake_does_not_bind_the_store(crm: Crm, instance: Simulator) -> None:
+    wrong = crm.run([schema("Contact"), record("Contact", Id="003", LastName="Eva")])
+    assert "nothing on the input is mapped" in wrong.errors[0]
+    instance.missing.add("sync")
+    assert crm.run([schema("Contact"), record("Contact", Id="003", LastName="Eva")], preset="salesforce").code == 1
+    instance.missing.clear()
+    instance.sync_path = "/custom/crm/right.php"
+    right = {"preset": "salesforce", "sync_path": "/custom/crm/right.php"}
+    assert crm.run([schema("Contact"), record("Contact", Id="003", LastName="Eva")], **right).code == 0
+    assert set(crm.contacts()) == {"003"}
+
+
+def test_contacts_of_a_tap_with_another_preset_are_noticed(crm: Crm) -> None:
+    run = crm.run(feed(record("contacts", id="51", properties={"firstname": "Eva"})))
+    assert any("is the preset that of the tap?" in note for note in run.summary["notes"])
+
+
+def test_a_contact_of_a_person_account_has_no_company_whatever_it_says(crm: Crm) -> None:
+    person = record("Account", Id="001", Name="Petra Osobová", IsPersonAccount=True, PersonContactId="003")
+    rows = [person, record("Contact", Id="003", AccountId="001", LastName="Osobová", FirstName="Petra")]
+    run = crm.run([schema("Account", "Id"), schema("Contact", "Id"), *rows], preset="salesforce")
+    assert run.summary["on_hold"] == 0
+    assert belongs(crm) == {"003": None}
+    assert not crm.companies()
+
+
+def test_bytes_that_are_no_text_are_told(crm: Crm) -> None:
+    run = crm.run(encoded(feed(contact(7, name="B?ta"))).replace(b"B?ta", b"B\xe9ta"))
+    assert crm.contacts()["7"]["name"] == "B\ufffdta"
+    assert any("no UTF-8" in note for note in run.summary["notes"])

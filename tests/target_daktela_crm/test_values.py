@@ -39,12 +39,12 @@ from target_daktela_crm.values import (
         (3652397000001234567, "3652397000001234567", b"3652397000001234567"),
         (Decimal("3652397000001234567.0"), "3652397000001234567", b"3652397000001234567"),
         ("3652397000001234567", "3652397000001234567", b'"3652397000001234567"'),
-        (2**63, "9223372036854775808", b"9223372036854775808"),
+        (2**63, "9223372036854775808", b'"9223372036854775808"'),
         (-(2**63), "-9223372036854775808", b"-9223372036854775808"),
-        (-(2**63) - 1, "-9223372036854775809", b"-9223372036854775809"),
-        (2**64 - 1, "18446744073709551615", b"18446744073709551615"),
-        (2**64, "18446744073709551616", b"18446744073709551616"),
-        (10**40 + 1, "1" + "0" * 39 + "1", b"1" + b"0" * 39 + b"1"),
+        (-(2**63) - 1, "-9223372036854775809", b'"-9223372036854775809"'),
+        (2**64 - 1, "18446744073709551615", b'"18446744073709551615"'),
+        (2**64, "18446744073709551616", b'"18446744073709551616"'),
+        (10**40 + 1, "1" + "0" * 39 + "1", b'"1' + b"0" * 39 + b'1"'),
         (Decimal("1.5"), "1.5", b'"1.5"'),
         (1.5, "1.5", b'"1.5"'),
         (Decimal("0.10"), "0.10", b'"0.10"'),
@@ -92,7 +92,9 @@ def test_an_integer_is_the_same_id_as_the_decimal_and_the_text_of_it(number: int
     key = str(number)
     decimal = Decimal(f"{number}.0")
     assert [read_id(value).key for value in (number, decimal, key)] == [key, key, key]
-    assert msgspec.json.encode(read_id(number).sent) == msgspec.json.encode(read_id(decimal).sent) == key.encode()
+    # PHP reads no longer integers exactly.
+    sent = key.encode() if -(2**63) <= number < 2**63 else f'"{key}"'.encode()
+    assert msgspec.json.encode(read_id(number).sent) == msgspec.json.encode(read_id(decimal).sent) == sent
 
 
 @given(st.integers(), st.integers())
