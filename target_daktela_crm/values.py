@@ -160,8 +160,8 @@ def read_phone(text: str, region: str | None) -> Phone | None:
     """Return a phone number, None where there is none in `text`.
 
     With a `region` (ISO 3166, such as CZ), in whose spelling national numbers are read, it comes in the form of
-    E.164, without an extension; otherwise as it is written, as is a national number that the region does not have:
-    it may be one of another country. A number that is not possible at all is none.
+    E.164, without an extension; otherwise as it is written, as is a national number of a length that phones of the
+    region do not have: it may be one of another country. A number that is not possible at all is none.
     """
     found = _PHONE.search(text)
     if found is None:
@@ -182,10 +182,16 @@ def _read_in_region(phone: Phone, spelling: str, region: str) -> Phone | None:
         return None
     if not phonenumbers.is_possible_number(number):
         return None
-    if not is_international and not phonenumbers.is_valid_number(number):
+    if not is_international and not _has_length_of_its_region(number):
         return phone
     written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     return Phone(written, written)
+
+
+def _has_length_of_its_region(number: phonenumbers.PhoneNumber) -> bool:
+    """Return whether a landline or a mobile phone may have such a number; services have other lengths."""
+    kinds = (phonenumbers.PhoneNumberType.FIXED_LINE, phonenumbers.PhoneNumberType.MOBILE)
+    return any(phonenumbers.is_possible_number_for_type(number, kind) for kind in kinds)
 
 
 def is_same_phone(one: str, other: str) -> bool:

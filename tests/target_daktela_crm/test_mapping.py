@@ -1085,3 +1085,12 @@ def test_numbers_that_came_as_floats_are_dialled_without_a_point() -> None:
         {"Id": "003", "Phone": Decimal("420777111222.0"), "MobilePhone": "+420777111222", "at": 10**400},
     )
     assert _body(found)["fields"][0]["value"] == ["420777111222"]
+
+
+def test_several_numbers_or_addresses_in_one_column_are_several() -> None:
+    record = {"Id": "003", "LastName": "x", "Phone": "+420601000001;+420602000002", "Email": "a@b.cz, c@d.cz"}
+    (found,) = _entities(read_mapping("salesforce", None, None), "Contact", record)
+    assert [each["value"] for each in _body(found)["fields"]] == [
+        ["+420601000001", "+420602000002"],
+        ["a@b.cz", "c@d.cz"],
+    ]

@@ -403,3 +403,24 @@ def test_an_email_is_trimmed_and_in_lower_case(text: str, expected: str) -> None
 )
 def test_what_cannot_be_an_email_is_none(text: str) -> None:
     assert read_email(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "region", "expected"),
+    [
+        ("601 000 001", "CZ", "+420601000001"),
+        ("07700 900123", "GB", "+447700900123"),
+        ("01632 960658", "GB", "+441632960658"),
+        # Of another country, or two in one: made up in the form of E.164, they would be nobody's.
+        ("030 23125 014", "CZ", "030 23125 014"),
+        ("0601000001", "CZ", "0601000001"),
+        ("601000001/2", "CZ", "601000001/2"),
+        ("+49 30 23125-014", "CZ", "+493023125014"),
+    ],
+)
+def test_national_numbers_are_only_read_as_those_of_the_region_if_they_may_be(
+    text: str, region: str, expected: str
+) -> None:
+    phone = read_phone(text, region)
+    assert phone is not None
+    assert phone.text == expected
