@@ -2,12 +2,13 @@
 
 Read it in the order of the data:
 
-target.py, sinks.py, reader.py   Singer messages in
-mapping.py, presets/             records -> companies, contacts and links
-expressions.py, values.py        what a mapping is made of
-store.py                         what is known, and what Daktela has of it
-packing.py                       stored bytes -> request bodies
-delivery.py, rejects.py          request bodies -> POST, and what is refused
-run.py, summary.py               one run from its first record to its last request
-deletion.py                      the delivery of a staged load, which deletes
+    target.py, sinks.py, reader.py   Singer messages in
+    mapping.py, presets/             what the records of each stream are
+    entities.py                      records -> companies, contacts and links
+    expressions.py, values.py        what a mapping is made of
+    store.py                         what is known, and what Daktela has of it
+    packing.py                       stored bytes -> request bodies
+    delivery.py, rejects.py          request bodies -> POST, and what is refused
+    run.py, summary.py               one run from its first record to its last request
+    deletion.py                      the delivery of a staged load, which deletes
 """

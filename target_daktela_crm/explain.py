@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from target_daktela_crm.mapping import Company, Contact, MappingError, Refusal
+from target_daktela_crm.entities import Company, Contact, MappingError, Refusal
 from target_daktela_crm.summary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from target_daktela_crm.mapping import CrmMapping, Entity, StreamMapping
+    from target_daktela_crm.entities import Entity
+    from target_daktela_crm.mapping import CrmMapping, StreamMapping
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 

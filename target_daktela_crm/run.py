@@ -20,7 +20,8 @@ from tap_daktela.api.auth import SignInError
 from tap_daktela.api.client import Client, Patience
 from tap_daktela.api.command import RunError
 from target_daktela_crm.delivery import Delivery, Progress, stopped
-from target_daktela_crm.mapping import MappingError, Refusal, read_mapping
+from target_daktela_crm.entities import MappingError, Refusal
+from target_daktela_crm.mapping import read_mapping
 from target_daktela_crm.packing import encode, size_of
 from target_daktela_crm.rejects import EXAMPLES, Rejects
 from target_daktela_crm.settings import for_delivery

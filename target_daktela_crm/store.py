@@ -20,14 +20,14 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from target_daktela_crm.mapping import Company, Contact
+from target_daktela_crm.entities import Company, Contact
 from target_daktela_crm.packing import Entry, Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from target_daktela_crm.mapping import Entity
+    from target_daktela_crm.entities import Entity
 
 LAYOUT = 1
 """Version of the tables below, kept in SQLite's `user_version`."""

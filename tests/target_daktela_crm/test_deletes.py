@@ -360,6 +360,15 @@ def test_guard_contacts_that_daktela_may_have_count_as_known(crm: Crm, instance:
     refused(crm.deliver("--accept-unknown"), "20 of 40 known contacts")
 
 
+def test_guard_a_known_contact_whose_change_was_refused_stays_known(crm: Crm, instance: Simulator) -> None:
+    crm.run(feed(*MANY), **FULL)
+    instance.sync_poison = {"0", "1", "2"}
+    crm.run(feed(*(contact(number, of=1, name="Changed") for number in range(3))))
+    instance.sync_poison = set()
+    crm.run(feed(company(1), *(contact(number, of=1) for number in range(3, 20))), **STAGED)
+    refused(crm.deliver("--accept-unknown"), "3 of 20 known contacts")
+
+
 def test_guard_a_store_that_is_damaged(crm: Crm) -> None:
     people = [contact(number, of=1, description="x" * 300) for number in range(300)]
     crm.run(feed(company(1), *people), **FULL)

@@ -8,21 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_daktela_crm.mapping import (
-    PRESETS,
-    Company,
-    Contact,
-    CrmMapping,
-    Entity,
-    Link,
-    MappingError,
-    Problems,
-    Record,
-    Refusal,
-    load_preset,
-    merge,
-    read_mapping,
-)
+from target_daktela_crm.entities import Company, Contact, Entity, Link, MappingError, Record, Refusal
+from target_daktela_crm.mapping import PRESETS, CrmMapping, Problems, load_preset, merge, read_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

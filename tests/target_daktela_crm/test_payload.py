@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from target_daktela_crm.mapping import Company, Contact, MappingError, Record, read_mapping
+from target_daktela_crm.entities import Company, Contact, MappingError, Record
+from target_daktela_crm.mapping import read_mapping
 from target_daktela_crm.packing import Entry, Part, encode
 
 if TYPE_CHECKING:

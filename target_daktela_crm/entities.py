@@ -1,0 +1,427 @@
+"""A record in; companies, contacts and links out, by look-ups that `mapping.py` has compiled.
+
+What a record says in its CRM's words becomes what the sync request says: ids, texts and fields, encoded once and
+for all. What cannot be read rejects the record, or the part of it, with the attribute that is to blame.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import msgspec
+
+from target_daktela_crm.expressions import flat, is_empty
+from target_daktela_crm.values import (
+    Identifier,
+    UnreadableError,
+    clean_text,
+    is_same_phone,
+    read_email,
+    read_flag,
+    read_id,
+    read_moment,
+    read_phone,
+    read_text,
+    read_written,
+)
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Collection, Iterable, Iterator
+
+    from target_daktela_crm.expressions import Look
+
+Record: TypeAlias = dict[str, Any]
+
+_encode = msgspec.json.Encoder().encode
+
+
+class MappingError(ValueError):
+    """A record that cannot be mapped."""
+
+    def __init__(self, reason: str, identifier: str | None) -> None:
+        super().__init__(reason)
+        self.identifier = identifier
+
+
+class Company(NamedTuple):
+    """A company, as one record tells of it."""
+
+    key: str
+    body: bytes | None
+    """The company's object in the request, without `contacts`; None if all that is known is its deletion."""
+    modified: float | None
+    deleted: bool
+
+
+class Contact(NamedTuple):
+    """A contact, as one record tells of it."""
+
+    key: str
+    body: bytes | None
+    """The contact's object in the request; None if all that is known is its deletion."""
+    company: str | None
+    """Key of the company that the record names."""
+    modified: float | None
+    deleted: bool
+    tells_company: bool = True
+    """Whether the record has a column for its company at all; if not, what is known of it stays."""
+
+
+class Link(NamedTuple):
+    """That a contact belongs to a company, as a record of a stream between the two tells."""
+
+    key: str
+    contact: str
+    """Empty if all that is known is the link's deletion."""
+    company: str
+    primary: bool
+    deleted: bool
+
+
+class Refusal(NamedTuple):
+    """A part of a record that cannot be mapped, beside others that can."""
+
+    identifier: str | None
+    reason: str
+    part: Any
+
+
+Entity: TypeAlias = Company | Contact | Link
+Role: TypeAlias = Callable[[Record], "Iterable[Entity | Refusal]"]
+"""What one role of a stream makes of a record; raises MappingError."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """What a preset does about values of all streams."""
+
+    raw: bool
+    """Whether values are left as they are."""
+    nulls: frozenset[str]
+    """Texts that mean that there is nothing."""
+    phone_region: str | None
+    left_out: Counter[str]
+    nameless: Counter[str]
+
+    def of_stream(self, content: Mapping[str, Any]) -> Style:
+        """Return the style of a stream, which may have one of its own."""
+        nulls, raw = names(content.get("null_values"), "", []), content.get("raw")
+        return replace(
+            self,
+            nulls=frozenset(nulls) if "null_values" in content else self.nulls,
+            raw=raw if isinstance(raw, bool) else self.raw,
+        )
+
+
+def names(value: object, place: str, problems: list[str]) -> list[str]:
+    """Return a list of texts, which may be given as one; what is wrong with it is noted with its place."""
+    found = [value] if isinstance(value, str) else value
+    if found is None:
+        return []
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        problems.append(f"{place}: must be a list of texts")
+        return []
+    return found
+
+
+# What a record becomes.
+
+
+class Attributes:
+    """What companies and contacts share: an id, texts and fields."""
+
+    def __init__(
+        self,
+        role: str,
+        looks: Mapping[str, Look],
+        texts: Iterable[str],
+        fields: Callable[[Record], list[dict[str, Any]]],
+        style: Style,
+    ) -> None:
+        self.role = role
+        self._looks = looks
+        self._texts = tuple((name, looks.get(name)) for name in texts)
+        self._fields = fields
+        self._text = read_text if style.raw else clean_text
+        self._raw = style.raw
+        self._nameless = style.nameless
+
+    def concerns(self, record: Record) -> bool:
+        """Return whether a record is one of this role."""
+        look = self._looks.get("when")
+        return look is None or bool(read_value("when", read_flag, look, record, None))
+
+    def identifier(self, record: Record) -> Identifier:
+        """Return the record's id."""
+        return required_id("id", self._looks["id"], record, None)
+
+    def deleted(self, record: Record, key: str) -> bool:
+        """Return whether the CRM says that the record is deleted."""
+        look = self._looks.get("deleted")
+        return look is not None and bool(read_value("deleted", read_flag, look, record, key))
+
+    def modified(self, record: Record, key: str) -> float | None:
+        """Return when the record was changed last."""
+        look = self._looks.get("modified")
+        value: float | None = None if look is None else read_value("modified", read_moment, look, record, key)
+        return value
+
+    def body(self, record: Record, identifier: Identifier) -> bytes:
+        """Return the object of the request that the record becomes."""
+        content: dict[str, Any] = {"id": identifier.sent}
+        for name, look in self._texts:
+            content[name] = None if look is None else read_value(name, self._text, look, record, identifier.key)
+        try:
+            content["fields"] = self._fields(record)
+        except UnreadableError as error:
+            raise MappingError(f"fields: {error}", identifier.key) from None
+        if not content["name"]:
+            content["name"] = self._name(content, identifier)
+        if self._raw and self.role == "contact" and _says_nothing(content):
+            self._nameless[""] += 1
+        return _encode(content)
+
+    def _name(self, content: Mapping[str, Any], identifier: Identifier) -> str | None:
+        """Return a name for what has none.
+
+        A company without a name could be read as none at all, and its contacts be taken from it: that is how the
+        sync request says that there is no company. Daktela's own API takes no contact without one either.
+        """
+        if self.role == "contact" and self._raw:
+            return content["name"]  # type: ignore[no-any-return]
+        names = [content.get("firstname"), content.get("lastname")]
+        if any(names):
+            return " ".join(name for name in names if name)
+        if self.role == "contact":
+            for each in content["fields"]:
+                if each["value"]:
+                    return str(each["value"][0])
+        return f"#{identifier.key}"
+
+
+def _says_nothing(content: Mapping[str, Any]) -> bool:
+    names = [content["name"], content["firstname"], content["lastname"]]
+    return not any(names) and not any(each["value"] for each in content["fields"])
+
+
+class Nested(NamedTuple):
+    """The contacts inside a company's record."""
+
+    list: Look
+    common: Attributes
+
+
+def company_role(common: Attributes, nested: Nested | None) -> Role:
+    """Return the role that makes companies of records, with the contacts inside them."""
+
+    def role(record: Record) -> Iterator[Entity | Refusal]:
+        if not common.concerns(record):
+            return
+        identifier = common.identifier(record)
+        key = identifier.key
+        deleted = common.deleted(record, key)
+        modified = common.modified(record, key)
+        yield Company(key, None if deleted else common.body(record, identifier), modified, deleted)
+        if nested is not None:
+            yield from _nested_contacts(nested, record, key, modified, deleted=deleted)
+
+    return role
+
+
+def _nested_contacts(
+    nested: Nested, record: Record, company: str, modified: float | None, *, deleted: bool
+) -> Iterator[Contact | Refusal]:
+    try:
+        elements = list(flat(nested.list(record)))
+    except UnreadableError as error:
+        raise MappingError(f"contacts: {error}", company) from None
+    for element in elements:
+        if element is None:
+            continue
+        if not isinstance(element, dict):
+            yield Refusal(None, "contacts: an element is no object", element)
+            continue
+        try:
+            contact = _nested_contact(nested.common, element, company, modified, deleted=deleted)
+        except MappingError as error:
+            yield Refusal(error.identifier, f"contacts: {error}", element)
+            continue
+        if contact is not None:
+            yield contact
+
+
+def _nested_contact(
+    common: Attributes, element: Record, company: str, modified: float | None, *, deleted: bool
+) -> Contact | None:
+    if not common.concerns(element):
+        return None
+    identifier = common.identifier(element)
+    gone = deleted or common.deleted(element, identifier.key)
+    body = None if gone else common.body(element, identifier)
+    own = common.modified(element, identifier.key)
+    return Contact(identifier.key, body, company, own if own is not None else modified, gone)
+
+
+def contact_role(common: Attributes, company: Look | None, columns: frozenset[str]) -> Role:
+    """Return the role that makes contacts of records; `columns` tell their company, if they are known."""
+
+    def role(record: Record) -> Iterator[Entity]:
+        if not common.concerns(record):
+            return
+        identifier = common.identifier(record)
+        key = identifier.key
+        deleted = common.deleted(record, key)
+        body = None if deleted else common.body(record, identifier)
+        own = None if company is None else optional_id("company", company, record, key)
+        told = not columns or not columns.isdisjoint(record)
+        yield Contact(key, body, own, common.modified(record, key), deleted, told)
+
+    return role
+
+
+def link_role(looks: Mapping[str, Look]) -> Role:
+    """Return the role that makes links of records."""
+
+    def flag(name: str, record: Record, key: str | None) -> bool:
+        return name in looks and bool(read_value(name, read_flag, looks[name], record, key))
+
+    def role(record: Record) -> Iterator[Entity]:
+        if "when" in looks and not flag("when", record, None):
+            return
+        own = optional_id("id", looks["id"], record, None) if "id" in looks else None
+        deleted = flag("deleted", record, own)
+        if deleted and own is not None:
+            # A deleted row may be a stub that does not tell its ends any more.
+            contact = optional_id("contact", looks["contact"], record, own) or ""
+            company = optional_id("company", looks["company"], record, own) or ""
+        else:
+            contact = required_id("contact", looks["contact"], record, own).key
+            company = required_id("company", looks["company"], record, own).key
+        # Without an id of its own, a link is the pair.
+        key = own if own is not None else f"{len(contact)}:{contact}:{company}"
+        yield Link(key, contact, company, flag("primary", record, key), deleted)
+
+    return role
+
+
+def read_value(name: str, read: Callable[[Any], Any], look: Look, record: Record, identifier: str | None) -> Any:
+    """Return an attribute of a record; what is wrong with it becomes a MappingError that names the attribute."""
+    try:
+        return read(look(record))
+    except UnreadableError as error:
+        raise MappingError(f"{name}: {error}", identifier) from None
+
+
+def required_id(name: str, look: Look, record: Record, identifier: str | None) -> Identifier:
+    """Return an id that must be there."""
+    try:
+        value = look(record)
+        if not is_empty(value):
+            return read_id(value)
+    except UnreadableError as error:
+        raise MappingError(f"{name}: {error}", identifier) from None
+    raise MappingError(f"{name}: is missing", identifier)
+
+
+def optional_id(name: str, look: Look, record: Record, identifier: str | None) -> str | None:
+    """Return the key of an id that may be missing."""
+    try:
+        value = look(record)
+        # What a condition leaves behind that is not met.
+        return None if value is False or is_empty(value) else read_id(value).key
+    except UnreadableError as error:
+        raise MappingError(f"{name}: {error}", identifier) from None
+
+
+# Fields.
+
+
+def mapped_fields(looks: Mapping[str, Look], style: Style) -> Callable[[Record], list[dict[str, Any]]]:
+    """Return what reads fields by their look-ups."""
+    readers = tuple((key, look, _reader(key, style)) for key, look in looks.items())
+
+    def read(record: Record) -> list[dict[str, Any]]:
+        # A key without values is sent as well, or Daktela would keep those that the CRM has given up.
+        return [
+            {
+                "key": key,
+                "value": reader(value for value in flat(look(record)) if not is_empty(value, style.nulls)),
+            }
+            for key, look, reader in readers
+        ]
+
+    return read
+
+
+def _reader(key: str, style: Style) -> Callable[[Iterator[Any]], list[str]]:
+    """Return what makes a field's values out of a CRM's: Daktela's own fields are called `number` and `email`."""
+    if not style.raw and key == "number":
+        return lambda values: _phones(values, style)
+    if not style.raw and key == "email":
+        return lambda values: _emails(values, style)
+    if style.raw:
+        return lambda values: [text for value in values if (text := read_text(value)) is not None]
+    return lambda values: list(dict.fromkeys(text for value in values if (text := clean_text(value)) is not None))
+
+
+def _parts(values: Iterator[Any]) -> Iterator[str]:
+    """Yield texts; people put several numbers or addresses into one column."""
+    for value in values:
+        for part in re.split(r"[;,\n]", read_written(value)):
+            if text := part.strip():
+                yield text
+
+
+def _phones(values: Iterator[Any], style: Style) -> list[str]:
+    texts: list[str] = []
+    digits: list[str] = []
+    for text in _parts(values):
+        phone = read_phone(text, style.phone_region)
+        if phone is None:
+            style.left_out["phone number"] += 1
+        elif not any(is_same_phone(phone.digits, known) for known in digits):
+            texts.append(phone.text)
+            digits.append(phone.digits)
+    return texts
+
+
+def _emails(values: Iterator[Any], style: Style) -> list[str]:
+    found: dict[str, None] = {}
+    for text in _parts(values):
+        email = read_email(text)
+        if email is None:
+            style.left_out["e-mail"] += 1
+        else:
+            found[email] = None
+    return list(found)
+
+
+def given_fields(look: Look, style: Style) -> Callable[[Record], list[dict[str, Any]]]:
+    """Return what reads fields that the record holds as such: a list of `{key, value}`, or values by key."""
+
+    def read(record: Record) -> list[dict[str, Any]]:
+        content = look(record)
+        if content is None:
+            return []
+        if isinstance(content, dict):
+            content = [{"key": key, "value": value} for key, value in content.items()]
+        if not isinstance(content, list):
+            raise UnreadableError("is neither a list of {key, value} nor an object")
+        return [_given_field(element, style) for element in content]
+
+    return read
+
+
+def _given_field(element: object, style: Style) -> dict[str, Any]:
+    key = element.get("key") if isinstance(element, dict) else None
+    key = read_text(key) if isinstance(key, str) else None
+    if not key or not isinstance(element, dict):
+        raise UnreadableError("has an element without a key")
+    texts: Collection[Any] = [value for value in flat(element.get("value")) if value is not None]
+    if any(isinstance(value, dict) for value in texts):
+        raise UnreadableError(f"{key} has a value that is neither a text nor a number")
+    return {"key": key, "value": _reader(key, style)(iter(texts))}
