@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from target_daktela_crm.summary import counted
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from target_daktela_crm.store import Store
 
 _WIDTH = 30
+_EXAMPLES = 20
 
 
 def describe(store: Store, path: Path, rejects_path: Path) -> str:
     """Return the last delivery, what is known, on hold, rejected and staged, a line each."""
     lines = [("store", str(path)), ("runs", f"{store.run:,}"), ("last delivery", _last_delivery(store))]
     lines += [(name, f"{count:,}") for name, count in store.counts().items()]
+    if examples := store.examples_on_hold(_EXAMPLES):
+        lines.append(("first ones on hold", ", ".join(examples)))
     lines += [("rejects", _rejects(rejects_path)), ("staged", _stage(store))]
     return "\n".join(f"{name:<{_WIDTH}}{value}" for name, value in lines)
 
@@ -24,7 +29,8 @@ def _last_delivery(store: Store) -> str:
     last = store.get("last_delivery")
     if last is None:
         return "none yet"
-    return f"{last['time']}, {last['contacts']:,} contacts and {last['companies']:,} companies"
+    contacts = counted(last["contacts"], "contact", "contacts")
+    return f"{last['time']}, {contacts} and {counted(last['companies'], 'company', 'companies')}"
 
 
 def _stage(store: Store) -> str:
@@ -41,4 +47,4 @@ def _rejects(path: Path) -> str:
     if not path.exists():
         return "none"
     with path.open("rb") as file:
-        return f"{sum(1 for _ in file):,} lines in {path}"
+        return f"{counted(sum(1 for _ in file), 'line', 'lines')} in {path}"
