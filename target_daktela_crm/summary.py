@@ -95,8 +95,8 @@ def _odd_lines(summary: Summary) -> Iterator[str]:
     if states["on_hold"]:
         waiting = counted(states["on_hold"], "contact", "contacts")
         more = ", …" if states["on_hold"] > len(summary.examples_on_hold) else ""
-        yield _line("on hold", f"{waiting} until a company comes that is not known yet")
-        yield _line("", f"({', '.join(summary.examples_on_hold)}{more})")
+        examples = ", ".join(summary.examples_on_hold)
+        yield _line("on hold", f"{waiting} until the company is known ({examples}{more})")
 
 
 def _reject_lines(rejects: Rejects) -> Iterator[str]:
