@@ -8,8 +8,10 @@ bodies without `delete`; one with it is sent by `deletion.py`, whole or not at a
     413                 sent again in halves, and the smaller size is kept for the run
     two time-outs       as 413
     400, 422            sent again in halves, down to the one that is refused, which is rejected
-    an error in a 2xx   repeated as a 5xx is; if it stays, as 400
-    429, 5xx, HTML, connection errors   repeated with growing waits, by the client; then the run stops
+    an error in a 2xx   repeated with growing waits; if it stays, as 400
+    500                 likewise, but nothing is rejected unless a part of the same body is taken in: then it is a
+                        record that makes the endpoint fail, and not the endpoint itself
+    429, other 5xx, HTML, connection errors   repeated with growing waits; then the run stops
     401, 403, 404, 3xx  the run stops
 """
 
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import deque
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
@@ -38,6 +41,10 @@ _TIME_OUTS = 2
 """Of the same body, after which it is halved."""
 _MOST_TIME_OUTS = 12
 """Without an answer in between, after which nobody is there: enough to halve a body six times."""
+_FEWER = 2
+"""Attempts for the parts of a body that was waited for in vain."""
+_SUSPECTS = 3
+"""Entries that alone make the endpoint fail, one after the other, before it is the endpoint that fails."""
 _REFUSALS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
 
 
@@ -102,6 +109,11 @@ class Delivery:
         self._may_send = may_send
         self._silence = 0
         self._reports = False
+        self._failure: RequestError | None = None
+        self._accepted_before = 0
+        self._suspects: list[tuple[Entry, str]] = []
+        self._suspect_companies: set[str] = set()
+        self._failures = 0
         self._refusals = 0
         self._refused_companies: dict[str, str] = {}
 
@@ -113,9 +125,11 @@ class Delivery:
             TooManyRejectsError: likewise, since too much was refused.
         """
         for packed in pack(self._sendable(entries), lambda: self._limit, self._most):
-            self._reports = False
+            self._reports, self._failure = False, None
+            self._accepted_before = self.progress.accepted
             if isinstance(packed, Body):
                 self._send(packed.entries)
+                self._settle_suspects()
             else:
                 self._reject(packed.entry, f"is over max_request_bytes alone ({packed.size:,} bytes)")
 
@@ -143,8 +157,11 @@ class Delivery:
 
     def _search(self, entries: Sequence[Entry], reason: str) -> None:
         """Find what is refused among entries that together were."""
-        entries = list(self._sendable(entries))
-        if not entries:
+        rest = list(self._sendable(entries))
+        if len(rest) < len(entries):
+            # What was refused may have been what is left out now.
+            if rest:
+                self._send(rest)
             return
         if len(entries) == 1:
             self._blame(entries[0], reason)
@@ -169,21 +186,51 @@ class Delivery:
                 self._attempt([alone])
             except _RefusedError as error:
                 self._blame(alone, str(error))
-                self._reject(entry, f"its company was refused: {error}", follows=True)
+                # By now it is clear that the company is to blame, or that it is a suspect with all its contacts.
+                deque(self._sendable([entry]), maxlen=0)
                 return
             except _TooLargeError:
                 # Then it cannot be told what was wrong with both; the company is sent with the next contact of it.
                 pass
+        if self._failure is None or self.progress.accepted > self._accepted_before:
+            self._condemn(entry, reason)
+            return
+        self._suspects.append((entry, reason))
+        if entry.contact is None and entry.company is not None:
+            self._suspect_companies.add(entry.company.key)
+        self._failures += 1
+        if self._failures == _SUSPECTS:
+            raise RunError(stopped(self._failure))
+
+    def _condemn(self, entry: Entry, reason: str) -> None:
+        """Reject what is to blame; a contact only follows its company."""
+        follows = (
+            entry.contact is not None
+            and entry.company is not None
+            and (entry.company.key in self._refused_companies)
+        )
         if entry.contact is None and entry.company is not None:
             # Before it is rejected, which may end the run. No more of them are kept than may be rejected.
             self._refused_companies[entry.company.key] = reason
-        self._reject(entry, reason)
+        self._reject(entry, reason, follows=follows)
+
+    def _settle_suspects(self) -> None:
+        """Reject what made the endpoint fail, if that was not the endpoint's fault: other parts were taken in."""
+        suspects, self._suspects = self._suspects, []
+        self._suspect_companies.clear()
+        self._failures = 0
+        if suspects and self._failure is not None and self.progress.accepted == self._accepted_before:
+            raise RunError(stopped(self._failure))
+        for entry, reason in suspects:
+            self._condemn(entry, reason)
 
     def _sendable(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """Yield entries, and reject those whose company has been refused."""
         for entry in entries:
             key = entry.company.key if entry.company is not None else None
-            if key is not None and key in self._refused_companies:
+            if key in self._suspect_companies and entry.contact is not None:
+                self._suspects.append((entry, "its company was refused: it makes the endpoint fail"))
+            elif key is not None and key in self._refused_companies:
                 # The company is one reject, however many contacts it has.
                 if entry.contact is not None:
                     reason = f"its company was refused: {self._refused_companies[key]}"
@@ -202,7 +249,11 @@ class Delivery:
         body = encode(entries)
         self._may_send()
         self._ledger.mark_sending(entries)
-        patience = Patience(time_outs=_TIME_OUTS, reports=1 if self._reports else None)
+        patience = Patience(
+            attempts=_FEWER if self._failure else None,
+            time_outs=_TIME_OUTS,
+            reports=1 if self._reports else None,
+        )
         self.progress.requests += 1
         self.progress.bytes += len(body)
         try:
@@ -229,6 +280,10 @@ class Delivery:
         if verdict.status in _REFUSALS or verdict.reported:
             # Once it has been waited for in vain, what is left of the body is not waited for again.
             self._reports = self._reports or verdict.reported
+            self._refusals += 1
+            raise _RefusedError(verdict.reason) from None
+        if verdict.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            self._failure = error
             self._refusals += 1
             raise _RefusedError(verdict.reason) from None
         raise RunError(stopped(error)) from None

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tap_daktela.api.command import InputError
+from target_daktela_crm.deletion import _check_whole
+from target_daktela_crm.store import Owner, Store
 from tests.simulator import Fault
 from tests.target_daktela_crm.running import (
     SCHEMAS,
@@ -137,6 +140,13 @@ def test_s2_after_a_delivery_of_unknown_outcome_everything_counts_as_undelivered
 
     assert again.code == 0
     assert again.summary["delivered"] == {"companies": 1, "contacts": 20}
+
+
+def test_s2_a_refusal_after_a_lost_answer_is_no_certain_refusal(ready: Crm, instance: Simulator) -> None:
+    instance.faults += [Fault("applied-reset", endpoint="sync"), Fault("400", endpoint="sync")]
+    run = ready.deliver("--accept-unknown")
+    assert "unknown" in run.errors[0]
+    assert ready.run(feed()).summary["delivered"]["contacts"] == 20
 
 
 @pytest.mark.parametrize("kind", ["413", "400", "403"])
@@ -381,6 +391,19 @@ def test_guard_a_store_that_is_damaged(crm: Crm) -> None:
         assert len(run.errors) == 1
         assert len(crm.contacts()) == 300
     assert crm.requests() == 1
+
+
+def test_guard_a_load_that_cannot_be_read_whole(crm: Crm) -> None:
+    crm.run(feed(*MANY), **FULL)
+    store = Store.open(crm.store, Owner(crm.settings["url"], None, None))
+    try:
+        store.queue_load()
+        load = store.load()
+        _check_whole(store, load)
+        with pytest.raises(InputError, match="damaged"):
+            _check_whole(store, load._replace(contacts=load.contacts + 1))
+    finally:
+        store.close()
 
 
 def test_guard_a_stage_from_the_future(ready: Crm) -> None:

@@ -143,6 +143,54 @@ def test_one_refused_contact_is_found_by_halving_and_rejected_alone(
     assert f"({poison})" in run.log
 
 
+@pytest.mark.parametrize("poison", ["Contact 0", "Contact 77"])
+def test_a_contact_that_makes_the_endpoint_fail_is_found_as_well(
+    crm: Crm, instance: Simulator, poison: str
+) -> None:
+    fails = f'"{poison}"'.encode()
+    instance.faults.append(
+        Fault("500", endpoint="sync", times=None, matches=lambda request: fails in request.body)
+    )
+
+    run = crm.run(feed(*(contact(number) for number in range(100)), bookmark=3))
+
+    assert run.code == 1
+    assert bookmark(run) == 3
+    assert len(crm.contacts()) == 99
+    [line] = crm.rejects()
+    assert line["record"]["name"] == poison
+    assert "answered 500" in line["reason"]
+
+
+def test_a_company_that_makes_the_endpoint_fail_is_rejected_with_its_contacts(
+    crm: Crm, instance: Simulator
+) -> None:
+    fails = b'"Company a"'
+    instance.faults.append(
+        Fault("500", endpoint="sync", times=None, matches=lambda request: fails in request.body)
+    )
+    people = [contact(number, of="a" if number < 3 else "b") for number in range(30)]
+
+    run = crm.run(feed(company("a"), company("b"), *people, bookmark=3))
+
+    assert bookmark(run) == 3
+    assert set(crm.contacts()) == {str(number) for number in range(3, 30)}
+    assert {line["id"] for line in crm.rejects()} == {"a", "0", "1", "2"}
+
+
+def test_an_endpoint_that_fails_for_good_is_not_taken_for_bad_contacts(crm: Crm, instance: Simulator) -> None:
+    instance.faults.append(Fault("500", endpoint="sync", times=None, after=1))
+    people = [contact(number) for number in range(200)]
+
+    run = crm.run(feed(*people), max_request_bytes=20_000)
+
+    assert run.code == 1
+    assert not run.states
+    assert not crm.rejects()
+    assert "answered 500" in run.errors[0]
+    assert crm.requests() < 40
+
+
 def test_a_refused_company_is_rejected_with_its_contacts_and_nothing_else(crm: Crm, instance: Simulator) -> None:
     instance.sync_poison = {"c2"}
     people = [contact(number, of=f"c{number % 3}") for number in range(90)]
