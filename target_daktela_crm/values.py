@@ -104,9 +104,14 @@ def clean_text(value: object) -> str | None:
 
 def read_written(value: object) -> str:
     """Return a value as somebody would write it, without blanks around it: whole floats are whole numbers."""
-    if isinstance(value, (Decimal, float)) and math.isfinite(value) and value == int(value):
+    # No further: of 1E999999999, the integer would fill the memory.
+    if isinstance(value, (Decimal, float)) and _is_moderate(value) and value == int(value):
         return str(int(value))
     return (read_text(value) or "").strip()
+
+
+def _is_moderate(number: Decimal | float) -> bool:
+    return math.isfinite(number) and abs(number) < _LARGEST_NUMBER
 
 
 def read_flag(value: object) -> bool:

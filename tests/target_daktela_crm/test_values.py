@@ -18,6 +18,7 @@ from target_daktela_crm.values import (
     read_moment,
     read_phone,
     read_text,
+    read_written,
 )
 
 # Ids.
@@ -403,6 +404,20 @@ def test_an_email_is_trimmed_and_in_lower_case(text: str, expected: str) -> None
 )
 def test_what_cannot_be_an_email_is_none(text: str) -> None:
     assert read_email(text) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (Decimal("420777111222.0"), "420777111222"),
+        (Decimal("1.5"), "1.5"),
+        (Decimal("1E+999999999"), "1E+999999999"),
+        (Decimal("NaN"), "NaN"),
+        (float("inf"), "inf"),
+    ],
+)
+def test_a_number_is_written_without_a_point_unless_it_has_no_end(value: Decimal | float, expected: str) -> None:
+    assert read_written(value) == expected
 
 
 @pytest.mark.parametrize(
