@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import deque
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
@@ -29,7 +28,7 @@ from tap_daktela.api.verdict import Action, RequestError
 from target_daktela_crm.packing import Body, Entry, encode, pack, size_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from tap_daktela.api.auth import SignInError
     from target_daktela_crm.packing import Part
@@ -124,7 +123,8 @@ class Delivery:
             RunError: nothing more can be sent; what has been taken in is marked.
             TooManyRejectsError: likewise, since too much was refused.
         """
-        for packed in pack(self._sendable(entries), lambda: self._limit, self._most):
+        sendable = (entry for entry in entries if not self._follows(entry))
+        for packed in pack(sendable, lambda: self._limit, self._most):
             self._reports, self._failure = False, None
             self._accepted_before = self.progress.accepted
             if isinstance(packed, Body):
@@ -134,7 +134,10 @@ class Delivery:
                 self._reject(packed.entry, f"is over max_request_bytes alone ({packed.size:,} bytes)")
 
     def _send(self, entries: Sequence[Entry]) -> None:
-        """Send what fits a body, in parts if it must be."""
+        """Send what fits a body, in parts if it must be; what follows a refused company is left out."""
+        entries = [entry for entry in entries if not self._follows(entry)]
+        if not entries:
+            return
         try:
             self._attempt(entries)
         except _TooLargeError as error:
@@ -151,31 +154,24 @@ class Delivery:
         if not isinstance(error, _TooSlowError) or 2 * half > self._limit // 2:
             self._limit = min(self._limit, half)
         logger.warning("Daktela %s: going on with requests of at most %s bytes", error, f"{self._limit:,}")
-        for packed in pack(self._sendable(entries), lambda: min(half, self._limit), self._most):
+        for packed in pack(entries, lambda: min(half, self._limit), self._most):
             if isinstance(packed, Body):
                 self._send(packed.entries)
 
     def _search(self, entries: Sequence[Entry], reason: str) -> None:
         """Find what is refused among entries that together were."""
-        rest = list(self._sendable(entries))
-        if len(rest) < len(entries):
-            # What was refused may have been what is left out now.
-            if rest:
-                self._send(rest)
-            return
         if len(entries) == 1:
             self._blame(entries[0], reason)
             return
         middle = len(entries) // 2
         first, second = entries[:middle], entries[middle:]
         before = self._refusals
-        if first := list(self._sendable(first)):
-            self._send(first)
+        self._send(first)
         if self._refusals == before and len(second) > 1:
             # Then it is in the other half, which need not be refused once more. A single entry must, though: what
             # was refused may have been an accident.
             self._search(second, reason)
-        elif second := list(self._sendable(second)):
+        else:
             self._send(second)
 
     def _blame(self, entry: Entry, reason: str) -> None:
@@ -186,8 +182,7 @@ class Delivery:
                 self._attempt([alone])
             except _RefusedError as error:
                 self._blame(alone, str(error))
-                # By now it is clear that the company is to blame, or that it is a suspect with all its contacts.
-                deque(self._sendable([entry]), maxlen=0)
+                self._follows(entry)
                 return
             except _TooLargeError:
                 # Then it cannot be told what was wrong with both; the company is sent with the next contact of it.
@@ -224,19 +219,18 @@ class Delivery:
         for entry, reason in suspects:
             self._condemn(entry, reason)
 
-    def _sendable(self, entries: Iterable[Entry]) -> Iterator[Entry]:
-        """Yield entries, and reject those whose company has been refused."""
-        for entry in entries:
-            key = entry.company.key if entry.company is not None else None
-            if key in self._suspect_companies and entry.contact is not None:
-                self._suspects.append((entry, "its company was refused: it makes the endpoint fail"))
-            elif key is not None and key in self._refused_companies:
-                # The company is one reject, however many contacts it has.
-                if entry.contact is not None:
-                    reason = f"its company was refused: {self._refused_companies[key]}"
-                    self._reject(entry, reason, follows=True)
-            else:
-                yield entry
+    def _follows(self, entry: Entry) -> bool:
+        """Return whether an entry's company is to blame, or a suspect; the entry then shares its fate."""
+        key = entry.company.key if entry.company is not None else None
+        if key in self._suspect_companies and entry.contact is not None:
+            self._suspects.append((entry, "its company was refused: it makes the endpoint fail"))
+            return True
+        if key is None or key not in self._refused_companies:
+            return False
+        # The company is one reject, however many contacts it has.
+        if entry.contact is not None:
+            self._reject(entry, f"its company was refused: {self._refused_companies[key]}", follows=True)
+        return True
 
     def _attempt(self, entries: Sequence[Entry]) -> None:
         """Send a body until it is taken in.
@@ -296,7 +290,6 @@ class Delivery:
 
 
 _HINTS: dict[int | None, str] = {
-    HTTPStatus.UNAUTHORIZED: "",
     HTTPStatus.FORBIDDEN: "the account may not use the endpoint",
     HTTPStatus.NOT_FOUND: "there is no such endpoint: have Daktela set it up, or see sync_path",
     HTTPStatus.METHOD_NOT_ALLOWED: "it is another endpoint: see sync_path",

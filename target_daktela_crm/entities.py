@@ -7,8 +7,9 @@ for all. What cannot be read rejects the record, or the part of it, with the att
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -29,8 +30,7 @@ from target_daktela_crm.values import (
 )
 
 if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from target_daktela_crm.expressions import Look
 
@@ -95,6 +95,16 @@ Role: TypeAlias = Callable[[Record], "Iterable[Entity | Refusal]"]
 """What one role of a stream makes of a record; raises MappingError."""
 
 
+@dataclass
+class Tally:
+    """What a mapping has come across so far."""
+
+    left_out: Counter[str] = field(default_factory=Counter)
+    """Phone numbers and e-mails that were none."""
+    nameless: int = 0
+    """Raw contacts that had neither a name nor a field: usually those of a tap with another preset."""
+
+
 @dataclass(frozen=True)
 class Style:
     """What a preset does about values of all streams."""
@@ -104,28 +114,7 @@ class Style:
     nulls: frozenset[str]
     """Texts that mean that there is nothing."""
     phone_region: str | None
-    left_out: Counter[str]
-    nameless: Counter[str]
-
-    def of_stream(self, content: Mapping[str, Any]) -> Style:
-        """Return the style of a stream, which may have one of its own."""
-        nulls, raw = names(content.get("null_values"), "", []), content.get("raw")
-        return replace(
-            self,
-            nulls=frozenset(nulls) if "null_values" in content else self.nulls,
-            raw=raw if isinstance(raw, bool) else self.raw,
-        )
-
-
-def names(value: object, place: str, problems: list[str]) -> list[str]:
-    """Return a list of texts, which may be given as one; what is wrong with it is noted with its place."""
-    found = [value] if isinstance(value, str) else value
-    if found is None:
-        return []
-    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
-        problems.append(f"{place}: must be a list of texts")
-        return []
-    return found
+    tally: Tally
 
 
 # What a record becomes.
@@ -148,7 +137,7 @@ class Attributes:
         self._fields = fields
         self._text = read_text if style.raw else clean_text
         self._raw = style.raw
-        self._nameless = style.nameless
+        self._tally = style.tally
 
     def concerns(self, record: Record) -> bool:
         """Return whether a record is one of this role."""
@@ -182,7 +171,7 @@ class Attributes:
         if not content["name"]:
             content["name"] = self._name(content, identifier)
         if self._raw and self.role == "contact" and _says_nothing(content):
-            self._nameless[""] += 1
+            self._tally.nameless += 1
         return _encode(content)
 
     def _name(self, content: Mapping[str, Any], identifier: Identifier) -> str | None:
@@ -382,7 +371,7 @@ def _phones(values: Iterator[Any], style: Style) -> list[str]:
     for text in _parts(values):
         phone = read_phone(text, style.phone_region)
         if phone is None:
-            style.left_out["phone number"] += 1
+            style.tally.left_out["phone number"] += 1
         elif not any(is_same_phone(phone.digits, known) for known in digits):
             texts.append(phone.text)
             digits.append(phone.digits)
@@ -394,7 +383,7 @@ def _emails(values: Iterator[Any], style: Style) -> list[str]:
     for text in _parts(values):
         email = read_email(text)
         if email is None:
-            style.left_out["e-mail"] += 1
+            style.tally.left_out["e-mail"] += 1
         else:
             found[email] = None
     return list(found)
@@ -402,6 +391,8 @@ def _emails(values: Iterator[Any], style: Style) -> list[str]:
 
 def given_fields(look: Look, style: Style) -> Callable[[Record], list[dict[str, Any]]]:
     """Return what reads fields that the record holds as such: a list of `{key, value}`, or values by key."""
+    of_number, of_email, of_others = (_reader(key, style) for key in ("number", "email", ""))
+    readers = {"number": of_number, "email": of_email}
 
     def read(record: Record) -> list[dict[str, Any]]:
         content = look(record)
@@ -411,17 +402,18 @@ def given_fields(look: Look, style: Style) -> Callable[[Record], list[dict[str, 
             content = [{"key": key, "value": value} for key, value in content.items()]
         if not isinstance(content, list):
             raise UnreadableError("is neither a list of {key, value} nor an object")
-        return [_given_field(element, style) for element in content]
+        fields = [_given_field(element) for element in content]
+        return [{"key": key, "value": readers.get(key, of_others)(iter(values))} for key, values in fields]
 
     return read
 
 
-def _given_field(element: object, style: Style) -> dict[str, Any]:
+def _given_field(element: object) -> tuple[str, list[Any]]:
     key = element.get("key") if isinstance(element, dict) else None
     key = read_text(key) if isinstance(key, str) else None
     if not key or not isinstance(element, dict):
         raise UnreadableError("has an element without a key")
-    texts: Collection[Any] = [value for value in flat(element.get("value")) if value is not None]
-    if any(isinstance(value, dict) for value in texts):
+    values = [value for value in flat(element.get("value")) if value is not None]
+    if any(isinstance(value, dict) for value in values):
         raise UnreadableError(f"{key} has a value that is neither a text nor a number")
-    return {"key": key, "value": _reader(key, style)(iter(texts))}
+    return key, values

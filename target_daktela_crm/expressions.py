@@ -253,7 +253,8 @@ def is_empty(value: object, nulls: Collection[str] = ()) -> bool:
     if value is None:
         return True
     if isinstance(value, str):
-        return not value or value in nulls or not value.strip() or value.strip() in nulls
+        stripped = value.strip()
+        return not stripped or value in nulls or stripped in nulls
     return isinstance(value, (list, dict)) and not value
 
 

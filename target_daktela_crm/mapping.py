@@ -9,9 +9,8 @@ whatever is wrong with a mapping is told with its place in the configuration, an
 from __future__ import annotations
 
 import tomllib
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +19,18 @@ from target_daktela_crm.entities import (
     Attributes,
     Nested,
     Style,
+    Tally,
     company_role,
     contact_role,
     given_fields,
     link_role,
     mapped_fields,
-    names,
 )
 from target_daktela_crm.expressions import ExpressionError, compile_expression, is_empty, plain_path
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from target_daktela_crm.entities import Record, Role
     from target_daktela_crm.expressions import Look
 
@@ -69,10 +70,12 @@ class CrmMapping:
 
     streams: tuple[StreamMapping, ...]
     by_name: Mapping[str, StreamMapping] = field(repr=False)
-    left_out: Counter[str] = field(default_factory=Counter)
-    """How many phone numbers and e-mails were none, so far."""
-    nameless: Counter[str] = field(default_factory=Counter)
-    """How many raw contacts had neither a name nor a field, so far: usually those of a tap with another preset."""
+    tally: Tally = field(default_factory=Tally)
+
+    @property
+    def left_out(self) -> Counter[str]:
+        """How many phone numbers and e-mails were none, so far."""
+        return self.tally.left_out
 
     def stream(self, name: str) -> StreamMapping | None:
         """Return the mapping of a stream, by its name in any case or an alias; None where there is none."""
@@ -95,28 +98,26 @@ def read_mapping(preset: str, streams: Mapping[str, Any] | None, phone_region: s
     """
     definition = load_preset(preset)
     merged, problems = merge(definition["streams"], streams or {})
-    left_out: Counter[str] = Counter()
-    nameless: Counter[str] = Counter()
     style = Style(
         raw=bool(definition.get("raw")),
         nulls=frozenset(definition.get("null_values", ())),
         phone_region=phone_region,
-        left_out=left_out,
-        nameless=nameless,
+        tally=Tally(),
     )
     compiled: dict[str, StreamMapping] = {}
     for name, content in merged.items():
-        compiler = _Compiler(f"streams.{name}", style.of_stream(content), problems)
+        place = f"streams.{name}"
+        compiler = _Compiler(place, _style_of(content, style, place, problems), problems)
         mapping = StreamMapping(name, compiler.roles(content))
-        for alias in (name, *names(content.get("aliases"), f"streams.{name}.aliases", problems)):
+        for alias in (name, *_list_of_texts(content.get("aliases"), f"{place}.aliases", problems)):
             if compiled.setdefault(alias.casefold(), mapping) is not mapping:
-                problems.append(f"streams.{name}: {alias!r} names two streams of the mapping")
+                problems.append(f"{place}: {alias!r} names two streams of the mapping")
     if not merged:
         problems.append("streams: no stream is left of the mapping")
     if problems:
         raise Problems(problems)
     unique = {id(mapping): mapping for mapping in compiled.values()}
-    return CrmMapping(tuple(unique.values()), compiled, left_out, nameless)
+    return CrmMapping(tuple(unique.values()), compiled, style.tally)
 
 
 def load_preset(name: str) -> dict[str, Any]:
@@ -198,6 +199,29 @@ def _merge_lists(old: object, change: Mapping[str, Any], place: str, problems: l
 # Compiling.
 
 
+def _style_of(content: Mapping[str, Any], style: Style, place: str, problems: list[str]) -> Style:
+    """Return the style of a stream, which may differ from the preset's."""
+    if "null_values" in content:
+        style = replace(
+            style, nulls=frozenset(_list_of_texts(content["null_values"], f"{place}.null_values", problems))
+        )
+    raw = content.get("raw", style.raw)
+    if not isinstance(raw, bool):
+        problems.append(f"{place}.raw: must be true or false")
+    return replace(style, raw=bool(raw))
+
+
+def _list_of_texts(value: object, place: str, problems: list[str]) -> list[str]:
+    """Return a list of texts, which may be given as one."""
+    found = [value] if isinstance(value, str) else value
+    if found is None:
+        return []
+    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+        problems.append(f"{place}: must be a list of texts")
+        return []
+    return found
+
+
 class _Compiler:
     """Makes look-ups out of expressions, and notes what is wrong with them."""
 
@@ -211,9 +235,6 @@ class _Compiler:
         for key in content:
             if key not in _OF_STREAM:
                 self._problems.append(f"{self._place}.{key}: there is no such key{suggest(key, _OF_STREAM)}")
-        names(content.get("null_values"), f"{self._place}.null_values", self._problems)
-        if not isinstance(content.get("raw", False), bool):
-            self._problems.append(f"{self._place}.raw: must be true or false")
         roles: list[Role] = []
         for name in _ROLES:
             if name in content and self._checked(name, content[name], f"{self._place}.{name}"):

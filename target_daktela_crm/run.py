@@ -268,7 +268,7 @@ class Run:
         self._is_told = True
         self.summary.seconds = time.monotonic() - self._started
         self.summary.left_out = self.mapping.left_out
-        if nameless := self.mapping.nameless.total():
+        if nameless := self.mapping.tally.nameless:
             contacts = counted(nameless, "contact", "contacts")
             self.summary.notes.append(f"{contacts} came without a name and fields: is the preset that of the tap?")
         write_summary(self.summary, self.progress, self.rejects)
