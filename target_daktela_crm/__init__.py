@@ -3,9 +3,12 @@
 Read it in the order of the data:
 
     target.py, sinks.py, reader.py   Singer messages in
-    mapping.py, presets/             what the records of each stream are
-    entities.py                      records -> companies, contacts and links
-    expressions.py, values.py        what a mapping is made of
+    preset.py, presets/              what a CRM's tap puts out, as data, and the configuration over it
+    mapping.py                       that data -> what the records of each stream are
+    entities.py                      records -> companies, contacts, links and values
+    expressions.py, functions.py,
+    columns.py, values.py            what a mapping is made of
+    assembly.py                      records whose columns are rows of other streams
     store.py                         what is known, and what Daktela has of it
     packing.py                       stored bytes -> request bodies
     delivery.py, rejects.py          request bodies -> POST, and what is refused

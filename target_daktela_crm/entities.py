@@ -7,18 +7,20 @@ for all. What cannot be read rejects the record, or the part of it, with the att
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from target_daktela_crm.expressions import flat, is_empty
 from target_daktela_crm.values import (
     Identifier,
     UnreadableError,
+    clean_name,
     clean_text,
+    encode,
+    flat,
+    is_empty,
     is_same_phone,
     read_email,
     read_flag,
@@ -30,12 +32,16 @@ from target_daktela_crm.values import (
 )
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterable, Iterator
 
     from target_daktela_crm.expressions import Look
 
 Record: TypeAlias = dict[str, Any]
 
+_BETWEEN = re.compile(r"[;,\n]|\s/\s")
+"""What people put between several numbers or addresses; a slash alone belongs to German numbers."""
+_NAMES = frozenset({"name", "firstname", "lastname"})
 _encode = msgspec.json.Encoder().encode
 
 
@@ -55,6 +61,8 @@ class Company(NamedTuple):
     """The company's object in the request, without `contacts`; None if all that is known is its deletion."""
     modified: float | None
     deleted: bool
+    nameless: bool = False
+    """Whether its record has no name, so that one was made up."""
 
 
 class Contact(NamedTuple):
@@ -69,6 +77,8 @@ class Contact(NamedTuple):
     deleted: bool
     tells_company: bool = True
     """Whether the record has a column for its company at all; if not, what is known of it stays."""
+    company_name: str | None = None
+    """What the record calls that company."""
 
 
 class Link(NamedTuple):
@@ -82,6 +92,25 @@ class Link(NamedTuple):
     deleted: bool
 
 
+class Value(NamedTuple):
+    """A row that tells one value of a company or contact, whose own record is of another stream."""
+
+    key: str
+    owner: str
+    """Id of that company or contact."""
+    definition: str | None
+    """Id of the row of a third stream that says what the value means."""
+    record: bytes
+    deleted: bool
+
+
+class Definition(NamedTuple):
+    """A row that says what values mean."""
+
+    key: str
+    record: bytes
+
+
 class Refusal(NamedTuple):
     """A part of a record that cannot be mapped, beside others that can."""
 
@@ -90,19 +119,9 @@ class Refusal(NamedTuple):
     part: Any
 
 
-Entity: TypeAlias = Company | Contact | Link
+Entity: TypeAlias = Company | Contact | Link | Value | Definition
 Role: TypeAlias = Callable[[Record], "Iterable[Entity | Refusal]"]
 """What one role of a stream makes of a record; raises MappingError."""
-
-
-@dataclass
-class Tally:
-    """What a mapping has come across so far."""
-
-    left_out: Counter[str] = field(default_factory=Counter)
-    """Phone numbers and e-mails that were none."""
-    nameless: int = 0
-    """Raw contacts that had neither a name nor a field: usually those of a tap with another preset."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +132,11 @@ class Style:
     """Whether values are left as they are."""
     nulls: frozenset[str]
     """Texts that mean that there is nothing."""
+    places: tuple[str, ...]
+    """Where columns stand, `{}` being their name; empty where they stand as such."""
     phone_region: str | None
-    tally: Tally
+    left_out: Counter[str]
+    """How many phone numbers and e-mails were none, so far."""
 
 
 # What a record becomes.
@@ -133,25 +155,21 @@ class Attributes:
     ) -> None:
         self.role = role
         self._looks = looks
-        self._texts = tuple((name, looks.get(name)) for name in texts)
+        self._texts = tuple((name, looks.get(name), _reader_of_text(name, style)) for name in texts)
         self._fields = fields
-        self._text = read_text if style.raw else clean_text
         self._raw = style.raw
-        self._tally = style.tally
 
     def concerns(self, record: Record) -> bool:
         """Return whether a record is one of this role."""
-        look = self._looks.get("when")
-        return look is None or bool(read_value("when", read_flag, look, record, None))
+        return "when" not in self._looks or _says("when", self._looks, record, None)
 
     def identifier(self, record: Record) -> Identifier:
         """Return the record's id."""
         return required_id("id", self._looks["id"], record, None)
 
     def deleted(self, record: Record, key: str) -> bool:
-        """Return whether the CRM says that the record is deleted."""
-        look = self._looks.get("deleted")
-        return look is not None and bool(read_value("deleted", read_flag, look, record, key))
+        """Return whether the CRM says that the record is deleted, or the tap, as taps of databases do."""
+        return _is_deleted(self._looks, record, key)
 
     def modified(self, record: Record, key: str) -> float | None:
         """Return when the record was changed last."""
@@ -159,20 +177,19 @@ class Attributes:
         value: float | None = None if look is None else read_value("modified", read_moment, look, record, key)
         return value
 
-    def body(self, record: Record, identifier: Identifier) -> bytes:
-        """Return the object of the request that the record becomes."""
+    def body(self, record: Record, identifier: Identifier) -> tuple[bytes, bool]:
+        """Return the object of the request that the record becomes, and whether it has a name of its own."""
         content: dict[str, Any] = {"id": identifier.sent}
-        for name, look in self._texts:
-            content[name] = None if look is None else read_value(name, self._text, look, record, identifier.key)
+        for name, look, read in self._texts:
+            content[name] = None if look is None else read_value(name, read, look, record, identifier.key)
         try:
             content["fields"] = self._fields(record)
         except UnreadableError as error:
             raise MappingError(f"fields: {error}", identifier.key) from None
-        if not content["name"]:
+        is_named = bool(content["name"])
+        if not is_named:
             content["name"] = self._name(content, identifier)
-        if self._raw and self.role == "contact" and _says_nothing(content):
-            self._tally.nameless += 1
-        return _encode(content)
+        return _encode(content), is_named
 
     def _name(self, content: Mapping[str, Any], identifier: Identifier) -> str | None:
         """Return a name for what has none.
@@ -186,15 +203,22 @@ class Attributes:
         if any(names):
             return " ".join(name for name in names if name)
         if self.role == "contact":
-            for each in content["fields"]:
+            # A person is known by an address rather than by a number (crm-taps.md §4.7).
+            for each in sorted(content["fields"], key=lambda field: field["key"] != "email"):
                 if each["value"]:
                     return str(each["value"][0])
-        return f"#{identifier.key}"
+        return unnamed(identifier.key)
 
 
-def _says_nothing(content: Mapping[str, Any]) -> bool:
-    names = [content["name"], content["firstname"], content["lastname"]]
-    return not any(names) and not any(each["value"] for each in content["fields"])
+def unnamed(key: str) -> str:
+    """Return what a company or contact without a name is called."""
+    return f"#{key}"
+
+
+def _reader_of_text(name: str, style: Style) -> Callable[[Any], str | None]:
+    if style.raw:
+        return read_text
+    return clean_name if name in _NAMES else clean_text
 
 
 class Nested(NamedTuple):
@@ -214,7 +238,8 @@ def company_role(common: Attributes, nested: Nested | None) -> Role:
         key = identifier.key
         deleted = common.deleted(record, key)
         modified = common.modified(record, key)
-        yield Company(key, None if deleted else common.body(record, identifier), modified, deleted)
+        body, is_named = (None, True) if deleted else common.body(record, identifier)
+        yield Company(key, body, modified, deleted, not is_named)
         if nested is not None:
             yield from _nested_contacts(nested, record, key, modified, deleted=deleted)
 
@@ -250,13 +275,15 @@ def _nested_contact(
         return None
     identifier = common.identifier(element)
     gone = deleted or common.deleted(element, identifier.key)
-    body = None if gone else common.body(element, identifier)
+    body = None if gone else common.body(element, identifier)[0]
     own = common.modified(element, identifier.key)
     return Contact(identifier.key, body, company, own if own is not None else modified, gone)
 
 
-def contact_role(common: Attributes, company: Look | None, columns: frozenset[str]) -> Role:
-    """Return the role that makes contacts of records; `columns` tell their company, if they are known."""
+def contact_role(
+    common: Attributes, company: Look | None, company_name: Look | None, keys: frozenset[str]
+) -> Role:
+    """Return the role that makes contacts of records; one of `keys` is there if a record tells its company."""
 
     def role(record: Record) -> Iterator[Entity]:
         if not common.concerns(record):
@@ -264,10 +291,13 @@ def contact_role(common: Attributes, company: Look | None, columns: frozenset[st
         identifier = common.identifier(record)
         key = identifier.key
         deleted = common.deleted(record, key)
-        body = None if deleted else common.body(record, identifier)
+        body = None if deleted else common.body(record, identifier)[0]
         own = None if company is None else optional_id("company", company, record, key)
-        told = not columns or not columns.isdisjoint(record)
-        yield Contact(key, body, own, common.modified(record, key), deleted, told)
+        name = None
+        if company_name is not None and own is not None:
+            name = read_value("company_name", clean_name, company_name, record, key)
+        told = not keys or not keys.isdisjoint(record)
+        yield Contact(key, body, own, common.modified(record, key), deleted, told, name)
 
     return role
 
@@ -275,14 +305,11 @@ def contact_role(common: Attributes, company: Look | None, columns: frozenset[st
 def link_role(looks: Mapping[str, Look]) -> Role:
     """Return the role that makes links of records."""
 
-    def flag(name: str, record: Record, key: str | None) -> bool:
-        return name in looks and bool(read_value(name, read_flag, looks[name], record, key))
-
     def role(record: Record) -> Iterator[Entity]:
-        if "when" in looks and not flag("when", record, None):
+        if "when" in looks and not _says("when", looks, record, None):
             return
         own = optional_id("id", looks["id"], record, None) if "id" in looks else None
-        deleted = flag("deleted", record, own)
+        deleted = _is_deleted(looks, record, own)
         if deleted and own is not None:
             # A deleted row may be a stub that does not tell its ends any more.
             contact = optional_id("contact", looks["contact"], record, own) or ""
@@ -291,10 +318,51 @@ def link_role(looks: Mapping[str, Look]) -> Role:
             contact = required_id("contact", looks["contact"], record, own).key
             company = required_id("company", looks["company"], record, own).key
         # Without an id of its own, a link is the pair.
-        key = own if own is not None else f"{len(contact)}:{contact}:{company}"
-        yield Link(key, contact, company, flag("primary", record, key), deleted)
+        key = own if own is not None else _pair(contact, company)
+        yield Link(key, contact, company, _says("primary", looks, record, key), deleted)
 
     return role
+
+
+def value_role(looks: Mapping[str, Look]) -> Role:
+    """Return the role that makes values of records, for the companies and contacts that they belong to."""
+
+    def role(record: Record) -> Iterator[Entity]:
+        if "when" in looks and not _says("when", looks, record, None):
+            return
+        own = optional_id("id", looks["id"], record, None) if "id" in looks else None
+        deleted = _is_deleted(looks, record, own)
+        definition = optional_id("definition", looks["definition"], record, own) if "definition" in looks else None
+        if deleted and own is not None:
+            owner = optional_id("owner", looks["owner"], record, own) or ""
+        else:
+            owner = required_id("owner", looks["owner"], record, own).key
+        key = own if own is not None else _pair(owner, definition or "")
+        yield Value(key, owner, definition, encode(record), deleted)
+
+    return role
+
+
+def definition_role(looks: Mapping[str, Look]) -> Role:
+    """Return the role that makes definitions of records."""
+
+    def role(record: Record) -> Iterator[Entity]:
+        if "when" not in looks or _says("when", looks, record, None):
+            yield Definition(required_id("id", looks["id"], record, None).key, encode(record))
+
+    return role
+
+
+def _says(name: str, looks: Mapping[str, Look], record: Record, key: str | None) -> bool:
+    return name in looks and bool(read_value(name, read_flag, looks[name], record, key))
+
+
+def _is_deleted(looks: Mapping[str, Look], record: Record, key: str | None) -> bool:
+    return record.get("_sdc_deleted_at") is not None or _says("deleted", looks, record, key)
+
+
+def _pair(one: str, other: str) -> str:
+    return f"{len(one)}:{one}:{other}"
 
 
 def read_value(name: str, read: Callable[[Any], Any], look: Look, record: Record, identifier: str | None) -> Any:
@@ -317,11 +385,13 @@ def required_id(name: str, look: Look, record: Record, identifier: str | None) -
 
 
 def optional_id(name: str, look: Look, record: Record, identifier: str | None) -> str | None:
-    """Return the key of an id that may be missing."""
+    """Return the key of an id that may be missing, of the first one in a list."""
     try:
-        value = look(record)
-        # What a condition leaves behind that is not met.
-        return None if value is False or is_empty(value) else read_id(value).key
+        for value in flat(look(record)):
+            # False is what a condition leaves behind that is not met.
+            if value is not False and not is_empty(value):
+                return read_id(value).key
+        return None  # noqa: TRY300 - the same as of an empty list
     except UnreadableError as error:
         raise MappingError(f"{name}: {error}", identifier) from None
 
@@ -331,7 +401,7 @@ def optional_id(name: str, look: Look, record: Record, identifier: str | None) -
 
 def mapped_fields(looks: Mapping[str, Look], style: Style) -> Callable[[Record], list[dict[str, Any]]]:
     """Return what reads fields by their look-ups."""
-    readers = tuple((key, look, _reader(key, style)) for key, look in looks.items())
+    readers = tuple((key, look, field_reader(key, style)) for key, look in looks.items())
 
     def read(record: Record) -> list[dict[str, Any]]:
         # A key without values is sent as well, or Daktela would keep those that the CRM has given up.
@@ -346,7 +416,7 @@ def mapped_fields(looks: Mapping[str, Look], style: Style) -> Callable[[Record],
     return read
 
 
-def _reader(key: str, style: Style) -> Callable[[Iterator[Any]], list[str]]:
+def field_reader(key: str, style: Style) -> Callable[[Iterable[Any]], list[str]]:
     """Return what makes a field's values out of a CRM's: Daktela's own fields are called `number` and `email`."""
     if not style.raw and key == "number":
         return lambda values: _phones(values, style)
@@ -357,33 +427,33 @@ def _reader(key: str, style: Style) -> Callable[[Iterator[Any]], list[str]]:
     return lambda values: list(dict.fromkeys(text for value in values if (text := clean_text(value)) is not None))
 
 
-def _parts(values: Iterator[Any]) -> Iterator[str]:
+def _parts(values: Iterable[Any]) -> Iterator[str]:
     """Yield texts; people put several numbers or addresses into one column."""
     for value in values:
-        for part in re.split(r"[;,\n]", read_written(value)):
+        for part in _BETWEEN.split(read_written(value)):
             if text := part.strip():
                 yield text
 
 
-def _phones(values: Iterator[Any], style: Style) -> list[str]:
+def _phones(values: Iterable[Any], style: Style) -> list[str]:
     texts: list[str] = []
     digits: list[str] = []
     for text in _parts(values):
         phone = read_phone(text, style.phone_region)
         if phone is None:
-            style.tally.left_out["phone number"] += 1
+            style.left_out["phone number"] += 1
         elif not any(is_same_phone(phone.digits, known) for known in digits):
             texts.append(phone.text)
             digits.append(phone.digits)
     return texts
 
 
-def _emails(values: Iterator[Any], style: Style) -> list[str]:
+def _emails(values: Iterable[Any], style: Style) -> list[str]:
     found: dict[str, None] = {}
     for text in _parts(values):
         email = read_email(text)
         if email is None:
-            style.tally.left_out["e-mail"] += 1
+            style.left_out["e-mail"] += 1
         else:
             found[email] = None
     return list(found)
@@ -391,7 +461,7 @@ def _emails(values: Iterator[Any], style: Style) -> list[str]:
 
 def given_fields(look: Look, style: Style) -> Callable[[Record], list[dict[str, Any]]]:
     """Return what reads fields that the record holds as such: a list of `{key, value}`, or values by key."""
-    of_number, of_email, of_others = (_reader(key, style) for key in ("number", "email", ""))
+    of_number, of_email, of_others = (field_reader(key, style) for key in ("number", "email", ""))
     readers = {"number": of_number, "email": of_email}
 
     def read(record: Record) -> list[dict[str, Any]]:

@@ -1,30 +1,28 @@
-"""Expressions: JMESPath in, a function from a record to a value out.
+"""Expressions: JMESPath in, a function from a record to a value out, and the columns that it names.
 
-Plain names and paths become plain look-ups, which are several times faster than JMESPath's interpreter; a nested
-path also finds its flattened spellings (`properties.phone` is `properties__phone` or `properties_phone` after
-flattening). Further functions than JMESPath's own stand in `_Functions`, each with the need that it answers.
+Columns are found in all their spellings (`columns.py`), and lists also in texts of JSON. A column's name alone
+becomes a plain look-up, which is several times faster than JMESPath's interpreter.
 """
 
 from __future__ import annotations
 
-import inspect
 import re
 import warnings
 from collections.abc import Callable
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import jmespath
-import msgspec
-from jmespath import functions
 from jmespath.exceptions import JMESPathError, JMESPathTypeError
 from jmespath.visitor import Options, TreeInterpreter
 
 from tap_daktela.api.config import suggest
-from target_daktela_crm.values import UnreadableError, read_flag, read_text
+from target_daktela_crm.columns import Column, column, from_json
+from target_daktela_crm.functions import Functions
+from target_daktela_crm.values import UnreadableError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
 Look: TypeAlias = Callable[[dict[str, Any]], Any]
 """Takes a record, returns a value of it.
@@ -33,19 +31,28 @@ Raises:
     UnreadableError: the value cannot be had from this record.
 """
 
-# JMESPath's own notation of what a function takes; an empty list of types means any.
-_ANY: Any = {"types": []}
-_ANY_NUMBER_OF: Any = {"types": [], "variadic": True}
-_TEXT: Any = {"types": ["string"]}
-_MAYBE_TEXT: Any = {"types": ["string", "null"]}
+# Children of a node that are not evaluated with the whole record, by the node's type: all but the first of them.
+_INNER = frozenset({"subexpression", "pipe", "projection", "value_projection", "filter_projection"})
+_OVER_LISTS = frozenset({"projection", "filter_projection", "flatten", "index_expression"})
+
+
+class Expression(NamedTuple):
+    """A compiled expression."""
+
+    text: str
+    look: Look
+    columns: tuple[Column, ...]
+    """Those that it names."""
+    is_column: bool
+    """Whether it is a column's name and nothing else."""
 
 
 class ExpressionError(ValueError):
     """An expression that cannot be used; the message says why."""
 
 
-def compile_expression(text: str, nulls: Collection[str] = ()) -> Look:
-    """Return the look-up that `text` describes; texts in `nulls` count as nothing in `coalesce` and `joined`.
+def compile_expression(text: str, nulls: Collection[str] = (), places: Sequence[str] = ()) -> Expression:
+    """Return what `text` describes; `nulls` count as nothing in functions, and columns stand in `places`.
 
     Raises:
         ExpressionError: it does not parse, or calls a function that does not exist, or with too few arguments.
@@ -54,54 +61,40 @@ def compile_expression(text: str, nulls: Collection[str] = ()) -> Look:
         with warnings.catch_warnings():
             # What it says of literals that are no JSON, and takes for texts.
             warnings.simplefilter("error")
-            parsed: Any = _with_decimals(jmespath.compile(text).parsed)
+            parsed: Any = jmespath.compile(text).parsed
+        columns: list[Column] = []
+        tree = _prepared(parsed, tuple(places), columns)
     except (JMESPathError, PendingDeprecationWarning) as error:
         reason = str(error).splitlines()[0].removesuffix(", for expression:")
         raise ExpressionError(f"does not parse as JMESPath: {reason}") from None
     except RecursionError:
         raise ExpressionError("is nested too deeply") from None
-    for name, arguments in _calls(parsed):
+    for name, arguments in _calls(tree):
         _check_call(name, arguments)
-    path = _plain_path(parsed)
-    if path is not None:
-        return _look_up(path)
-    return _interpret(parsed, Options(custom_functions=_Functions(nulls)))
+    if tree["type"] == "column":
+        return Expression(text, columns[0].find, tuple(columns), is_column=True)
+    look = _interpret(tree, Options(custom_functions=Functions(nulls)))
+    return Expression(text, look, tuple(columns), is_column=False)
 
 
-def plain_path(text: object) -> tuple[str, ...] | None:
-    """Return the names of an expression that is a plain path, None for any other."""
-    try:
-        return _plain_path(jmespath.compile(text).parsed) if isinstance(text, str) else None
-    except (JMESPathError, RecursionError):
-        return None
+class _Interpreter(TreeInterpreter):
+    """JMESPath's, with two kinds of node more."""
+
+    def visit_column(self, node: Any, value: Any) -> Any:
+        """Return the value of a column."""
+        return node["value"](value) if isinstance(value, dict) else None
+
+    def visit_as_list(self, node: Any, value: Any) -> Any:
+        """Return a list that may have come as a text of JSON."""
+        return from_json(self.visit(node["children"][0], value))
 
 
-def _look_up(path: tuple[str, ...]) -> Look:
-    if len(path) == 1:
-        [name] = path
-        return lambda record: record.get(name)
-    first, *rest = path
-    flattened = ("__".join(path), "_".join(path))
-
-    def look(record: dict[str, Any]) -> Any:
-        value = record.get(first)
-        for name in rest:
-            value = value.get(name) if isinstance(value, dict) else None
-        if value is None:
-            for name in flattened:
-                if (value := record.get(name)) is not None:
-                    break
-        return value
-
-    return look
-
-
-def _interpret(parsed: Any, options: Options) -> Look:
-    interpreter = TreeInterpreter(options)
+def _interpret(tree: Any, options: Options) -> Look:
+    interpreter = _Interpreter(options)
 
     def look(record: dict[str, Any]) -> Any:
         try:
-            return interpreter.visit(parsed, record)
+            return interpreter.visit(tree, record)
         except UnreadableError:
             raise
         except JMESPathTypeError as error:
@@ -114,24 +107,40 @@ def _interpret(parsed: Any, options: Options) -> Look:
     return look
 
 
-def _plain_path(parsed: Any) -> tuple[str, ...] | None:
-    """Return the names of a path that consists of names only."""
-    if parsed["type"] == "field":
-        return (str(parsed["value"]),)
-    if parsed["type"] != "subexpression":
-        return None
-    parts = [_plain_path(child) for child in parsed["children"]]
-    return None if None in parts else tuple(name for part in parts for name in part or ())
+def _prepared(node: Any, places: tuple[str, ...] | None, columns: list[Column]) -> Any:
+    """Return an expression's tree with columns in place of paths, and notes those of the record itself.
 
-
-def _with_decimals(node: Any) -> Any:
-    """Return an expression whose literals with a point are decimals, as the numbers of records are."""
-    if node["type"] == "literal":
+    `places` is None for what is evaluated inside a value of the record. Literals with a point become decimals, as
+    the numbers of records are.
+    """
+    kind = node["type"]
+    if kind == "literal":
         return {**node, "value": _decimals(node["value"])}
-    return {
-        **node,
-        "children": [_with_decimals(each) if isinstance(each, dict) else each for each in node["children"]],
-    }
+    path = _path(node)
+    if path is not None:
+        found = column(path, places or ())
+        if places is not None:
+            columns.append(found)
+        return {"type": "column", "value": found.find, "children": []}
+    children = [
+        _prepared(child, None if (kind in _INNER and place) or kind == "expref" else places, columns)
+        if isinstance(child, dict)
+        else child
+        for place, child in enumerate(node["children"])
+    ]
+    if kind in _OVER_LISTS and children[0]["type"] == "column":
+        children[0] = {"type": "as_list", "children": [children[0]]}
+    return {**node, "children": children}
+
+
+def _path(node: Any) -> tuple[str, ...] | None:
+    """Return the names of a path that consists of names only."""
+    if node["type"] == "field":
+        return (str(node["value"]),)
+    if node["type"] != "subexpression":
+        return None
+    parts = [_path(child) for child in node["children"]]
+    return None if None in parts else tuple(name for part in parts for name in part or ())
 
 
 def _decimals(value: Any) -> Any:
@@ -140,153 +149,26 @@ def _decimals(value: Any) -> Any:
     return [_decimals(each) for each in value] if isinstance(value, list) else value
 
 
-def _calls(parsed: dict[str, Any]) -> Iterator[tuple[str, list[Any]]]:
+def _calls(tree: dict[str, Any]) -> Iterator[tuple[str, list[Any]]]:
     """Yield each function call in an expression, with its arguments."""
-    if parsed["type"] == "function_expression":
-        yield parsed["value"], parsed["children"]
-    for child in parsed["children"]:
+    if tree["type"] == "function_expression":
+        yield tree["value"], tree["children"]
+    for child in tree["children"]:
         if isinstance(child, dict):
             yield from _calls(child)
 
 
 def _check_call(name: str, arguments: list[Any]) -> None:
-    entry = _Functions.FUNCTION_TABLE.get(name)
+    entry = Functions.FUNCTION_TABLE.get(name)
     if entry is None:
-        raise ExpressionError(f"there is no function {name}(){suggest(name, _Functions.FUNCTION_TABLE)}")
+        raise ExpressionError(f"there is no function {name}(){suggest(name, Functions.FUNCTION_TABLE)}")
     signature = entry["signature"]
     variadic = bool(signature) and bool(signature[-1].get("variadic"))
     if len(arguments) < len(signature) or (len(arguments) > len(signature) and not variadic):
         count = f"{len(signature)} argument{'s' if len(signature) > 1 else ''}"
         raise ExpressionError(f"{name}() takes {count}{' or more' if variadic else ''}")
-    if name == "matches" and arguments[1]["type"] == "literal":
+    if name in {"matches", "replaced"} and arguments[1]["type"] == "literal":
         try:
             re.compile(str(arguments[1]["value"]))
         except re.error as error:
-            raise ExpressionError(f"matches() has a pattern that is no regular expression: {error}") from None
-
-
-class _Functions(functions.Functions):
-    """What JMESPath lacks for the records of CRMs. The names and arguments are those that the README lists."""
-
-    def __init__(self, nulls: Collection[str]) -> None:
-        self._nulls = nulls
-
-    def _get_allowed_pytypes(self, types: Any) -> tuple[list[str], list[Any]]:
-        """Let decimals be numbers: the reader makes one of every number with a point, so that none is rounded."""
-        plain, inside = super()._get_allowed_pytypes(types)  # type: ignore[misc]
-        more = ["Decimal"] if "float" in plain else []
-        return [*plain, *more], [(*names, "Decimal") if "float" in names else names for names in inside]
-
-    def _convert_to_jmespath_type(self, name: str) -> str:
-        return "number" if name == "Decimal" else str(super()._convert_to_jmespath_type(name))  # type: ignore[misc]
-
-    @functions.signature(_ANY_NUMBER_OF)
-    def _func_coalesce(self, *values: Any) -> Any:
-        """Return the first of the values that is not empty."""
-        return next((value for value in values if not is_empty(value, self._nulls)), None)
-
-    @functions.signature(_TEXT, _ANY_NUMBER_OF)
-    def _func_joined(self, separator: str, *values: Any) -> str | None:
-        """Return the texts of the values that are not empty, separated; lists give their elements."""
-        texts = [read_text(value) or "" for value in flat(values) if not is_empty(value, self._nulls)]
-        return separator.join(text.strip() for text in texts) or None
-
-    @functions.signature(_ANY, _ANY_NUMBER_OF)
-    def _func_when(self, condition: Any, value: Any, *otherwise: Any) -> Any:
-        """Return a value if a condition says yes, otherwise another one or null."""
-        return value if read_flag(condition) else next(iter(otherwise), None)
-
-    @functions.signature(_ANY)
-    def _func_flag(self, value: Any) -> bool:
-        """Return whether a value says yes in any of the spellings of CRMs."""
-        return read_flag(value)
-
-    @functions.signature(_ANY)
-    def _func_present(self, value: Any) -> bool:
-        """Return whether there is a value."""
-        return not is_empty(value, self._nulls)
-
-    @functions.signature(_ANY, _TEXT)
-    def _func_matches(self, value: Any, pattern: str) -> bool:
-        """Return whether a regular expression is found in a text, whatever the case of its letters."""
-        return re.search(pattern, read_text(value) or "", re.IGNORECASE) is not None
-
-    @functions.signature(_MAYBE_TEXT, _TEXT)
-    def _func_split(self, text: str | None, separator: str) -> list[str]:
-        """Return the parts of a text, such as `a@example.com;b@example.com`."""
-        return [part.strip() for part in (text or "").split(separator)] if text else []
-
-    @functions.signature(_ANY)
-    def _func_from_json(self, value: Any) -> Any:
-        """Return what a text of JSON holds; null if it is none."""
-        if not isinstance(value, str):
-            return value
-        try:
-            return msgspec.json.Decoder(float_hook=Decimal).decode(value)
-        except (msgspec.DecodeError, UnicodeError):
-            return None
-
-    @functions.signature(_ANY)
-    def _func_lower(self, value: Any) -> str | None:
-        """Return a text in lower case, for ids that are spelled in both."""
-        text = read_text(value)
-        return None if text is None else text.lower()
-
-    @functions.signature(_ANY)
-    def _func_to_string(self, value: Any) -> str | None:
-        """Return the text of a value; JMESPath's own puts decimals into quotation marks."""
-        return read_text(value)
-
-    @functions.signature(_ANY)
-    def _func_type(self, value: Any) -> Any:
-        """Return the name of a value's type; JMESPath's own knows no decimals."""
-        return "number" if isinstance(value, Decimal) else super()._func_type(value)  # type: ignore[misc]
-
-    @functions.signature({"types": ["array", "null"]}, {"types": ["expref"]})
-    def _func_first_those(self, values: list[Any] | None, condition: Any) -> list[Any]:
-        """Return a list with those elements first that a condition is true of, such as the primary address."""
-        return sorted(values or [], key=lambda value: not read_flag(condition.visit(condition.expression, value)))
-
-
-def is_empty(value: object, nulls: Collection[str] = ()) -> bool:
-    """Return whether a value counts as nothing: null, an empty text, list or object, or a text in `nulls`."""
-    if value is None:
-        return True
-    if isinstance(value, str):
-        stripped = value.strip()
-        return not stripped or value in nulls or stripped in nulls
-    return isinstance(value, (list, dict)) and not value
-
-
-def flat(value: object) -> Iterator[Any]:
-    """Yield the elements of a list, those of lists inside it included; anything else as it is."""
-    if isinstance(value, (list, tuple)):
-        for element in value:
-            yield from flat(element)
-    else:
-        yield value
-
-
-def function_help() -> dict[str, str]:
-    """Return what each function of our own returns, by how it is called."""
-    own = {name: method for name, method in vars(_Functions).items() if name in _SHOWN}
-    return {
-        f"{name.removeprefix('_func_')}({_SHOWN[name]})": (inspect.getdoc(method) or "").splitlines()[0]
-        for name, method in own.items()
-    }
-
-
-_SHOWN = {
-    "_func_coalesce": "a, b, …",
-    "_func_joined": "separator, a, b, …",
-    "_func_when": "condition, value[, otherwise]",
-    "_func_flag": "value",
-    "_func_present": "value",
-    "_func_matches": "value, pattern",
-    "_func_split": "text, separator",
-    "_func_from_json": "text",
-    "_func_lower": "text",
-    "_func_to_string": "value",
-    "_func_first_those": "list, &condition",
-}
-"""How each function is called, for the README."""
+            raise ExpressionError(f"{name}() has a pattern that is no regular expression: {error}") from None

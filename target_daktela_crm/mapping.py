@@ -1,59 +1,89 @@
 """A mapping in, which is data; what makes companies, contacts and links of a stream's records out.
 
-A mapping says for each stream what its records are (`company`, `contact` or `link`, or several of these) and where
-each attribute comes from, by an expression of `expressions.py` or a list of them. Presets are mappings that come
-with the package; the setting `streams` goes over them, key by key. All of it is compiled before the first record:
-whatever is wrong with a mapping is told with its place in the configuration, and nothing is read.
+A mapping says for each stream what its records are (a company, a contact, a link between the two, a value of
+either or the definition of such values, or several of these) and where each attribute comes from, by an expression
+of `expressions.py` or a list of them. All of it is compiled before the first record: whatever is wrong with a
+mapping is told with its place in the configuration, and nothing is read.
 """
 
 from __future__ import annotations
 
-import tomllib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from tap_daktela.api.config import suggest
+from target_daktela_crm.columns import prefixes
 from target_daktela_crm.entities import (
     Attributes,
+    MappingError,
     Nested,
     Style,
-    Tally,
     company_role,
     contact_role,
+    definition_role,
     given_fields,
     link_role,
     mapped_fields,
+    value_role,
 )
-from target_daktela_crm.expressions import ExpressionError, compile_expression, is_empty, plain_path
+from target_daktela_crm.expressions import ExpressionError, compile_expression
+from target_daktela_crm.preset import ROLES, load_preset, merge
+from target_daktela_crm.values import is_empty
 
 if TYPE_CHECKING:
-    from collections import Counter
+    from collections.abc import Iterator
 
+    from target_daktela_crm.columns import Column
     from target_daktela_crm.entities import Record, Role
-    from target_daktela_crm.expressions import Look
-
-PRESETS = tuple(
-    sorted(
-        entry.name.removesuffix(".toml")
-        for entry in resources.files("target_daktela_crm.presets").iterdir()
-        if entry.name.endswith(".toml")
-    )
-)
+    from target_daktela_crm.expressions import Expression, Look
 
 _TEXTS = {"company": ("name", "description"), "contact": ("name", "firstname", "lastname", "description")}
 _ATTRIBUTES = {
     "company": ("when", "id", "name", "description", "deleted", "modified", "fields", "contacts"),
-    "contact": ("when", "id", "company", *_TEXTS["contact"], "deleted", "modified", "fields"),
+    "contact": ("when", "id", "company", "company_name", *_TEXTS["contact"], "deleted", "modified", "fields"),
     "contacts": ("list", "when", "id", *_TEXTS["contact"], "deleted", "modified", "fields"),
     "link": ("when", "id", "contact", "company", "primary", "deleted"),
+    "value": ("when", "of", "id", "owner", "definition", "defined_in", "deleted"),
+    "definition": ("when", "id"),
 }
 """What each role of a stream may say; `contacts` are those inside a company's record."""
-_REQUIRED = {"company": ("id",), "contact": ("id",), "contacts": ("list", "id"), "link": ("contact", "company")}
-_ROLES = ("company", "contact", "link")
-_OF_STREAM = (*_ROLES, "aliases", "null_values", "raw")
-_CHANGES = frozenset({"append", "prepend", "remove"})
+_REQUIRED = {
+    "company": ("id",),
+    "contact": ("id",),
+    "contacts": ("list", "id"),
+    "link": ("contact", "company"),
+    "value": ("of", "owner"),
+    "definition": ("id",),
+}
+_OF_STREAM = (*ROLES, "aliases", "null_values", "places", "raw")
+_NO_EVIDENCE = frozenset({"when", "id", "deleted", "modified"})
+"""Attributes whose columns, such as `id`, are the same in many CRMs."""
+
+
+class Sighting(NamedTuple):
+    """What an expression gave, for those who want to know where a value came from."""
+
+    place: str
+    """Of the expression, in the mapping."""
+    text: str
+    """Of the expression."""
+    value: Any
+
+
+Witness: TypeAlias = Callable[[Sighting], None]
+
+
+@dataclass(frozen=True)
+class ValueStream:
+    """A stream whose rows are values of companies and contacts."""
+
+    name: str
+    of: tuple[str, ...]
+    """Names of the streams of these."""
+    defined_in: str | None
+    """Name of the stream that says what the values mean."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +91,43 @@ class StreamMapping:
     """What the records of a stream are."""
 
     name: str
+    style: Style
     roles: tuple[Role, ...]
+    owners: tuple[Attributes, ...]
+    """Of companies and contacts."""
+    keys: frozenset[str]
+    """Of records: one of them is there if the stream is what the mapping takes it for; empty if none tells."""
+    others: frozenset[str]
+    """Keys that the mapping reads besides, which tell nothing of that."""
+    prefixes: tuple[str, ...]
+    """What such a key may begin with."""
+    wanted: tuple[Column, ...]
+    """Columns that the setting `streams` names."""
+
+    def fits(self, record: Mapping[str, Any]) -> bool:
+        """Return whether a record, or the properties of a schema, has any of the columns that tell what it is."""
+        if not self.keys or not self.keys.isdisjoint(record) or self.others.issuperset(record):
+            return True
+        return bool(self.prefixes) and any(key.startswith(self.prefixes) for key in record)
+
+    def is_stub(self, record: Record) -> bool:
+        """Return whether a record says that it is deleted, and thus need not have anything else."""
+        try:
+            return any(owner.deleted(record, "") for owner in self.owners)
+        except MappingError:
+            return False
+
+    def identify(self, record: Record) -> tuple[str, float | None] | None:
+        """Return the id of a record's company or contact, and when it was changed; None if it is neither.
+
+        Raises:
+            MappingError: it has no id.
+        """
+        for owner in self.owners:
+            if owner.concerns(record):
+                key = owner.identifier(record).key
+                return key, owner.modified(record, key)
+        return None
 
 
 @dataclass(frozen=True)
@@ -70,16 +136,19 @@ class CrmMapping:
 
     streams: tuple[StreamMapping, ...]
     by_name: Mapping[str, StreamMapping] = field(repr=False)
-    tally: Tally = field(default_factory=Tally)
-
-    @property
-    def left_out(self) -> Counter[str]:
-        """How many phone numbers and e-mails were none, so far."""
-        return self.tally.left_out
+    value_streams: tuple[ValueStream, ...] = ()
+    unique_ids: bool = False
+    """Whether no company has the id of a contact."""
+    left_out: Counter[str] = field(default_factory=Counter)
+    """How many phone numbers and e-mails were none, so far."""
 
     def stream(self, name: str) -> StreamMapping | None:
         """Return the mapping of a stream, by its name in any case or an alias; None where there is none."""
         return self.by_name.get(name.casefold())
+
+    def values_of(self, name: str) -> Iterator[ValueStream]:
+        """Yield the streams whose rows are values of the records of a mapped stream."""
+        return (each for each in self.value_streams if name in each.of)
 
 
 class Problems(Exception):  # noqa: N818 - several errors
@@ -90,121 +159,91 @@ class Problems(Exception):  # noqa: N818 - several errors
         self.lines = lines
 
 
-def read_mapping(preset: str, streams: Mapping[str, Any] | None, phone_region: str | None) -> CrmMapping:
-    """Return the mapping of a preset with `streams` over it.
+def read_mapping(
+    preset: str, streams: Mapping[str, Any] | None, phone_region: str | None, witness: Witness | None = None
+) -> CrmMapping:
+    """Return the mapping of a preset with `streams` over it; a `witness` hears of what each expression gives.
 
     Raises:
         Problems: it says something that cannot be.
     """
     definition = load_preset(preset)
+    changes = {name.casefold(): change for name, change in (streams or {}).items()}
     merged, problems = merge(definition["streams"], streams or {})
     style = Style(
         raw=bool(definition.get("raw")),
         nulls=frozenset(definition.get("null_values", ())),
+        places=tuple(definition.get("places", ())),
         phone_region=phone_region,
-        tally=Tally(),
+        left_out=Counter(),
     )
     compiled: dict[str, StreamMapping] = {}
+    value_roles: dict[str, Mapping[str, Any]] = {}
     for name, content in merged.items():
         place = f"streams.{name}"
-        compiler = _Compiler(place, _style_of(content, style, place, problems), problems)
-        mapping = StreamMapping(name, compiler.roles(content))
+        given = frozenset(_texts_in(changes.get(name.casefold())))
+        compiler = _Compiler(place, _style_of(content, style, place, problems), given, witness, problems)
+        mapping = compiler.stream(name, content)
+        if isinstance(role := content.get("value"), Mapping):
+            value_roles[name] = role
         for alias in (name, *_list_of_texts(content.get("aliases"), f"{place}.aliases", problems)):
             if compiled.setdefault(alias.casefold(), mapping) is not mapping:
                 problems.append(f"{place}: {alias!r} names two streams of the mapping")
     if not merged:
         problems.append("streams: no stream is left of the mapping")
+    value_streams = [
+        _value_stream(name, role, compiled, f"streams.{name}.value", problems)
+        for name, role in value_roles.items()
+    ]
     if problems:
         raise Problems(problems)
     unique = {id(mapping): mapping for mapping in compiled.values()}
-    return CrmMapping(tuple(unique.values()), compiled, style.tally)
+    return CrmMapping(
+        tuple(unique.values()),
+        compiled,
+        tuple(value_streams),
+        unique_ids=bool(definition.get("unique_ids")),
+        left_out=style.left_out,
+    )
 
 
-def load_preset(name: str) -> dict[str, Any]:
-    """Return a preset as it stands in its file."""
-    return tomllib.loads(resources.files("target_daktela_crm.presets").joinpath(f"{name}.toml").read_text("utf-8"))
+def _texts_in(value: object) -> Iterator[str]:
+    """Yield all texts inside a value, however deep."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (Mapping, list)):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts_in(each)
 
 
-def preset_notes(name: str) -> dict[str, str]:
-    """Return what the head of a preset's file says: `Made for`, `Left out` and `Deletes`, as sentences."""
-    text = resources.files("target_daktela_crm.presets").joinpath(f"{name}.toml").read_text("utf-8")
-    notes: dict[str, str] = {}
-    key = ""
-    for line in text.split("\n\n", 1)[0].splitlines():
-        content = line.removeprefix("#").strip()
-        head, colon, rest = content.partition(": ")
-        if colon and head in {"Made for", "Left out", "Deletes"}:
-            key, content = head, rest
-        if key and content:
-            notes[key] = f"{notes[key]} {content}" if key in notes else content
-    return notes
+def _value_stream(
+    name: str, role: Mapping[str, Any], compiled: Mapping[str, StreamMapping], place: str, problems: list[str]
+) -> ValueStream:
+    """Return what a stream of values says of other streams."""
 
+    def known(key: str) -> list[str]:
+        found = []
+        for other in _list_of_texts(role.get(key), f"{place}.{key}", problems):
+            mapping = compiled.get(other.casefold())
+            if mapping is None:
+                problems.append(f"{place}.{key}: {other!r} is no stream of the mapping")
+            else:
+                found.append(mapping.name)
+        return found
 
-# Merging.
-
-
-def merge(preset: Mapping[str, Any], changes: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return a preset's streams with `changes` over them, key by key, and what is wrong with the changes.
-
-    A null removes what the preset has under a key. An object with `append`, `prepend` or `remove` changes a list
-    of the preset; anything else that is no object replaces what is there.
-    """
-    problems: list[str] = []
-    names = {name.casefold(): name for name in preset}
-    merged = dict(preset)
-    for name, change in changes.items():
-        place, known = f"streams.{name}", names.get(name.casefold(), name)
-        if change is None:
-            merged.pop(known, None)
-        elif isinstance(change, Mapping):
-            merged[known] = _merge_objects(merged.get(known, {}), change, place, problems)
-        else:
-            problems.append(f"{place}: must be an object with {', '.join(_ROLES)}")
-    return merged, problems
-
-
-def _merge_objects(
-    old: Mapping[str, Any], change: Mapping[str, Any], place: str, problems: list[str]
-) -> dict[str, Any]:
-    merged = dict(old)
-    for key, value in change.items():
-        if value is None:
-            merged.pop(key, None)
-        elif isinstance(value, Mapping) and value and _CHANGES.issuperset(value):
-            merged[key] = _merge_lists(old.get(key), value, f"{place}.{key}", problems)
-        elif isinstance(value, Mapping):
-            inner = old.get(key)
-            merged[key] = _merge_objects(
-                inner if isinstance(inner, Mapping) else {}, value, f"{place}.{key}", problems
-            )
-        else:
-            merged[key] = value
-    return merged
-
-
-def _merge_lists(old: object, change: Mapping[str, Any], place: str, problems: list[str]) -> list[Any]:
-    items = list(old) if isinstance(old, list) else [] if old is None else [old]
-    for verb, value in change.items():
-        given = value if isinstance(value, list) else [value]
-        if verb == "remove":
-            problems += [
-                f"{place}.remove: {item!r} is not in the preset's list" for item in given if item not in items
-            ]
-            items = [item for item in items if item not in given]
-        else:
-            items = [*items, *given] if verb == "append" else [*given, *items]
-    return items
-
-
-# Compiling.
+    return ValueStream(name, tuple(known("of")), next(iter(known("defined_in")), None))
 
 
 def _style_of(content: Mapping[str, Any], style: Style, place: str, problems: list[str]) -> Style:
     """Return the style of a stream, which may differ from the preset's."""
     if "null_values" in content:
-        style = replace(
-            style, nulls=frozenset(_list_of_texts(content["null_values"], f"{place}.null_values", problems))
-        )
+        nulls = _list_of_texts(content["null_values"], f"{place}.null_values", problems)
+        style = replace(style, nulls=frozenset(nulls))
+    if "places" in content:
+        places = _list_of_texts(content["places"], f"{place}.places", problems)
+        lacking = [each for each in places if "{}" not in each]
+        problems += [f"{place}.places: {each!r} lacks {{}}, where a column's name goes" for each in lacking]
+        style = replace(style, places=tuple(places))
     raw = content.get("raw", style.raw)
     if not isinstance(raw, bool):
         problems.append(f"{place}.raw: must be true or false")
@@ -223,25 +262,46 @@ def _list_of_texts(value: object, place: str, problems: list[str]) -> list[str]:
 
 
 class _Compiler:
-    """Makes look-ups out of expressions, and notes what is wrong with them."""
+    """Makes roles out of a stream's part of a mapping, and notes what is wrong with it."""
 
-    def __init__(self, place: str, style: Style, problems: list[str]) -> None:
+    def __init__(
+        self, place: str, style: Style, given: frozenset[str], witness: Witness | None, problems: list[str]
+    ) -> None:
         self._place = place
         self._style = style
+        self._given = given
+        self._witness = witness
         self._problems = problems
+        self._compiled: dict[str, list[Expression]] = {}
+        self._owners: list[Attributes] = []
+        self._keys: set[str] = set()
+        self._others: set[str] = set()
+        self._wanted: list[Column] = []
 
-    def roles(self, content: Mapping[str, Any]) -> tuple[Role, ...]:
-        """Return the roles of a stream."""
+    def stream(self, name: str, content: Mapping[str, Any]) -> StreamMapping:
+        """Return what a stream's records are."""
+        roles = self._roles(content)
+        places = prefixes(self._style.places)
+        wanted = {column.name: column for column in self._wanted}
+        # Links and values have nothing but ids.
+        keys = frozenset(self._keys if self._owners else ())
+        others = frozenset(self._others)
+        return StreamMapping(
+            name, self._style, roles, tuple(self._owners), keys, others, places, tuple(wanted.values())
+        )
+
+    def _roles(self, content: Mapping[str, Any]) -> tuple[Role, ...]:
         for key in content:
             if key not in _OF_STREAM:
                 self._problems.append(f"{self._place}.{key}: there is no such key{suggest(key, _OF_STREAM)}")
+        make = {"company": self._company, "contact": self._contact}
         roles: list[Role] = []
-        for name in _ROLES:
+        for name in ROLES:
             if name in content and self._checked(name, content[name], f"{self._place}.{name}"):
-                make = {"company": self._company, "contact": self._contact, "link": self._link}[name]
-                roles.append(make(content[name], f"{self._place}.{name}"))
+                role, place = content[name], f"{self._place}.{name}"
+                roles.append(make[name](role, place) if name in make else self._plain(name, role, place))
         if not roles and not self._problems:
-            self._problems.append(f"{self._place}: says none of {', '.join(_ROLES)}")
+            self._problems.append(f"{self._place}: says none of {', '.join(ROLES)}")
         return tuple(roles)
 
     def _checked(self, role: str, content: object, place: str) -> bool:
@@ -258,42 +318,63 @@ class _Compiler:
 
     def _company(self, content: Mapping[str, Any], place: str) -> Role:
         common = self._common("company", content, place)
+        self._owners.append(common)
         nested = None
         if "contacts" in content and self._checked("contacts", content["contacts"], f"{place}.contacts"):
             nested = self._nested(content["contacts"], f"{place}.contacts")
         return company_role(common, nested)
 
     def _contact(self, content: Mapping[str, Any], place: str) -> Role:
-        company = self._first(content["company"], f"{place}.company") if "company" in content else None
-        return contact_role(self._common("contact", content, place), company, _columns(content.get("company")))
+        common = self._common("contact", content, place)
+        self._owners.append(common)
+        company, name = (self._first(content, key, place) for key in ("company", "company_name"))
+        return contact_role(common, company, name, self._keys_of_company(content, place))
+
+    def _keys_of_company(self, content: Mapping[str, Any], place: str) -> frozenset[str]:
+        """Return the keys of a record that tell a contact's company; none where that cannot be said.
+
+        A record without any of them comes from a selection without them, or tells a part only: the contact is not
+        taken from its company for that (crm-taps.md §4.1, key absent and key null). Where columns have several
+        places, taps leave out those without a value.
+        """
+        expressions = self._expressions(content.get("company", []), f"{place}.company")
+        if self._style.places or not all(expression.is_column for expression in expressions):
+            return frozenset()
+        return frozenset(key for expression in expressions for column in expression.columns for key in column.keys)
 
     def _nested(self, content: Mapping[str, Any], place: str) -> Nested:
-        return Nested(self._all(content["list"], f"{place}.list"), self._common("contact", content, place))
+        # Inside a list, columns are those of its elements, and in no other place.
+        inside = _Compiler(place, replace(self._style, places=()), self._given, self._witness, self._problems)
+        return Nested(self._all(content["list"], f"{place}.list"), inside._common("contact", content, place))
 
-    def _link(self, content: Mapping[str, Any], place: str) -> Role:
-        looks = {key: self._first(content[key], f"{place}.{key}") for key in _ATTRIBUTES["link"] if key in content}
-        return link_role(looks)
+    def _plain(self, name: str, content: Mapping[str, Any], place: str) -> Role:
+        """Return a role whose attributes are expressions, but for the names of streams."""
+        names = [key for key in _ATTRIBUTES[name] if key not in {"of", "defined_in"}]
+        looks = {key: look for key in names if (look := self._first(content, key, place))}
+        return {"link": link_role, "value": value_role, "definition": definition_role}[name](looks)
 
     def _common(self, role: str, content: Mapping[str, Any], place: str) -> Attributes:
-        looks = {
-            key: self._first(content[key], f"{place}.{key}")
-            for key in ("when", "id", "deleted", "modified", *_TEXTS[role])
-            if key in content
-        }
+        names = ("when", "id", "deleted", "modified", *_TEXTS[role])
+        looks = {key: look for key in names if (look := self._first(content, key, place))}
         fields = self._fields(content.get("fields", {}), f"{place}.fields")
         return Attributes(role, looks, _TEXTS[role], fields, self._style)
 
     def _fields(self, content: object, place: str) -> Callable[[Record], list[dict[str, Any]]]:
         if not isinstance(content, Mapping):
-            return given_fields(self._first(content, place), self._style)
+            look = self._first({"fields": content}, "fields", place.removesuffix(".fields"))
+            return given_fields(look or _nothing, self._style)
         if "" in content:
             self._problems.append(f"{place}: has a field without a name")
         looks = {key: self._all(value, f"{place}.{key}") for key, value in content.items()}
         return mapped_fields(looks, self._style)
 
-    def _first(self, content: object, place: str) -> Look:
-        """Return the first value that is not empty, of one expression or several."""
-        looks = self._looks(content, place)
+    def _first(self, content: Mapping[str, Any], key: str, place: str) -> Look | None:
+        """Return what looks for the first value that is not empty; None where the mapping says nothing."""
+        if key not in content:
+            return None
+        expressions = self._expressions(content[key], f"{place}.{key}")
+        self._see(key, expressions)
+        looks = [self._heard(expression, f"{place}.{key}") for expression in expressions]
         nulls = self._style.nulls
         if len(looks) == 1 and self._style.raw and not nulls:
             return looks[0]
@@ -307,13 +388,41 @@ class _Compiler:
         return look
 
     def _all(self, content: object, place: str) -> Look:
-        """Return a list of the values of all expressions."""
-        looks = self._looks(content, place)
+        """Return what makes a list of the values of all expressions."""
+        expressions = self._expressions(content, place)
+        self._see("fields", expressions)
+        looks = [self._heard(expression, place) for expression in expressions]
         return lambda record: [each(record) for each in looks]
 
-    def _looks(self, content: object, place: str) -> list[Look]:
+    def _heard(self, expression: Expression, place: str) -> Look:
+        """Return an expression's look-up, whose values the witness hears of if there is one."""
+        look, witness = expression.look, self._witness
+        if witness is None:
+            return look
+
+        def heard(record: Record) -> Any:
+            value = look(record)
+            witness(Sighting(place, expression.text, value))
+            return value
+
+        return heard
+
+    def _see(self, key: str, expressions: list[Expression]) -> None:
+        """Note the columns that expressions name."""
+        for expression in expressions:
+            keys = self._others if key in _NO_EVIDENCE else self._keys
+            keys.update(name for column in expression.columns for name in column.keys)
+            if expression.text in self._given:
+                self._wanted += expression.columns
+
+    def _expressions(self, content: object, place: str) -> list[Expression]:
+        """Return the expressions that stand in a place, compiled."""
+        if place not in self._compiled:
+            self._compiled[place] = list(self._compile(content, place))
+        return self._compiled[place]
+
+    def _compile(self, content: object, place: str) -> Iterator[Expression]:
         several = isinstance(content, list)
-        looks = []
         for index, text in enumerate(content if isinstance(content, list) else [content]):
             where = f"{place}[{index}]" if several else place
             if not isinstance(text, str):
@@ -322,20 +431,10 @@ class _Compiler:
                 )
                 continue
             try:
-                looks.append(compile_expression(text, self._style.nulls))
+                yield compile_expression(text, self._style.nulls, self._style.places)
             except ExpressionError as error:
                 self._problems.append(f"{where}: {text!r}: {error}")
-        return looks
 
 
-def _columns(company: object) -> frozenset[str]:
-    """Return the columns that tell a contact's company, as far as they are names; none where that cannot be said.
-
-    A record without any of them comes from a selection without them, or tells a part only: the contact is not
-    taken from its company for that (crm-taps.md §4.1, key absent and key null).
-    """
-    paths = [plain_path(text) for text in (company if isinstance(company, list) else [company])]
-    if None in paths:
-        return frozenset()
-    names = [[path[0], "__".join(path), "_".join(path)] for path in paths if path]
-    return frozenset(name for several in names for name in several)
+def _nothing(_record: Record) -> None:
+    """Find nothing."""

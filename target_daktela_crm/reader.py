@@ -9,28 +9,18 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from decimal import Decimal, InvalidOperation
 from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 from singer_sdk.io_base import GenericSingerReader
 from typing_extensions import override
 
+from target_daktela_crm.values import decode, read_number
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _BOM = b"\xef\xbb\xbf"
-
-
-def _exact(text: str) -> Decimal | str:
-    """Return the number that a text is; as text where its exponent is beyond all numbers."""
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        return text
-
-
-_decode = msgspec.json.Decoder(float_hook=_exact).decode
 
 
 class TolerantReader(GenericSingerReader[bytes]):
@@ -60,12 +50,12 @@ class TolerantReader(GenericSingerReader[bytes]):
             ValueError: it is no JSON object.
         """
         try:
-            message = _decode(line)
+            message = decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError):
             # Half surrogate pairs, NaN and bytes that are not UTF-8: other taps' libraries let them through.
             text = line.decode("utf-8", "replace")
             self.repaired += "\ufffd" in text
-            message = json.loads(text, parse_float=_exact, parse_constant=lambda _: None, object_hook=_whole)
+            message = json.loads(text, parse_float=read_number, parse_constant=lambda _: None, object_hook=_whole)
         if not isinstance(message, dict):
             raise ValueError("is no JSON object")  # noqa: TRY004 - it is about the line
         return message

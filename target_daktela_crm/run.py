@@ -19,8 +19,9 @@ import click
 from tap_daktela.api.auth import SignInError
 from tap_daktela.api.client import Client, Patience
 from tap_daktela.api.command import RunError
+from target_daktela_crm.columns import Unseen
 from target_daktela_crm.delivery import Delivery, Progress, stopped
-from target_daktela_crm.entities import MappingError, Refusal
+from target_daktela_crm.entities import Definition, MappingError, Refusal, Value
 from target_daktela_crm.mapping import read_mapping
 from target_daktela_crm.packing import encode, size_of
 from target_daktela_crm.rejects import EXAMPLES, Rejects
@@ -41,6 +42,10 @@ _REPORTED = 10.0
 """Seconds between two lines of progress."""
 _UNTIL_TOLD = 1_000
 """Records between two looks at the clock."""
+_HELD = 1_000
+"""Records of a stream that may look as if they were of another CRM, before the run ends for that."""
+_NAMED = 8
+"""Columns that an error names."""
 
 
 class Run:
@@ -61,6 +66,10 @@ class Run:
         self._queued = 0
         self._is_told = False
         self._schemas: set[str] = set()
+        self._fitting: set[str] = set()
+        self._held: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+        self._with_values = {name for values in self.mapping.value_streams for name in values.of}
+        self._unseen = Unseen({each.name: each.wanted for each in self.mapping.streams})
         self.summary = Summary(f"Sync to {settings.address.base}", is_dry=settings.dry_run is not None)
         self.progress = Progress()
         self._check_hours()
@@ -99,25 +108,101 @@ class Run:
 
     # Receiving.
 
-    def expect(self, stream: str) -> None:
-        """Note that a mapped stream has been announced."""
+    def expect(self, stream: str, properties: Mapping[str, Any]) -> None:
+        """Note that a mapped stream has been announced, with these properties."""
         self._schemas.add(stream)
+        mapping = self.mapping.stream(stream)
+        if mapping is not None and mapping.fits(properties):
+            self._fitting.add(mapping.name)
+            self._unseen.see(mapping.name, properties)
 
     def receive(self, mapping: StreamMapping, stream: str, record: dict[str, Any]) -> None:
-        """Take in a record of a mapped stream, or reject it."""
+        """Take in a record of a mapped stream.
+
+        Raises:
+            RunError: none of many records has what tells the mapping's streams from those of another CRM.
+        """
         self.summary.received[stream] += 1
+        if mapping.name in self._fitting:
+            self._take(mapping, stream, record)
+        elif mapping.fits(record) or mapping.is_stub(record):
+            self._fitting.add(mapping.name)
+            for each, held in self._held.pop(mapping.name, []):
+                self._take(mapping, each, held)
+            self._take(mapping, stream, record)
+        else:
+            held_back = self._held.setdefault(mapping.name, [])
+            held_back.append((stream, record))
+            if len(held_back) >= _HELD:
+                self._check_held()
+        self._heard += 1
+        if self._heard % _UNTIL_TOLD == 0:
+            self._tell(lambda: f"{self._heard:,} records received")
+
+    def _take(self, mapping: StreamMapping, stream: str, record: dict[str, Any]) -> None:
+        self._unseen.see(mapping.name, record)
+        if mapping.name not in self._with_values:
+            self._map(mapping, stream, record, self.store.run)
+            return
+        try:
+            identity = mapping.identify(record)
+        except MappingError as error:
+            self.rejects.add(stream, error.identifier, str(error), record)
+        else:
+            if identity is not None:
+                key, modified = identity
+                self.store.keep(mapping.name, key, record, modified)
+
+    def _map(self, mapping: StreamMapping, stream: str, record: dict[str, Any], run: int) -> None:
+        """Put what a record becomes into the store, or reject it."""
         for role in mapping.roles:
             try:
                 for entity in role(record):
                     if isinstance(entity, Refusal):
                         self.rejects.add(stream, entity.identifier, entity.reason, entity.part)
                     else:
-                        self.store.put(entity, stream)
+                        is_row = isinstance(entity, (Value, Definition))
+                        self.store.put(entity, mapping.name if is_row else stream, run)
             except MappingError as error:
                 self.rejects.add(stream, error.identifier, str(error), record)
-        self._heard += 1
-        if self._heard % _UNTIL_TOLD == 0:
-            self._tell(lambda: f"{self._heard:,} records received")
+
+    def _assemble(self) -> None:
+        """Map the records whose values came as rows of other streams."""
+        since = self.store.run if self._settings.stages else 0
+        for whole in self.store.assembly.assembled(self.mapping, since):
+            mapping = self.mapping.stream(whole.stream)
+            if mapping is not None:
+                self._map(mapping, whole.stream, whole.record, whole.run)
+        self.store.flush()
+
+    def _tell_unseen(self) -> None:
+        for stream, column in self._unseen.columns():
+            if self.summary.received[stream] or stream in self._fitting:
+                text = (
+                    f"streams.{stream}: no record has the column {column}: is it selected, and spelled as the tap "
+                    "spells it?"
+                )
+                self.summary.notes.append(text)
+                logger.warning("%s", text)
+
+    def _check_held(self) -> None:
+        """Refuse records that have none of the columns that the mapping reads: those of another CRM."""
+        for name, held in self._held.items():
+            mapping = self.mapping.stream(name)
+            if mapping is None:
+                continue
+            came = ", ".join(sorted(dict.fromkeys(key for _, record in held for key in record))[:_NAMED])
+            wanted = ", ".join(sorted(mapping.keys)[:_NAMED])
+            records = counted(len(held), "record", "records")
+            streams = ", ".join(sorted({*self.summary.received, *self.summary.unmapped}))
+            raise RunError(
+                f"{name}: nothing matched in {records}: they have {came}, and preset {self._settings.preset} "
+                f"reads {wanted}. Streams on the input: {streams}; read: {self._read()}. "
+                "Is the preset that of the tap? Nothing is sent"
+            )
+
+    def _read(self) -> str:
+        return ", ".join(sorted(each.name for each in self.mapping.streams))
 
     def ignore(self, stream: str) -> None:
         """Count a record of a stream that nothing maps; the first of each is told."""
@@ -149,11 +234,18 @@ class Run:
 
     def _finish(self, *, cut_off: bool) -> bool:
         self._check_streams()
+        self._check_held()
+        self._tell_unseen()
         if not self.summary.received and not self._schemas:
             self.summary.notes.append("the input was empty")
         policy = self._settings.unknown_company
         self.store.flush()
-        self.store.join(detach_unknown=policy == "detach", is_whole=self._settings.stages)
+        self._assemble()
+        self.store.join(
+            detach_unknown=policy == "detach",
+            is_whole=self._settings.stages,
+            unique_ids=self.mapping.unique_ids,
+        )
         self.summary.states = self.store.received()
         self.summary.examples_on_hold = self.store.examples_on_hold(EXAMPLES)
         if policy == "reject":
@@ -177,10 +269,10 @@ class Run:
     def _check_streams(self) -> None:
         """Refuse an input of which nothing is mapped."""
         if self.summary.unmapped and not self._schemas and not self.summary.received:
-            came, expected = sorted(self.summary.unmapped), sorted(each.name for each in self.mapping.streams)
+            records = counted(self.summary.unmapped.total(), "record", "records")
             raise RunError(
-                f"nothing on the input is mapped: the streams {', '.join(came)} came, and preset "
-                f"{self._settings.preset} with the setting streams reads {', '.join(expected)}. Nothing is sent"
+                f"nothing matched in {records}: the streams {', '.join(sorted(self.summary.unmapped))} came, and "
+                f"preset {self._settings.preset} with the setting streams reads {self._read()}. Nothing is sent"
             )
 
     def _reject_waiting(self) -> None:
@@ -268,9 +360,6 @@ class Run:
         self._is_told = True
         self.summary.seconds = time.monotonic() - self._started
         self.summary.left_out = self.mapping.left_out
-        if nameless := self.mapping.tally.nameless:
-            contacts = counted(nameless, "contact", "contacts")
-            self.summary.notes.append(f"{contacts} came without a name and fields: is the preset that of the tap?")
         write_summary(self.summary, self.progress, self.rejects)
 
     def close(self) -> None:

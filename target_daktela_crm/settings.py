@@ -33,7 +33,8 @@ from tap_daktela.api.config import (
     with_defaults,
 )
 from target_daktela_crm.hours import DAYS, hours_problems, read_hours
-from target_daktela_crm.mapping import PRESETS, Problems, read_mapping
+from target_daktela_crm.mapping import Problems, read_mapping
+from target_daktela_crm.preset import PRESETS
 from target_daktela_crm.store import Owner
 
 if TYPE_CHECKING:

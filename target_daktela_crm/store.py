@@ -20,8 +20,11 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from target_daktela_crm.entities import Company, Contact
+from target_daktela_crm.assembly import TABLES as TABLES_OF_ASSEMBLY
+from target_daktela_crm.assembly import Assembly
+from target_daktela_crm.entities import Company, Contact, Definition, Link, Value
 from target_daktela_crm.packing import Entry, Part
+from target_daktela_crm.values import decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 
     from target_daktela_crm.entities import Entity
 
-LAYOUT = 1
+LAYOUT = 2
 """Version of the tables below, kept in SQLite's `user_version`."""
 
 _BUFFERED = 2_000
@@ -85,6 +88,14 @@ CREATE TABLE links (
 );
 CREATE INDEX links_contact ON links (contact);
 """
+_TABLES_2 = f"""
+ALTER TABLE companies ADD COLUMN nameless INTEGER NOT NULL DEFAULT 0; -- whether its own record has no name
+-- What records of contacts call their companies.
+CREATE TABLE company_names (company TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID;
+{TABLES_OF_ASSEMBLY}
+"""
+_LAYOUTS = (_TABLES, _TABLES_2)
+"""What makes each layout out of the one before it."""
 
 # The last record of a run wins, unless both tell when they were changed and the earlier one was changed later.
 _KEEP_NEWEST = """
@@ -92,10 +103,11 @@ WHERE {table}.run < excluded.run OR excluded.modified IS NULL OR {table}.modifie
    OR excluded.modified >= {table}.modified
 """
 _PUT_COMPANY = """
-INSERT INTO companies (key, body, hash, modified, deleted, run, stream) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO companies (key, body, hash, modified, deleted, nameless, run, stream)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (key) DO UPDATE SET
     body = coalesce(excluded.body, body), hash = coalesce(excluded.hash, hash), modified = excluded.modified,
-    deleted = excluded.deleted, run = excluded.run, stream = excluded.stream
+    deleted = excluded.deleted, nameless = excluded.nameless, run = excluded.run, stream = excluded.stream
 """ + _KEEP_NEWEST.format(table="companies")
 _PUT_CONTACT = """
 INSERT INTO contacts (key, body, hash, modified, deleted, run, stream, own, tells)
@@ -105,6 +117,9 @@ ON CONFLICT (key) DO UPDATE SET
     deleted = excluded.deleted, run = excluded.run, stream = excluded.stream,
     own = CASE WHEN excluded.tells THEN excluded.own ELSE own END
 """ + _KEEP_NEWEST.format(table="contacts")
+_PUT_NAME = """
+INSERT INTO company_names VALUES (?, ?) ON CONFLICT (company) DO UPDATE SET name = excluded.name
+"""
 _PUT_LINK = """
 INSERT INTO links (stream, key, contact, company, main, deleted, run) VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (stream, key) DO UPDATE SET
@@ -179,9 +194,11 @@ class Store:
         self._companies: list[tuple[Any, ...]] = []
         self._contacts: list[tuple[Any, ...]] = []
         self._links: list[tuple[Any, ...]] = []
+        self._names: dict[str, str] = {}
         self._uncommitted = 0
         self._streams: set[str] = set()
         self.run = int(self.get("run") or 0)
+        self.assembly = Assembly(connection)
 
     # Opening.
 
@@ -219,12 +236,10 @@ class Store:
             raise StoreError(
                 f"the store {path} was written by a newer version of target-daktela-crm: upgrade this one"
             )
-        if layout == 0:
-            if not _is_blank(connection):
-                raise StoreError(
-                    f"{path} is an SQLite database, but no store of target-daktela-crm: see store_path"
-                )
-            connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {LAYOUT}; COMMIT;")
+        if layout == 0 and not _is_blank(connection):
+            raise StoreError(f"{path} is an SQLite database, but no store of target-daktela-crm: see store_path")
+        for number, tables in enumerate(_LAYOUTS[layout:], layout + 1):
+            connection.executescript(f"BEGIN; {tables} PRAGMA user_version = {number}; COMMIT;")
         # What is read from a damaged store may be less than what was written, which nobody would notice.
         [verdict] = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
@@ -288,20 +303,34 @@ class Store:
 
     # Receiving.
 
-    def put(self, entity: Entity, stream: str) -> None:
-        """Take in what a record tells."""
+    def put(self, entity: Entity, stream: str, run: int | None = None) -> None:
+        """Take in what a record tells, which came in `run`: this one, if nothing is said."""
+        run = self.run if run is None else run
         if isinstance(entity, Contact):
-            key, body, own, modified, deleted, tells = entity
+            key, body, own, modified, deleted, tells, company_name = entity
             digest = hash_of(body) if body is not None else None
             # A deletion tells nothing of where the contact belonged.
-            row = (key, body, digest, modified, deleted, self.run, stream, own, tells and not deleted)
-            self._contacts.append(row)
+            self._contacts.append((key, body, digest, modified, deleted, run, stream, own, tells and not deleted))
+            if company_name is not None and own is not None:
+                self._names[own] = company_name
         elif isinstance(entity, Company):
-            key, body, modified, deleted = entity
+            key, body, modified, deleted, nameless = entity
             digest = hash_of(body) if body is not None else None
-            self._companies.append((key, body, digest, modified, deleted, self.run, stream))
-        else:
-            self._links.append((stream, *entity, self.run))
+            self._companies.append((key, body, digest, modified, deleted, nameless, run, stream))
+        elif isinstance(entity, Link):
+            self._links.append((stream, *entity, run))
+        elif isinstance(entity, Value):
+            self.assembly.add_value(stream, entity, run)
+        elif isinstance(entity, Definition):
+            self.assembly.add_definition(stream, entity)
+        self._count_one(stream)
+
+    def keep(self, stream: str, key: str, record: dict[str, Any], modified: float | None) -> None:
+        """Take in a record that is mapped when all its values have come."""
+        self.assembly.keep(stream, key, record, modified, self.run)
+        self._count_one(stream)
+
+    def _count_one(self, stream: str) -> None:
         self._streams.add(stream.casefold())
         self._uncommitted += 1
         if self._uncommitted % _BUFFERED == 0:
@@ -318,6 +347,9 @@ class Store:
             if rows:
                 self._connection.executemany(statement, rows)
                 rows.clear()
+        if self._names:
+            self._connection.executemany(_PUT_NAME, self._names.items())
+            self._names.clear()
         if self._streams:
             names = [(name, self.run) for name in self._streams]
             self._connection.executemany("INSERT OR REPLACE INTO streams VALUES (?, ?)", names)
@@ -330,12 +362,14 @@ class Store:
 
     # Joining.
 
-    def join(self, *, detach_unknown: bool, is_whole: bool = False) -> None:
+    def join(self, *, detach_unknown: bool, is_whole: bool = False, unique_ids: bool = False) -> None:
         """Find the company of every contact, after the last record.
 
         A contact whose company is unknown waits for it, or is sent without one with `detach_unknown`. One whose
-        companies are all deleted has none. If the run `is_whole`, links that did not come in it are gone.
+        companies are all deleted has none. If the run `is_whole`, links that did not come in it are gone. With
+        `unique_ids`, an unknown company that is known as a contact is no company.
         """
+        self._name_companies()
         self._choose_among_links(since=self.run if is_whole else 0)
         self._connection.execute(
             """
@@ -343,7 +377,9 @@ class Store:
             FROM (
                 SELECT contacts.number,
                        CASE WHEN NOT companies.deleted THEN companies.key END AS company,
-                       NOT :detach AND wanted.company IS NOT NULL AND companies.key IS NULL AS waits
+                       NOT :detach AND wanted.company IS NOT NULL AND companies.key IS NULL AND NOT (
+                           :unique_ids AND wanted.company IN (SELECT key FROM contacts)
+                       ) AS waits
                 FROM contacts
                 JOIN (
                     SELECT contacts.number,
@@ -356,9 +392,24 @@ class Store:
             WHERE contacts.number = found.number
               AND (contacts.company IS NOT found.company OR contacts.waits IS NOT found.waits)
             """,
-            {"detach": detach_unknown},
+            {"detach": detach_unknown, "unique_ids": unique_ids},
         )
         self.commit()
+
+    def _name_companies(self) -> None:
+        """Give companies whose own records have no name the one that their contacts' records tell."""
+        rows = self._connection.execute(
+            """
+            SELECT number, body, name FROM companies JOIN company_names ON company = key
+            WHERE nameless AND body IS NOT NULL
+            """
+        ).fetchall()
+        for number, body, name in rows:
+            named = encode({**decode(body), "name": name})
+            if named != body:
+                self._connection.execute(
+                    "UPDATE companies SET body = ?, hash = ? WHERE number = ?", (named, hash_of(named), number)
+                )
 
     def _choose_among_links(self, since: int) -> None:
         self._connection.execute("CREATE TEMP TABLE IF NOT EXISTS chosen (contact TEXT PRIMARY KEY, company TEXT)")
@@ -530,6 +581,7 @@ class Store:
             """,
             (self.run, self.run),
         )
+        self.assembly.forget(self.run)
 
     def undo_doubt(self) -> None:
         """Note that a delivery with `delete` has ended, one way or the other."""

@@ -34,7 +34,6 @@ from tap_daktela.api.config import given, with_defaults, with_numbers
 from target_daktela_crm import settings
 from target_daktela_crm.deletion import deliver_stage
 from target_daktela_crm.explain import Explanation
-from target_daktela_crm.mapping import read_mapping
 from target_daktela_crm.reader import TolerantReader
 from target_daktela_crm.run import Run
 from target_daktela_crm.settings import Needs
@@ -152,7 +151,7 @@ class TargetDaktelaCrm(Target):
         if mapping is None:
             sink.take = lambda _record: self.run.ignore(stream_name)
         else:
-            self.run.expect(stream_name)
+            self.run.expect(stream_name, (schema or {}).get("properties") or {})
             sink.take = partial(self.run.receive, mapping, stream_name)
         return sink
 
@@ -351,13 +350,12 @@ class TargetDaktelaCrm(Target):
     def explain(self, file_input: IO[bytes] | None) -> None:
         """Show what the mapping makes of the first records of each stream."""
         values = with_defaults(self.config, settings.SCHEMA)
-        mapping = read_mapping(values["preset"], values.get("streams"), values.get("phone_region"))
-        explanation = Explanation(mapping)
+        explanation = Explanation(values["preset"], values.get("streams"), values.get("phone_region"))
 
         def record(message: dict[str, Any]) -> None:
             stream, content = str(message.get("stream")), message.get("record")
             if isinstance(content, dict):
-                for line in explanation.of_record(stream, mapping.stream(stream), content):
+                for line in explanation.of_record(stream, content):
                     click.echo(line)
             else:
                 click.echo(f"{stream}: a RECORD message without a record")

@@ -10,11 +10,14 @@ import math
 import re
 import unicodedata
 from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Any, NamedTuple
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import phonenumbers
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
 
 _LONGEST_NUMBER = 60
 """Digits of a number that may be an id; longer ones would only be a way to fill the memory."""
@@ -31,11 +34,33 @@ _LONGEST_PHONE = 17
 """Digits, of which ITU-T E.164 allows 15; two more for the `00` in front of a country code."""
 _SURE_ENDING = 8
 """Digits at the end of two phone numbers that make them the same one, if only one names its country."""
+_NO_NAME = re.compile(r"\[not provided\]", re.IGNORECASE)
+_DASHES = frozenset("-\u2013\u2014") | {"--"}
 _EMAIL = re.compile(r"[^@\s<>]+@[^@\s<>.]+(?:\.[^@\s<>.]+)+")
 
 
 class UnreadableError(ValueError):
     """A value is not of the kind that it must be; the message says what it is instead."""
+
+
+def read_number(text: str) -> Decimal | str:
+    """Return the number that a text is; as text where its exponent is beyond all numbers."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return text
+
+
+decode = msgspec.json.Decoder(float_hook=read_number).decode
+"""Returns what JSON holds, its numbers exactly."""
+
+
+def encode(value: object) -> bytes:
+    """Return a value as JSON, its numbers exactly; integers of any size."""
+    try:
+        return _encode(value)
+    except OverflowError:
+        return json.dumps(value, ensure_ascii=False, default=read_text).encode("utf-8", "replace")
 
 
 class Identifier(NamedTuple):
@@ -92,7 +117,7 @@ def read_text(value: object) -> str | None:
     if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) <= _LONGEST_NUMBER:
         return f"{value:f}"
     if isinstance(value, (dict, list)):
-        return _as_json(value)
+        return encode(value).decode()
     return str(value)
 
 
@@ -100,6 +125,23 @@ def clean_text(value: object) -> str | None:
     """Return a value as text without blanks around it, composed (NFC) as searches expect it; None if empty."""
     text = read_text(value)
     return (text if text.isascii() else unicodedata.normalize("NFC", text)).strip() or None if text else None
+
+
+def clean_name(value: object) -> str | None:
+    """Return a value as the name of somebody or something, None if there is none.
+
+    Blanks, of any kind, become single ones. What people and CRMs put where a part of a name is missing is left out
+    (crm-taps.md §4.7).
+    """
+    text = clean_text(value)
+    if text is None:
+        return None
+    words = _NO_NAME.sub(" ", text).split()
+    while words and words[0] in _DASHES:
+        words.pop(0)
+    while words and words[-1] in _DASHES:
+        words.pop()
+    return " ".join(words) or None
 
 
 def read_written(value: object) -> str:
@@ -219,12 +261,26 @@ def read_email(text: str) -> str | None:
     return address if _EMAIL.fullmatch(address) and address.isprintable() else None
 
 
-def _as_json(value: object) -> str:
-    try:
-        return _encode(value).decode()
-    except OverflowError:
-        # Integers of more than 64 bits.
-        return json.dumps(value, ensure_ascii=False, default=str)
+def is_empty(value: object, nulls: Collection[str] = ()) -> bool:
+    """Return whether a value counts as nothing: null, an empty text, list or object, or one of `nulls`."""
+    if value is None:
+        return True
+    if isinstance(value, str):
+        stripped = value.strip()
+        return not stripped or value in nulls or stripped in nulls
+    if isinstance(value, (list, dict)):
+        return not value
+    # Taps of one CRM have 0 and "0" for nothing.
+    return bool(nulls) and not isinstance(value, bool) and read_written(value) in nulls
+
+
+def flat(value: object) -> Iterator[Any]:
+    """Yield the elements of a list, those of lists inside it included; anything else as it is."""
+    if isinstance(value, (list, tuple)):
+        for element in value:
+            yield from flat(element)
+    else:
+        yield value
 
 
 def _digits(written: str) -> str:

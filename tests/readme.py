@@ -12,8 +12,8 @@ from typing import Any
 from tap_daktela.settings import SCHEMA
 from tap_daktela.streams import STREAMS
 from target_daktela_crm import settings as of_the_target
-from target_daktela_crm.expressions import function_help
-from target_daktela_crm.mapping import PRESETS, load_preset, preset_notes
+from target_daktela_crm.functions import function_help
+from target_daktela_crm.preset import PRESETS, load_preset, preset_notes
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -40,12 +40,12 @@ def streams_table() -> str:
 
 def presets_table() -> str:
     """Return a row for each preset, from the head of its file."""
-    lines = ["| preset | made for | streams | left out | deletes |", "|---|---|---|---|---|"]
+    lines = ["| CRM | preset | made for | streams | left out | deletes |", "|---|---|---|---|---|---|"]
     for name in PRESETS:
         notes = preset_notes(name)
         streams = ", ".join(f"`{stream}`" for stream in load_preset(name)["streams"])
         cells = [notes.get(key, "") for key in ("Made for", "Left out", "Deletes")]
-        lines.append(f"| `{name}` | {cells[0]} | {streams} | {cells[1]} | {cells[2]} |")
+        lines.append(f"| {notes['CRM']} | `{name}` | {cells[0]} | {streams} | {cells[1]} | {cells[2]} |")
     return "\n".join(lines)
 
 

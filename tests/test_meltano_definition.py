@@ -17,6 +17,7 @@ from packaging.version import Version
 
 from tap_daktela.streams import STREAMS
 from tap_daktela.tap import TapDaktela
+from target_daktela_crm.preset import PRESETS, preset_notes
 from target_daktela_crm.settings import for_delivery
 from target_daktela_crm.target import TargetDaktelaCrm
 
@@ -81,7 +82,10 @@ def expected_setting(name: str, schema: Definition) -> Definition:
     if "default" in schema:
         entry["value"] = schema["default"]
     if "enum" in schema:
-        entry["options"] = [{"label": value.capitalize(), "value": value} for value in schema["enum"]]
+        labels = {preset: preset_notes(preset)["CRM"] for preset in PRESETS}
+        entry["options"] = [
+            {"label": labels.get(each, each.capitalize()), "value": each} for each in schema["enum"]
+        ]
     return entry | {"description": schema["description"]}
 
 

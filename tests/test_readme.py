@@ -48,7 +48,8 @@ def test_the_examples_are_good_configurations() -> None:
 
 
 def test_the_examples_of_the_target_are_good_configurations() -> None:
-    whole, over_salesforce, own_crm, hours = examples(TEXT.split("## A CRM into Daktela")[1])
+    whole, over_salesforce, *others, hours = examples(TEXT.split("## A CRM into Daktela")[1])
+    assert [other["preset"] for other in others] == ["pipedrive", "hubspot", "hubspot", "daktela", "daktela"]
     [loader], [utility] = whole["plugins"]["loaders"], whole["plugins"]["utilities"]
     assert {setting["name"] for setting in loader["settings"]} <= set(of_the_target.SCHEMA["properties"])
     assert loader["namespace"] == utility["namespace"]
@@ -57,12 +58,12 @@ def test_the_examples_of_the_target_are_good_configurations() -> None:
     used = {name.lower() for name in re.findall(rf"{prefix}([A-Z_]+)=", TEXT)} - {"max_delete_fraction"}
     assert {"dry_run", "load_mode", "url"} <= used <= {setting["name"] for setting in loader["settings"]}
     place = {"url": "https://acme.daktela.com", "access_token": "x"}
-    for config in (loader["config"], {**loader["config"], **over_salesforce, **hours}, own_crm):
+    for config in (loader["config"], {**loader["config"], **over_salesforce, **hours}, *others):
         assert not of_the_target.problems({**place, **config}, of_the_target.SCHEMA, Needs.CREDENTIALS)
 
 
 def test_the_example_of_a_mapping_does_what_the_readme_says() -> None:
-    _, over_salesforce, own_crm, _ = examples(TEXT.split("## A CRM into Daktela")[1])
+    _, over_salesforce, _, _, _, own_crm, _, _ = examples(TEXT.split("## A CRM into Daktela")[1])
     person = {"Id": "003", "Name": "Eva", "Phone": "+420601", "Description": "x", "Tier__c": "gold"}
     mapping = read_mapping("salesforce", over_salesforce["streams"], None).stream("Contact")
     assert mapping is not None

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from target_daktela_crm.entities import Company, Contact, Entity, Link, MappingError, Record, Refusal
-from target_daktela_crm.mapping import PRESETS, CrmMapping, Problems, load_preset, merge, read_mapping
+from target_daktela_crm.mapping import CrmMapping, Problems, read_mapping
+from target_daktela_crm.preset import PRESETS, load_preset, merge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +37,7 @@ def _map(
 
 
 def _body(entity: Entity) -> dict[str, Any]:
-    assert not isinstance(entity, Link)
+    assert isinstance(entity, (Company, Contact))
     assert entity.body is not None
     content: dict[str, Any] = json.loads(entity.body)
     return content
@@ -276,8 +277,13 @@ def test_a_contact_without_an_id_is_refused(value: Any) -> None:
 @pytest.mark.parametrize(("value", "said"), [(True, "true or false"), ({"a": 1}, "an object"), ([1], "a list")])
 def test_an_id_of_another_kind_is_refused(value: Any, said: str) -> None:
     assert _refusal("contacts", {"id": value}) == (f"id: {said} is no id", None)
-    if value is not True:
+    if isinstance(value, dict):
         assert _refusal("contacts", {"id": 5, "company_id": value}) == (f"company: {said} is no id", "5")
+
+
+@pytest.mark.parametrize("value", [["345", "345", "789"], [None, "", 345], [[345]], [Decimal("345.0"), 789]])
+def test_of_a_list_of_companies_the_first_one_counts(value: Any) -> None:
+    assert _contact({"id": 1, "company_id": value}).company == "345"
 
 
 @pytest.mark.parametrize("value", [None, "", " ", False, [], {}])
@@ -343,7 +349,7 @@ def test_a_contact_of_salesforce_is_a_contact() -> None:
     (contact,) = _entities(mapping, "Contact", CONTACT)
     assert isinstance(contact, Contact)
     assert contact[0] == "0035g00000XyZzZAAV"
-    assert contact[2:] == ("0015g00000AbCdEAAV", 1772355600.0, False, True)
+    assert contact[2:] == ("0015g00000AbCdEAAV", 1772355600.0, False, True, None)
     assert _body(contact) == {
         "id": "0035g00000XyZzZAAV",
         "name": "Eva Malá",
@@ -423,10 +429,17 @@ def test_an_account_is_a_company_where_it_is_not_said_to_be_a_person(flag: Any) 
         ({"Name": " "}, "Eva Malá"),
         ({"Name": "[not provided]"}, "Eva Malá"),
         ({"Name": None, "LastName": "[not provided]"}, "Eva"),
-        ({"Name": None, "FirstName": "", "LastName": "[not provided]"}, "601 000 002"),
+        ({"Name": None, "FirstName": "", "LastName": "[not provided]"}, "eva.mala@example.com"),
         (
-            {"Name": None, "FirstName": "", "LastName": None, "Phone": "-", "MobilePhone": "", "OtherPhone": None},
-            "eva.mala@example.com",
+            {
+                "Name": None,
+                "FirstName": "-",
+                "LastName": None,
+                "Email": "none",
+                "Phone": "-",
+                "MobilePhone": "601 000 002",
+            },
+            "601 000 002",
         ),
     ],
 )
@@ -650,13 +663,12 @@ def test_all_values_of_a_field_are_sent_once_and_in_order() -> None:
 
 
 def test_texts_that_mean_nothing_are_a_stream_s_own() -> None:
-    streams = {"Contact": {"null_values": ["-"]}}
-    (contact,) = _salesforce(
-        "Contact", {"Id": "x", "FirstName": "-", "LastName": "[not provided]"}, streams=streams
-    )
-    assert (_body(contact)["firstname"], _body(contact)["lastname"]) == (None, "[not provided]")
-    (account,) = _salesforce("Account", {"Id": "x", "Name": "[not provided]", "Description": "-"}, streams=streams)
-    assert (_body(account)["name"], _body(account)["description"]) == ("#x", "-")
+    streams = {"Contact": {"null_values": ["n/a"]}}
+    (contact,) = _salesforce("Contact", {"Id": "x", "LastName": "n/a", "Description": "N/A"}, streams=streams)
+    assert (_body(contact)["lastname"], _body(contact)["description"]) == (None, "N/A")
+    record = {"Id": "x", "Name": "[not provided]", "Description": "n/a"}
+    (account,) = _salesforce("Account", record, streams=streams)
+    assert (_body(account)["name"], _body(account)["description"]) == ("#x", "n/a")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_daktela_crm.mapping import PRESETS
+from target_daktela_crm.preset import PRESETS
 from target_daktela_crm.settings import SCHEMA, Needs, for_delivery, problems, read
 from target_daktela_crm.store import Owner
 

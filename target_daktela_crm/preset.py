@@ -1,0 +1,93 @@
+"""A preset's file in, with the setting `streams` over it, key by key; a whole mapping, as data, out."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+PRESETS = tuple(
+    sorted(
+        entry.name.removesuffix(".toml")
+        for entry in resources.files("target_daktela_crm.presets").iterdir()
+        if entry.name.endswith(".toml")
+    )
+)
+
+ROLES = ("company", "contact", "link", "value", "definition")
+"""What records of a stream may be."""
+_CHANGES = frozenset({"append", "prepend", "remove"})
+
+
+def load_preset(name: str) -> dict[str, Any]:
+    """Return a preset as it stands in its file."""
+    return tomllib.loads(resources.files("target_daktela_crm.presets").joinpath(f"{name}.toml").read_text("utf-8"))
+
+
+def preset_notes(name: str) -> dict[str, str]:
+    """Return what the head of a preset's file says: `CRM`, and in sentences `Made for`, `Left out`, `Deletes`."""
+    text = resources.files("target_daktela_crm.presets").joinpath(f"{name}.toml").read_text("utf-8")
+    notes = {"CRM": text.split("\n", 1)[0].removeprefix("# ").removesuffix(".")}
+    key = ""
+    for line in text.split("\n\n", 1)[0].splitlines():
+        content = line.removeprefix("#").strip()
+        head, colon, rest = content.partition(": ")
+        if colon and head in {"Made for", "Left out", "Deletes"}:
+            key, content = head, rest
+        if key and content:
+            notes[key] = f"{notes[key]} {content}" if key in notes else content
+    return notes
+
+
+def merge(preset: Mapping[str, Any], changes: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return a preset's streams with `changes` over them, key by key, and what is wrong with the changes.
+
+    A null removes what the preset has under a key. An object with `append`, `prepend` or `remove` changes a list
+    of the preset; anything else that is no object replaces what is there.
+    """
+    problems: list[str] = []
+    names = {name.casefold(): name for name in preset}
+    merged = dict(preset)
+    for name, change in changes.items():
+        place, known = f"streams.{name}", names.get(name.casefold(), name)
+        if change is None:
+            merged.pop(known, None)
+        elif isinstance(change, Mapping):
+            merged[known] = _merge_objects(merged.get(known, {}), change, place, problems)
+        else:
+            problems.append(f"{place}: must be an object with {', '.join(ROLES)}")
+    return merged, problems
+
+
+def _merge_objects(
+    old: Mapping[str, Any], change: Mapping[str, Any], place: str, problems: list[str]
+) -> dict[str, Any]:
+    merged = dict(old)
+    for key, value in change.items():
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, Mapping) and value and _CHANGES.issuperset(value):
+            merged[key] = _merge_lists(old.get(key), value, f"{place}.{key}", problems)
+        elif isinstance(value, Mapping):
+            inner = old.get(key)
+            merged[key] = _merge_objects(
+                inner if isinstance(inner, Mapping) else {}, value, f"{place}.{key}", problems
+            )
+        else:
+            merged[key] = value
+    return merged
+
+
+def _merge_lists(old: object, change: Mapping[str, Any], place: str, problems: list[str]) -> list[Any]:
+    items = list(old) if isinstance(old, list) else [] if old is None else [old]
+    for verb, value in change.items():
+        given = value if isinstance(value, list) else [value]
+        if verb == "remove":
+            problems += [
+                f"{place}.remove: {item!r} is not in the preset's list" for item in given if item not in items
+            ]
+            items = [item for item in items if item not in given]
+        else:
+            items = [*items, *given] if verb == "append" else [*given, *items]
+    return items

@@ -1,0 +1,304 @@
+"""What presets need of the target beside a mapping: the right tap, values of other streams, names of companies."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.target_daktela_crm.running import Crm, Message, company, contact, feed, record, schema, state
+
+if TYPE_CHECKING:
+    from tests.target_daktela_crm.running import Run
+
+# The wrong preset.
+
+
+def _assert_nothing_came_of_it(crm: Crm, run: Run) -> str:
+    [error] = run.errors
+    assert run.code == 1
+    assert not run.states
+    assert not crm.requests()
+    assert not crm.rejects()
+    assert "\n" not in error
+    return error
+
+
+def test_the_streams_of_another_crm_are_told_with_those_expected(crm: Crm) -> None:
+    rows = [record("organizations", id=1, name="Acme"), *(record("persons", id=number) for number in (1, 2))]
+    run = crm.run([*rows, state(1)], preset="hubspot")
+
+    error = _assert_nothing_came_of_it(crm, run)
+    assert error.startswith("nothing matched in 3 records: the streams organizations, persons came")
+    assert "reads associations_contacts_companies, companies, contacts, contacts_by_company" in error
+
+
+def test_streams_of_the_same_names_with_other_columns_are_noticed(crm: Crm) -> None:
+    accounts = [record("accounts", id=number, name="Acme", phone="01632 960001") for number in (1, 2)]
+    people = [record("contacts", id=number, first_name="Eva", sales_account_id=1) for number in (7, 8)]
+    run = crm.run([*accounts, *people, record("deals", id=1), state(1)], preset="zoho")
+
+    error = _assert_nothing_came_of_it(crm, run)
+    assert error.startswith("accounts: nothing matched in 2 records: they have id, name, phone, and preset zoho")
+    assert "reads Account_Name, " in error
+    assert "Streams on the input: accounts, contacts, deals; read: accounts, contacts." in error
+
+
+def test_a_wrong_preset_is_noticed_before_the_end_and_does_not_bind_the_store(crm: Crm) -> None:
+    people = [record("Contact", contactid=str(number), lastname="Malá") for number in range(2_000)]
+    run = crm.run(people, preset="salesforce")
+    assert "Contact: nothing matched in 1,000 records" in _assert_nothing_came_of_it(crm, run)
+
+    assert crm.run(people, preset="dynamics365").code == 0
+    assert len(crm.contacts()) == 2_000
+
+
+def test_a_schema_tells_what_a_sparse_record_does_not(crm: Crm) -> None:
+    announced = schema("contacts", "id", "Last_Name", "Email")
+    rows = [announced, record("contacts", id=1, Owner="nobody")]
+    assert crm.run(rows, preset="zoho").code == 0
+    assert crm.contacts()["1"]["name"] == "#1"
+
+
+@pytest.mark.parametrize(
+    ("preset", "row"),
+    [
+        ("sugarcrm", record("contacts", id="1", deleted=True, _module="Contacts")),
+        ("salesforce", record("Contact", Id="1")),
+        ("activecampaign", record("account_contacts", id=1, contact=1, account=1)),
+        ("hubspot", record("contacts", id="1", property_createdate="2026-01-01")),
+        ("freshsales", record("contacts", id=1, _sdc_deleted_at="2026-01-01")),
+    ],
+)
+def test_a_record_that_says_little_is_not_taken_for_another_tap_s(crm: Crm, preset: str, row: Message) -> None:
+    assert crm.run([row], preset=preset).code == 0
+
+
+def test_records_before_the_first_that_fits_are_not_lost(crm: Crm) -> None:
+    sparse = [record("contacts", id=number, Owner="x") for number in range(5)]
+    run = crm.run([*sparse, record("contacts", id=5, Last_Name="Malá")], preset="zoho")
+    assert run.code == 0
+    assert [crm.contacts()[str(number)]["name"] for number in range(6)] == ["#0", "#1", "#2", "#3", "#4", "Malá"]
+
+
+# Columns that the configuration names.
+
+
+def _with_column(expression: str) -> dict[str, Any]:
+    return {"contacts": {"contact": {"fields": {"number": {"append": [expression]}}}}}
+
+
+def test_a_misspelt_column_is_told(crm: Crm) -> None:
+    rows = [record("contacts", id=1, Last_Name="Malá", Phone_2="01632 960002")]
+    run = crm.run(rows, preset="zoho", streams=_with_column("Phone2"))
+    text = "streams.contacts: no record has the column Phone2: is it selected, and spelled as the tap spells it?"
+    assert run.code == 0
+    assert text in run.warnings
+    assert text in run.summary["notes"]
+
+
+@pytest.mark.parametrize("more", [{"Phone_2": None}, {"Other": {}, "Phone_2": "x"}])
+def test_a_column_that_is_there_is_not_told(crm: Crm, more: dict[str, Any]) -> None:
+    run = crm.run(
+        [record("contacts", id=1, Last_Name="M", **more)], preset="zoho", streams=_with_column("Phone_2")
+    )
+    assert not run.warnings
+
+
+def test_a_column_that_the_schema_has_is_not_told(crm: Crm) -> None:
+    rows = [schema("contacts", "id", "Last_Name", "Phone_2"), record("contacts", id=1, Last_Name="Malá")]
+    assert not crm.run(rows, preset="zoho", streams=_with_column("Phone_2")).warnings
+
+
+# Overriding.
+
+
+def test_a_custom_column_of_salesforce(crm: Crm) -> None:
+    row = record(
+        "Contact", Id="003", LastName="Malá", Phone="01632 960001", Support__c="01632 960002", Tier__c="A"
+    )
+    fields = {"number": {"append": ["Support__c"], "remove": ["Phone"]}, "tier": ["Tier__c"]}
+    crm.run([row], preset="salesforce", streams={"Contact": {"contact": {"fields": fields}}})
+    sent = {each["key"]: each["value"] for each in crm.contacts()["003"]["fields"]}
+    assert sent == {"number": ["01632 960002"], "email": [], "tier": ["A"]}
+
+
+def test_a_custom_hash_of_pipedrive(crm: Crm) -> None:
+    name = "9dc80c50d78a15643bfc4ca79d76156a73a1ca0e"
+    row = record("organizations", id=1, name="Acme", **{name: "01632 960001"})
+    streams = {"organizations": {"company": {"fields": {"number": [f'"{name}"']}}}}
+    crm.run([row], preset="pipedrive", streams=streams)
+    assert crm.companies()["1"]["fields"][0] == {"key": "number", "value": ["01632 960001"]}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"properties": {"phone": "01632 960001", "support_phone": "01632 960002"}},
+        {"properties__phone": "01632 960001", "properties__support_phone": "01632 960002"},
+        {"property_phone": "01632 960001", "property_support_phone": "01632 960002"},
+        {"property_phone": {"value": "01632 960001"}, "property_support_phone": {"value": "01632 960002"}},
+        {"phone": "01632 960001", "support_phone": "01632 960002"},
+    ],
+)
+def test_a_property_of_hubspot_in_each_tap_s_place(crm: Crm, row: dict[str, Any]) -> None:
+    streams = {"contacts": {"contact": {"fields": {"number": {"prepend": ["support_phone"]}}}}}
+    run = crm.run([record("contacts", id="1", **row)], preset="hubspot", streams=streams)
+    assert crm.contacts()["1"]["fields"][0]["value"] == ["01632 960002", "01632 960001"]
+    assert not run.warnings
+
+
+# Values in other streams.
+
+DEFINED = record("contact_custom_fields", id=1, title="Mobil")
+
+
+def _value(number: int, value: str, of: Any = 11, **more: Any) -> Message:
+    return record("contact_custom_field_values", id=number, contact=of, field=1, value=value, **more)
+
+
+def _numbers(crm: Crm, key: str = "11") -> list[str]:
+    fields: list[dict[str, Any]] = crm.contacts()[key]["fields"]
+    return next(each["value"] for each in fields if each["key"] == "number")
+
+
+PERSON = record("contacts", id=11, first_name="Eva", phone="01632 960001", udate="2026-03-01T00:00:00Z")
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (0, 2, 1)])
+def test_values_come_before_their_contact_or_after_it(crm: Crm, order: tuple[int, ...]) -> None:
+    rows = [DEFINED, _value(1, "01632 960002"), PERSON]
+    crm.run([rows[place] for place in order], preset="activecampaign")
+    assert _numbers(crm) == ["01632 960001", "01632 960002"]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (0, 2, 1)])
+def test_values_come_in_another_run_than_their_contact(crm: Crm, order: tuple[int, ...]) -> None:
+    rows = [DEFINED, _value(1, "01632 960002"), PERSON]
+    for place in order:
+        assert crm.run([rows[place]], preset="activecampaign").code == 0
+    assert _numbers(crm) == ["01632 960001", "01632 960002"]
+
+
+def test_a_value_that_changes_moves_or_goes_changes_its_contacts(crm: Crm) -> None:
+    crm.settings["preset"] = "activecampaign"
+    crm.settings["streams"] = {"contact_custom_field_values": {"value": {"deleted": "gone"}}}
+    other = record("contacts", id=12, first_name="Jan", udate="2026-03-01T00:00:00Z")
+    crm.run([DEFINED, PERSON, other, _value(1, "01632 960002"), _value(2, "01632 960003")])
+    assert _numbers(crm) == ["01632 960001", "01632 960002", "01632 960003"]
+
+    run = crm.run([_value(1, "01632 960004")])
+    assert _numbers(crm) == ["01632 960001", "01632 960004", "01632 960003"]
+    assert run.summary["delivered"] == {"companies": 0, "contacts": 1}
+    crm.run([_value(1, "01632 960004", of=12)])
+    assert (_numbers(crm), _numbers(crm, "12")) == (["01632 960001", "01632 960003"], ["01632 960004"])
+    crm.run([record("contact_custom_field_values", id=2, gone=True)])
+    assert _numbers(crm) == ["01632 960001"]
+    crm.run([record("contact_custom_fields", id=1, title="Shoe size")])
+    assert _numbers(crm, "12") == []
+    requests = crm.requests()
+    crm.run([PERSON, _value(1, "01632 960004", of=12), record("contact_custom_fields", id=1, title="Shoe size")])
+    assert crm.requests() == requests
+
+
+def test_of_a_contact_that_comes_twice_the_later_one_counts_with_its_values(crm: Crm) -> None:
+    later = record("contacts", id=11, first_name="Eva", phone="01632 960009", udate="2026-03-02T00:00:00Z")
+    crm.run([DEFINED, later, _value(1, "01632 960002"), PERSON], preset="activecampaign")
+    assert _numbers(crm) == ["01632 960009", "01632 960002"]
+
+
+def test_a_run_that_breaks_off_loses_no_value(crm: Crm) -> None:
+    crm.settings["preset"] = "activecampaign"
+    # Another stream's records end the run after the values have been stored.
+    wrong = [record("accounts", id=number, Account_Name="Acme") for number in range(1_000)]
+    assert crm.run([DEFINED, PERSON, _value(1, "01632 960002"), *wrong]).code == 1
+    assert not crm.requests()
+    crm.run([PERSON, DEFINED, _value(1, "01632 960002")])
+    assert _numbers(crm) == ["01632 960001", "01632 960002"]
+
+
+def test_a_record_with_values_is_rejected_alone(crm: Crm) -> None:
+    bad = record("contacts", id=12, first_name="Jan", deleted="perhaps")
+    run = crm.run([DEFINED, PERSON, bad, record("contacts", first_name="No id")], preset="activecampaign")
+    assert run.code == 1
+    assert _numbers(crm) == ["01632 960001"]
+    assert [(line["stream"], line["id"]) for line in crm.rejects()] == [("contacts", None), ("contacts", "12")]
+
+
+def test_a_staged_load_has_the_values_of_its_own_run_only(crm: Crm) -> None:
+    crm.settings["preset"] = "activecampaign"
+    everything = [DEFINED, PERSON, _value(1, "01632 960002"), _value(2, "01632 960003")]
+    crm.run(everything, load_mode="full")
+    crm.run(everything[:3], load_mode="full", delete_missing=True)
+    assert crm.deliver("--accept-unknown").code == 0
+    assert _numbers(crm) == ["01632 960001", "01632 960002"]
+
+
+# Companies whose names only their contacts know.
+
+
+def _party(number: int, **more: Any) -> Message:
+    return record("parties", id=number, type="person" if "organisation" in more else "organisation", **more)
+
+
+def test_a_company_without_a_name_has_the_one_that_its_contacts_tell(crm: Crm) -> None:
+    crm.settings["preset"] = "capsule"
+    crm.run([_party(1, about="first"), _party(7, firstName="Eva", organisation={"id": 1, "name": "Acme"})])
+    assert crm.companies()["1"]["name"] == "Acme"
+    requests = crm.requests()
+    crm.run([_party(1, about="first")])
+    assert crm.requests() == requests
+    crm.run([_party(8, firstName="Jan", organisation={"id": 1, "name": "Acme & Co"})])
+    assert crm.companies()["1"]["name"] == "Acme & Co"
+    crm.run([_party(1, about="first", name="Its own")])
+    assert crm.companies()["1"]["name"] == "Its own"
+    crm.run([_party(9, firstName="Ota", organisation={"id": 1, "name": "Another"})])
+    assert crm.companies()["1"]["name"] == "Its own"
+
+
+def test_a_company_that_only_a_contact_names_is_not_made_up(crm: Crm) -> None:
+    run = crm.run([_party(7, firstName="Eva", organisation={"id": 1, "name": "Acme"})], preset="capsule")
+    assert run.summary["on_hold"] == 1
+    assert not crm.companies()
+
+
+# Ids.
+
+
+def test_a_company_that_is_a_contact_is_none_where_ids_are_unique(crm: Crm) -> None:
+    rows = [
+        record("contact", contactid="A1", lastname="Boss"),
+        record("contact", contactid="a2", lastname="Staff", _parentcustomerid_value="a1"),
+        record("contact", contactid="a3", lastname="Waits", _parentcustomerid_value="b9"),
+    ]
+    run = crm.run(rows, preset="dynamics365")
+    assert crm.contacts()["a2"]["company"] is None
+    assert run.summary["on_hold"] == 1
+
+
+def test_a_company_with_the_id_of_a_contact_is_one_elsewhere(crm: Crm) -> None:
+    run = crm.run(
+        [record("persons", id=1, name="Eva"), record("persons", id=2, name="Jan", org_id=1)], preset="pipedrive"
+    )
+    assert run.summary["on_hold"] == 1
+
+
+# Stores of earlier versions.
+
+
+def test_a_store_of_the_first_layout_is_taken_over(crm: Crm) -> None:
+    crm.run(feed(company(1), contact(7, of=1)))
+    with closing(sqlite3.connect(crm.store)) as connection:
+        for table in ("originals", "value_rows", "definitions", "company_names"):
+            connection.execute(f"DROP TABLE {table}")
+        connection.execute("ALTER TABLE companies DROP COLUMN nameless")
+        connection.execute("PRAGMA user_version = 1")
+        connection.commit()
+
+    requests = crm.requests()
+    assert crm.run(feed(company(1), contact(7, of=1))).code == 0
+    assert crm.requests() == requests
+    assert crm.run(feed(company(1, name="New"))).code == 0
+    assert crm.companies()["1"]["name"] == "New"
