@@ -11,9 +11,10 @@ import hashlib
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -26,12 +27,12 @@ if TYPE_CHECKING:
 
     from tap_daktela.fields import Field, Stream
 
-Row = Mapping[str, Any]
+Row = dict[str, Any]
 Record = dict[str, Any]
 Convert = Callable[[Any], Any]
 
 _SHOWN = 40
-_MOST_MINUTES = 200_000
+_MOST_HOURS = 200_000
 
 
 class ShapeError(Exception):
@@ -61,14 +62,24 @@ class Tally:
 
 
 @dataclass
-class _Node:
+class Node:
     """A level of the row: the columns whose values stand at it, and the objects below it."""
 
-    leaves: list[tuple[str, str, Convert]] = field(default_factory=list)
-    """(name in the row, column, converter)."""
-    branches: dict[str, _Node] = field(default_factory=dict)
+    leaves: list[tuple[str, str, Kind, Convert]] = field(default_factory=list)
+    """(name in the row, column, its kind, converter)."""
+    branches: dict[str, Node] = field(default_factory=dict)
     relation: str = ""
     """The object's dotted place, if its `name` is a key of another stream."""
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of leaves and branches in the row, once all have been planted."""
+        return tuple(dict.fromkeys([*(leaf[0] for leaf in self.leaves), *self.branches]))
+
+    @cached_property
+    def blank(self) -> Row:
+        """What stands for this level in a row that does not have it."""
+        return dict.fromkeys(self.names)
 
 
 def requested_fields(stream: Stream, columns: Iterable[Field]) -> tuple[str, ...]:
@@ -104,17 +115,20 @@ class Shape:
     def __init__(self, stream: Stream, columns: Iterable[Field], dialect: Dialect) -> None:
         """Prepare for records of exactly `columns`, in their order."""
         self.tally = Tally()
+        self.root = Node()
+        self.template: Record = {}
+        """The columns in their order, with the values of those that are the same in all records."""
+        self.keys = stream.keys
+        self.prefix = dialect.prefix
         self._stream = stream
         self._dialect = dialect
-        self._root = _Node()
-        self._template: Record = {}
         columns = tuple(columns)
         converters = _converters(dialect.prefix, dialect.zone)
-        self._lists = [(column.name, column.request) for column in columns if column.kind is Kind.KEYS]
+        self.lists = [(column.name, column.request) for column in columns if column.kind is Kind.KEYS]
         for column in columns:
-            _plant(self._root, column, converters)
-            self._template[column.name] = dialect.server if column.kind is Kind.SERVER else None
-        self._has_unique_id = "unique_id" in self._template
+            _plant(self.root, column, converters)
+            self.template[column.name] = dialect.server if column.kind is Kind.SERVER else None
+        self._has_unique_id = "unique_id" in self.template
         self._item_keys = {kind: source.split(".")[-1] for kind, source in stream.item_keys.items()}
 
     def __call__(self, row: Row) -> Record | None:
@@ -123,15 +137,26 @@ class Shape:
         Raises:
             ShapeError: a value does not fit its column.
         """
-        if self._item_keys and self._is_orphan(row):
-            return None
-        record = self._template.copy()
-        self._fill(record, row, self._root)
+        return None if self._item_keys and self.is_orphan(row) else self.of_item(row)
+
+    @property
+    def has_items(self) -> bool:
+        """Whether rows have items, without which they are left out."""
+        return bool(self._item_keys)
+
+    def of_item(self, row: Row) -> Record | None:
+        """Return the record of a row that is no orphan, or None if it lacks its key.
+
+        Raises:
+            ShapeError: a value does not fit its column.
+        """
+        record = self.template.copy()
+        self._fill(record, row, self.root)
         keys = [record[key] for key in self._stream.keys]
         if None in keys:
             self.tally.keyless += 1
             return None
-        for column, relation in self._lists:
+        for column, relation in self.lists:
             if record[column] and None in record[column]:
                 self.tally.nameless[relation] += 1
         if self._has_unique_id:
@@ -140,9 +165,9 @@ class Shape:
         self.tally.records += 1
         return record
 
-    def _fill(self, record: Record, row: Row, node: _Node) -> None:
+    def _fill(self, record: Record, row: Row, node: Node) -> None:
         get = row.get
-        for name, column, convert in node.leaves:
+        for name, column, _, convert in node.leaves:
             value = get(name)
             if value is not None:
                 try:
@@ -152,13 +177,13 @@ class Shape:
         for name, branch in node.branches.items():
             value = get(name)
             if isinstance(value, dict):
-                if branch.relation and value.get("name") is None and _is_there(value):
+                if branch.relation and value.get("name") is None and is_there(value):
                     self.tally.nameless[branch.relation] += 1
                 self._fill(record, value, branch)
             elif branch.relation and value is not None:
                 self._fill_relation(record, value, branch)
 
-    def _fill_relation(self, record: Record, value: object, branch: _Node) -> None:
+    def _fill_relation(self, record: Record, value: object, branch: Node) -> None:
         """Fill in a relation that is no object."""
         if value == []:
             # PHP's empty object: the relation is there, and nothing of it may be seen.
@@ -167,7 +192,7 @@ class Shape:
             # A scalar can only be the related object's name.
             self._fill(record, {"name": value}, branch)
 
-    def _is_orphan(self, row: Row) -> bool:
+    def is_orphan(self, row: Row) -> bool:
         """Return, and count, whether a row lacks the item that its type promises."""
         kind = self._stream.activity_type or row.get("type")
         if not isinstance(kind, str) or kind not in self._item_keys:
@@ -192,12 +217,12 @@ class Shape:
         )
 
 
-def _is_there(relation: Row) -> bool:
+def is_there(relation: Row) -> bool:
     """Return whether a relation without a name is one that may not be seen, and not simply null."""
     return "name" not in relation or any(value is not None for value in relation.values())
 
 
-def _plant(root: _Node, column: Field, converters: dict[Kind, Convert]) -> None:
+def _plant(root: Node, column: Field, converters: dict[Kind, Convert]) -> None:
     """Put a column into the tree of places."""
     if not column.source:
         return
@@ -206,11 +231,11 @@ def _plant(root: _Node, column: Field, converters: dict[Kind, Convert]) -> None:
         *path, name = path
     node = root
     for depth, part in enumerate(path):
-        node = node.branches.setdefault(part, _Node())
+        node = node.branches.setdefault(part, Node())
         is_item = path[: depth + 1] == ["item"]
         if depth == len(path) - 1 and column.kind is Kind.KEY and name == "name" and not is_item:
             node.relation = ".".join(path)
-    node.leaves.append((name, column.name, converters[column.kind]))
+    node.leaves.append((name, column.name, column.kind, converters[column.kind]))
 
 
 def _silhouette(text: str) -> str:
@@ -342,31 +367,36 @@ def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-_SECONDS = frozenset(f":{second:02}" for second in range(60))
+_WITHIN_HOUR = frozenset(f":{minute:02}:{second:02}" for minute in range(60) for second in range(60))
 
 
 def _datetime_converter(zone: ZoneInfo) -> Convert:
-    """Return the converter of local times; it looks up an offset once for each minute that occurs."""
-    minutes: dict[str, tuple[str, str]] = {}
+    """Return the converter of local times; it looks up an offset once for each hour that occurs."""
+    hours: dict[str, tuple[str, str]] = {}
 
     def convert(value: object) -> str | None:
         if not isinstance(value, str):
             raise ValueError(value)  # noqa: TRY004 - any value may come; all that fail are told by one error
-        minute = minutes.get(value[:16])
-        if minute is None:
-            if not value or value.startswith("0000-00-00"):
-                return None
-            text = _with_offset(value, zone)
-            if text[:19] == value.replace(" ", "T") and value[16:] in _SECONDS:
-                if len(minutes) >= _MOST_MINUTES:
-                    minutes.clear()
-                minutes[value[:16]] = (text[:16], text[19:])
-            return text
-        if value[16:] in _SECONDS:
-            return minute[0] + value[16:] + minute[1]
+        rest = value[13:]
+        if rest in _WITHIN_HOUR and (hour := hours.get(value[:13])) is not None:
+            return f"{hour[0]}{rest}{hour[1]}"
+        if not value or value.startswith("0000-00-00"):
+            return None
+        if rest in _WITHIN_HOUR and (found := _hour(value[:13], zone)):
+            if len(hours) >= _MOST_HOURS:
+                hours.clear()
+            hours[value[:13]] = found
         return _with_offset(value, zone)
 
     return convert
+
+
+def _hour(hour: str, zone: ZoneInfo) -> tuple[str, str] | None:
+    """Return an hour as it is emitted, and its offset; None where that is not the same for the whole hour."""
+    first, last = _with_offset(f"{hour}:00:00", zone), _with_offset(f"{hour}:59:59", zone)
+    if first[:13] != hour.replace(" ", "T") or first[19:] != last[19:] or first[:13] != last[:13]:
+        return None
+    return first[:13], first[19:]
 
 
 def _with_offset(value: str, zone: ZoneInfo) -> str:

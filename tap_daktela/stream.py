@@ -12,20 +12,27 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from singer_sdk import Stream
+from singer_sdk.helpers._util import utc_now
 from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.mapper import SameRecordTransform
 from typing_extensions import override
 
 from tap_daktela.instance import InstanceError
 from tap_daktela.sync import Checkpoint, StreamError, Sync
+from tap_daktela.writer import PageWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Generator, Iterable, Iterator, Mapping
 
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
 
     from tap_daktela import fields
     from tap_daktela.instance import Instance
+    from tap_daktela.table import Table
+
+
+_OF_COLUMN = len(("properties", "name of a column"))
 
 
 class Run(Protocol):
@@ -96,6 +103,11 @@ class DaktelaStream(Stream):
     @override
     def get_records(self, context: Context | None) -> Iterator[Record]:
         """Yield the records of one instance; what keeps it from its end is kept for the end of the run."""
+        for table in self._tables(context):
+            yield from table
+
+    def _tables(self, context: Context | None) -> Iterator[Table]:
+        """Yield the records of one instance, page by page, and move its bookmark between them."""
         instance = self._run.instances[str((context or {})["server"])]
         try:
             sync = Sync(self.declaration, self.selected_columns(), instance, self.bookmark(context))
@@ -104,7 +116,7 @@ class DaktelaStream(Stream):
                 if isinstance(step, Checkpoint):
                     self.advance(context, step.instant)
                 else:
-                    yield from step
+                    yield step
         except InstanceError as error:
             self._run.note_failure(self.name, instance.server, str(error), of_instance=True)
         except StreamError as error:
@@ -116,6 +128,59 @@ class DaktelaStream(Stream):
             self._run.note_failure(self.name, instance.server, message)
         finally:
             instance.fetcher.abandon()
+
+    @override
+    def _sync_records(
+        self, context: Context | None = None, *, write_messages: bool = True
+    ) -> Generator[dict[str, Any], Any, Any]:
+        """Write records page by page where the SDK would change nothing of them, otherwise as the SDK does.
+
+        Of a run's time, the SDK's way takes two thirds. It yields the records to nobody; here none are yielded.
+        """
+        writer = self._tap.message_writer
+        if not write_messages or not isinstance(writer, PageWriter) or not self._is_written_as_read():
+            yield from super()._sync_records(context, write_messages=write_messages)
+            return
+        # What follows is the SDK's method of this name, for pages.
+        counter, timer = self.get_record_counter(), self.get_sync_timer()
+        count = 0
+        with counter, timer:
+            for partition in [context] if context is not None else self.partitions or []:
+                counter.with_context(partition)
+                timer.with_context(partition)
+                self._write_starting_replication_value(partition)
+                for table in self._tables(partition):
+                    records = table.structs()
+                    while records:
+                        # A state message comes after as many records as in the SDK.
+                        room = self.STATE_MSG_FREQUENCY - count % self.STATE_MSG_FREQUENCY
+                        writer.write_records(self._alias, records[:room], self._stream_version, utc_now())
+                        self.state_manager.is_flushed = False
+                        counter.increment(len(records[:room]))
+                        count += len(records[:room])
+                        records = records[room:]
+                        if count % self.STATE_MSG_FREQUENCY == 0:
+                            self._write_state_message()
+                self._finalize_state(self.get_context_state(partition))
+        if not context:
+            self._finalize_state(self.stream_state)
+        self._write_state_message()
+
+    def _is_written_as_read(self) -> bool:
+        """Return whether the SDK would write records as they are: no maps, no limit, no part of one left out."""
+        return (
+            self.selected
+            and [type(each) for each in self.stream_maps] == [SameRecordTransform]
+            and not self.stream_maps[0].flattening_enabled
+            and self.ABORT_AT_RECORD_COUNT is None
+            and all(self.mask["properties", column.name] for column in self.selected_columns())
+            # Parts of columns left out.
+            and all(is_selected for breadcrumb, is_selected in self.mask.items() if len(breadcrumb) > _OF_COLUMN)
+        )
+
+    @property
+    def _alias(self) -> str:
+        return str(self.stream_maps[0].stream_alias)
 
     def selected_columns(self) -> tuple[fields.Field, ...]:
         """Return the columns to emit: those selected in the catalog, and those of keys and bookmark."""

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tap_daktela.api.auth import SignInError
 from tap_daktela.api.query import Condition, Query
@@ -20,6 +20,7 @@ from tap_daktela.api.verdict import RequestError
 from tap_daktela.pages import ReadError, read_by_name, read_windows
 from tap_daktela.rights import acceptable_fields, advice, missing_items, remarks, type_condition
 from tap_daktela.shape import Dialect, Shape, ShapeError, requested_fields
+from tap_daktela.table import Table, TableShape
 from tap_daktela.windows import Window, earliest_instant, lower_text, parse_instant, upper_text
 
 if TYPE_CHECKING:
@@ -46,9 +47,6 @@ class Checkpoint:
     """Everything before `instant`, in UTC, has been read, as far as it lies in the run's range."""
 
     instant: datetime
-
-
-Records = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,7 @@ class Sync:
         self._bookmark = bookmark
         with self._as_stream_error():
             self._clock = instance.clock(stream.endpoint)
-        self._shape = self._compile()
+        self._compile()
         self._query = Query(
             endpoint=stream.endpoint,
             fields=requested_fields(stream, self._columns),
@@ -117,8 +115,8 @@ class Sync:
             take=instance.run.page_size,
         )
 
-    def read(self) -> Iterator[Records | Checkpoint]:
-        """Yield records, and checkpoints between them.
+    def read(self) -> Iterator[Table | Checkpoint]:
+        """Yield tables of records, and checkpoints between them.
 
         Raises:
             StreamError: the stream cannot be read to its end.
@@ -147,7 +145,7 @@ class Sync:
                 if not self._give_up_refused_fields(error):
                     raise
                 page = self._instance.fetcher.page(self._probe_query(latest))
-            self._records(page.rows)
+            self._table(page.rows)
             if problem := missing_items(self._stream, self._instance, self._shape.tally):
                 raise StreamError(problem)
         total = len(page.rows) if page.total is None else page.total
@@ -156,11 +154,11 @@ class Sync:
     def _probe_query(self, latest: tuple[str, ...]) -> Query:
         return replace(self._query, sort=(*latest, "name"), take=_PROBE_ROWS)
 
-    def _read(self) -> Iterator[Records | Checkpoint]:
+    def _read(self) -> Iterator[Table | Checkpoint]:
         cursor = self._stream.replication_key
         if cursor is None:
             for rows in read_by_name(self._instance.fetcher, self._query):
-                yield self._records(rows)
+                yield self._table(rows)
             return
         wanted = plan_range(self._instance, self._clock, self._bookmark)
         if wanted is None:
@@ -169,7 +167,7 @@ class Sync:
             yield from self._read_late_closures(cursor, wanted)
         yield from self._read_range(cursor, wanted)
 
-    def _read_late_closures(self, cursor: str, wanted: Range) -> Iterator[Records]:
+    def _read_late_closures(self, cursor: str, wanted: Range) -> Iterator[Table]:
         """Read again what began before the range and was closed in it, for closing moves no replication key.
 
         What was postponed before it was closed, or changed without being closed, this cannot see
@@ -184,13 +182,13 @@ class Sync:
             conditions=(*self._query.conditions, Condition(cursor, "lt", wanted.lower)),
         )
         for batch in read_windows(self._instance.fetcher, query, closed, Window(wanted.lower, wanted.upper)):
-            yield self._records(batch.rows)
+            yield self._table(batch.rows)
 
-    def _read_range(self, cursor: str, wanted: Range) -> Iterator[Records | Checkpoint]:
+    def _read_range(self, cursor: str, wanted: Range) -> Iterator[Table | Checkpoint]:
         tally = self._shape.tally
         window = Window(wanted.lower, wanted.upper)
         for batch in read_windows(self._instance.fetcher, self._query, cursor, window):
-            yield self._records(batch.rows)
+            yield self._table(batch.rows)
             # While all rows of a type lack their item, the account may lack a right. No bookmark passes them.
             if batch.end and not tally.itemless:
                 at_end = batch.end == wanted.upper
@@ -200,11 +198,7 @@ class Sync:
                 raise StreamError(problem)
             yield Checkpoint(wanted.end)
 
-    def _records(self, rows: Records) -> Records:
-        shape = self._shape
-        return [record for row in rows if (record := shape(row)) is not None]
-
-    def _compile(self) -> Shape:
+    def _compile(self) -> None:
         run, instance = self._instance.run, self._instance
         dialect = Dialect(
             server=instance.server,
@@ -212,7 +206,8 @@ class Sync:
             zone=self._clock.zone,
             nulls_for_mismatches=run.nulls_for_mismatches,
         )
-        return Shape(self._stream, self._columns, dialect)
+        self._shape = Shape(self._stream, self._columns, dialect)
+        self._table = TableShape(self._shape)
 
     def _give_up_refused_fields(self, error: RequestError) -> bool:
         """Return whether to read again after `error`, having given up fields that the instance refuses."""
@@ -223,7 +218,7 @@ class Sync:
         if fields is None:
             return False
         self._query = replace(self._query, fields=fields)
-        self._shape = self._compile()
+        self._compile()
         return True
 
     @contextmanager

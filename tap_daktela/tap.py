@@ -7,6 +7,7 @@ then the run ends with exit code 1. A signal ends it at the next safe place, wit
 from __future__ import annotations
 
 import copy
+import gc
 import io
 import json
 import os
@@ -20,7 +21,6 @@ import click  # noqa: TC002 - the SDK reads the annotations of callbacks
 import jsonschema
 from singer_sdk import Tap
 from singer_sdk.configuration._dict_config import parse_environment_config
-from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.exceptions import ConfigValidationError, MapExpressionError, StreamMapConfigError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.plugin_base import SingerCommand
@@ -34,6 +34,7 @@ from tap_daktela.fields import SERVER
 from tap_daktela.instance import Instance
 from tap_daktela.stream import DaktelaStream
 from tap_daktela.streams import STREAMS
+from tap_daktela.writer import PageWriter
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
 
     from tap_daktela import fields
+
+
+_OBJECTS_UNTIL_COLLECTED = 1_000_000
+"""Objects more than there were, upon which Python looks for cycles."""
 
 
 class TapDaktela(Tap):
@@ -61,7 +66,7 @@ class TapDaktela(Tap):
         PluginCapabilities.FLATTENING,
         PluginCapabilities.STRUCTURED_LOGGING,
     ]
-    message_writer_class = MsgSpecWriter
+    message_writer_class = PageWriter
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - the SDK's own options
         self._failures: list[str] = []
@@ -157,6 +162,9 @@ class TapDaktela(Tap):
     @override
     def invoke(cls, *, state: IO[str] | None = None, catalog: IO[str] | None = None, **options: Any) -> None:
         """Run the tap; `main` tells what is wrong with its input."""
+        # Rows are no part of any cycle, and to look for cycles among them over and over takes a quarter of a run.
+        gc.freeze()
+        gc.set_threshold(_OBJECTS_UNTIL_COLLECTED)
         try:
             super().invoke(state=_checked("state", state), catalog=_checked("catalog", catalog), **options)
         except ConfigValidationError as error:

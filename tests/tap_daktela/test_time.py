@@ -12,6 +12,7 @@ import pytest
 
 from tap_daktela.streams import STREAMS
 from tap_daktela.sync import Checkpoint, Sync
+from tap_daktela.table import Table
 from tests.simulator import Simulator, generate
 from tests.tap_daktela import original
 from tests.tap_daktela.running import instance_of, run_tap, select, settings
@@ -127,7 +128,7 @@ def test_slices_that_meet_in_a_clock_change_leave_no_gap(season: str) -> None:
         for start, end in pairwise(borders):
             instance = instance_of(simulator, start_date=start.isoformat(), end_date=end.isoformat())
             steps = Sync(ACTIVITIES, ACTIVITIES.fields, instance, None).read()
-            names = {record["name"] for step in steps if isinstance(step, list) for record in step}
+            names = {record["name"] for step in steps if isinstance(step, Table) for record in step}
             assert {name for name, instant in instants.items() if start <= instant < end} <= names
             emitted |= names
     assert emitted == set(instants)

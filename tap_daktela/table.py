@@ -1,0 +1,182 @@
+"""A page of rows in, a table of their records out: as `shape.py` shapes them one by one, but column by column.
+
+A column whose values all have the type that they should have is taken as it is, at a few nanoseconds a value; so
+the tap spends a quarter of the time on shaping that it would spend row by row. A page with anything that is not
+as usual is left to `shape.py`, which also says what was wrong with it. Records and counts are the same either way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import cached_property
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tap_daktela.fields import Kind
+from tap_daktela.shape import is_there
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tap_daktela.shape import Convert, Node, Record, Row, Shape
+
+Values = Sequence[Any]
+
+_NONE = type(None)
+_PLAIN: dict[Kind, frozenset[type]] = {
+    Kind.TEXT: frozenset({str, _NONE}),
+    Kind.SCALAR: frozenset({str, _NONE}),
+    Kind.LOOSE: frozenset({str, _NONE}),
+    Kind.INTEGER: frozenset({int, _NONE}),
+    Kind.NUMBER: frozenset({int, float, _NONE}),
+    Kind.BOOLEAN: frozenset({bool, _NONE}),
+    Kind.OBJECT: frozenset({dict, _NONE}),
+}
+"""The types of values that are what they should be, by the kind of their column."""
+_TEXTS = frozenset({str, _NONE})
+_INTEGERS = frozenset({int, _NONE})
+_OBJECTS = frozenset({dict, _NONE})
+
+
+class _UnusualError(Exception):
+    """A page has something that has to be looked at row by row."""
+
+
+class Table:
+    """Records of one stream, by column."""
+
+    def __init__(self, layout: Layout, columns: Sequence[Values]) -> None:
+        self._layout = layout
+        self._columns = columns
+
+    def __len__(self) -> int:
+        """Return how many records there are."""
+        return len(self._columns[0])
+
+    def __iter__(self) -> Iterator[Record]:
+        """Yield the records as dictionaries, which may be changed."""
+        names = self._layout.names
+        for row in zip(*self._columns, strict=True):
+            yield dict(zip(names, row, strict=True))
+
+    def structs(self) -> list[msgspec.Struct]:
+        """Return the records as objects that are written like dictionaries, and made and written faster."""
+        return list(map(self._layout.struct, *self._columns))
+
+
+class Layout:
+    """The columns of a stream's records, in their order."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = tuple(names)
+
+    @cached_property
+    def struct(self) -> Callable[..., msgspec.Struct]:
+        """The class of the records as objects."""
+        # Names of columns need not be names in Python.
+        fields = {f"column_{place}": name for place, name in enumerate(self.names)}
+        return msgspec.defstruct("Row", [(field, Any) for field in fields], rename=fields, gc=False)
+
+
+class TableShape:
+    """The function from a page of rows of one stream to the table of their records."""
+
+    def __init__(self, shape: Shape) -> None:
+        self._shape = shape
+        self._layout = Layout(shape.template)
+
+    def __call__(self, rows: list[Row]) -> Table:
+        """Return the records of `rows`, without those that are left out.
+
+        Raises:
+            ShapeError: a value does not fit its column.
+        """
+        kept = [row for row in rows if not self._shape.is_orphan(row)] if self._shape.has_items else rows
+        try:
+            columns = self._by_columns(kept) if kept else [[] for _ in self._layout.names]
+        except _UnusualError:
+            records = [record for row in kept if (record := self._shape.of_item(row)) is not None]
+            columns = [[record[name] for record in records] for name in self._layout.names]
+        return Table(self._layout, columns)
+
+    def _by_columns(self, rows: list[Row]) -> list[Values]:
+        """Return the columns of the records of rows with all that is usual.
+
+        Raises:
+            _UnusualError: they have not.
+        """
+        shape, count = self._shape, len(rows)
+        columns: dict[str, Values] = {}
+        nameless: Counter[str] = Counter()
+        try:
+            self._walk(rows, shape.root, columns, nameless, absent=0)
+        except (ValueError, TypeError, OverflowError):
+            raise _UnusualError from None
+        keys = [columns.get(key) or [shape.template[key]] * count for key in shape.keys]
+        if any(None in values for values in keys):
+            raise _UnusualError
+        for column, _ in shape.lists:
+            if any(value is not None and None in value for value in columns[column]):
+                raise _UnusualError
+        if "unique_id" in shape.template:
+            columns["unique_id"] = [_digest(values) for values in zip(*keys, strict=True)]
+        shape.tally.nameless.update(nameless)
+        shape.tally.records += count
+        return [columns.get(name) or [constant] * count for name, constant in shape.template.items()]
+
+    def _walk(
+        self,
+        rows: Sequence[Row],
+        node: Node,
+        columns: dict[str, Values],
+        nameless: Counter[str],
+        *,
+        absent: int,
+    ) -> None:
+        """Fill in the columns of a level of the rows, which `absent` rows do not have, and of those below it."""
+        found = dict(zip(node.names, _columns_of(rows, node.names), strict=True))
+        if node.relation and found["name"].count(None) > absent:
+            nameless[node.relation] += sum(
+                row is not node.blank and row.get("name") is None and is_there(row) for row in rows
+            )
+        for name, column, kind, convert in node.leaves:
+            columns[column] = _converted(found[name], kind, convert, self._shape.prefix)
+        for name, branch in node.branches.items():
+            objects = found[name]
+            if not _OBJECTS.issuperset(map(type, objects)):
+                raise _UnusualError
+            blank = branch.blank
+            inner = [blank if value is None else value for value in objects]
+            self._walk(inner, branch, columns, nameless, absent=objects.count(None))
+
+
+def _columns_of(rows: Sequence[Row], names: tuple[str, ...]) -> list[Values]:
+    """Return the values of each name in all rows, None where a row lacks it."""
+    # Older builds lack some columns.
+    there = [name for name in names if name in rows[0]]
+    found: dict[str, Values] = {}
+    if len(there) > 1:
+        with suppress(KeyError):
+            found = dict(zip(there, zip(*map(itemgetter(*there), rows), strict=True), strict=True))
+    return [found.get(name) or [row.get(name) for row in rows] for name in names]
+
+
+def _converted(values: Values, kind: Kind, convert: Convert, prefix: str) -> Values:
+    """Return a column's values; raises what its converter raises."""
+    types = set(map(type, values))
+    if kind in _PLAIN and types <= _PLAIN[kind]:
+        return values
+    if kind is Kind.KEY and types <= _TEXTS:
+        return [prefix + value if value else None for value in values]
+    if kind is Kind.KEY and types <= _INTEGERS:
+        return [None if value is None else f"{prefix}{value}" for value in values]
+    return [None if value is None else convert(value) for value in values]
+
+
+def _digest(keys: tuple[str, ...]) -> str:
+    return hashlib.md5("-".join(keys).encode(), usedforsecurity=False).hexdigest()

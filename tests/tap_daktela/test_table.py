@@ -1,0 +1,108 @@
+"""A page shaped column by column is what its rows are, shaped one by one: records, counts and refusals."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_daktela.fields import Kind
+from tap_daktela.shape import Dialect, Shape, ShapeError, requested_fields
+from tap_daktela.streams import STREAMS
+from tap_daktela.table import TableShape
+from tests.simulator import generate
+from tests.simulator.projection import cutter, tree_of
+
+BY_NAME = {stream.name: stream for stream in STREAMS}
+DIALECT: dict[str, Any] = {"server": "acme", "prefix": "acme_", "zone": ZoneInfo("Europe/Prague")}
+DATA = generate(activities=400, tickets=60, seed=4)
+
+
+def _rows(name: str) -> list[dict[str, Any]]:
+    """Return rows of a stream's endpoint with what the tap asks for."""
+    stream = BY_NAME[name]
+    cut = cutter(tree_of(requested_fields(stream, stream.fields)))
+    rows = DATA.tables.get(stream.endpoint, [])
+    kept = [row for row in rows if stream.activity_type is None or row.get("type") == stream.activity_type]
+    return [dict(cut(row)) for row in kept[:80]]
+
+
+def _one_by_one(name: str, rows: list[dict[str, Any]], **dialect: Any) -> Any:
+    shape = Shape(BY_NAME[name], BY_NAME[name].fields, Dialect(**{**DIALECT, **dialect}))
+    try:
+        return [record for row in rows if (record := shape(row)) is not None], shape.tally
+    except ShapeError as error:
+        return str(error)
+
+
+def _by_column(name: str, rows: list[dict[str, Any]], **dialect: Any) -> Any:
+    shape = Shape(BY_NAME[name], BY_NAME[name].fields, Dialect(**{**DIALECT, **dialect}))
+    try:
+        return list(TableShape(shape)(rows)), shape.tally
+    except ShapeError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_rows_of_every_stream(name: str) -> None:
+    rows = _rows(name)
+    assert _by_column(name, copy.deepcopy(rows)) == _one_by_one(name, rows)
+
+
+def test_no_rows_are_no_records() -> None:
+    assert _by_column("tickets", []) == _one_by_one("tickets", [])
+
+
+def test_the_usual_page_is_not_left_to_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    shape = Shape(BY_NAME["activities_call"], BY_NAME["activities_call"].fields, Dialect(**DIALECT))
+    monkeypatch.setattr(shape, "of_item", None)
+    assert len(TableShape(shape)(_rows("activities_call"))) == len(
+        _one_by_one("activities_call", _rows("activities_call"))[0]
+    )
+
+
+TIMES = (
+    "2026-10-25 02:30:00",
+    "2026-03-29 02:30:00",
+    "0000-00-00 00:00:00",
+    "1850-01-01 00:00:00",
+    "2026-01-01 00:00:60",
+)
+RELATIONS: tuple[dict[str, Any], ...] = ({}, {"name": None}, {"title": "t"}, {"name": 7, "title": None})
+ODD: st.SearchStrategy[Any] = st.sampled_from(
+    [None, "", "x", 5, 5.0, 1.5, True, [], ["a"], [None], *RELATIONS, *TIMES]
+)
+
+
+@given(
+    st.sampled_from(
+        ["activities", "activities_call", "tickets", "activities_email", "queues", "crm_records", "users"]
+    ),
+    st.lists(st.tuples(st.integers(0, 40), st.integers(0, 200), ODD | st.just(...)), max_size=4),
+    st.booleans(),
+)
+def test_rows_with_anything_in_them(name: str, changes: list[tuple[int, int, Any]], nulls: bool) -> None:  # noqa: FBT001
+    rows = copy.deepcopy(_rows(name)[:12])
+    stream = BY_NAME[name]
+    paths = [column.source for column in stream.fields if column.source]
+    for at, which, value in changes if rows else ():
+        *steps, last = paths[which % len(paths)].split(".")
+        place = rows[at % len(rows)]
+        for step in steps:
+            if not isinstance(place.get(step), dict):
+                break
+            place = place[step]
+        if value is ...:
+            place.pop(last, None)
+        else:
+            place[last] = copy.deepcopy(value)
+    options = {"nulls_for_mismatches": nulls}
+    assert _by_column(name, copy.deepcopy(rows), **options) == _one_by_one(name, rows, **options)
+
+
+def test_every_kind_of_column_occurs() -> None:
+    assert {column.kind for stream in STREAMS for column in stream.fields} == {*Kind}
