@@ -31,6 +31,7 @@ CREATE TABLE originals (
     PRIMARY KEY (stream, key)
 ) WITHOUT ROWID;
 CREATE INDEX originals_key ON originals (key);
+CREATE INDEX originals_stale ON originals (stream, key) WHERE stale;
 CREATE TABLE value_rows (
     number INTEGER PRIMARY KEY,
     stream TEXT NOT NULL,
@@ -58,11 +59,12 @@ ON CONFLICT (stream, key) DO UPDATE SET
 WHERE run < excluded.run OR excluded.modified IS NULL OR modified IS NULL OR excluded.modified >= modified
 """
 _PUT_VALUE = """
-INSERT INTO value_rows (stream, key, owner, definition, record, deleted, run) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO value_rows (stream, key, owner, definition, record, deleted, run) VALUES (?, ?, ?, ?, ?, 0, ?)
 ON CONFLICT (stream, key) DO UPDATE SET
-    owner = iif(excluded.owner = '', owner, excluded.owner), definition = excluded.definition,
-    record = excluded.record, deleted = excluded.deleted, run = excluded.run
+    owner = excluded.owner, definition = excluded.definition, record = excluded.record, deleted = 0,
+    run = excluded.run
 """
+_DELETE_VALUE = "UPDATE value_rows SET deleted = 1, run = ? WHERE stream = ? AND key = ?"
 _FETCHED = 500
 
 
@@ -87,25 +89,35 @@ class Assembly:
 
     def add_value(self, stream: str, value: Value, run: int) -> None:
         """Take in a value."""
-        # Those of the owner that it had, and of the one that it has.
-        self._outdate("SELECT owner FROM value_rows WHERE stream = ? AND key = ?", (stream, value.key))
-        key, owner, definition, record, deleted = value
-        self._execute(_PUT_VALUE, (stream, key, owner, definition, record, deleted, run))
-        self._outdate("SELECT owner FROM value_rows WHERE stream = ? AND key = ?", (stream, value.key))
+        of_value = "SELECT owner FROM value_rows WHERE stream = ? AND key = ?"
+        # Of the owner that it had, and of the one that it has.
+        self._outdate(of_value, (stream, value.key))
+        if value.deleted:
+            self._execute(_DELETE_VALUE, (run, stream, value.key))
+        else:
+            self._execute(_PUT_VALUE, (stream, value.key, value.owner, value.definition, value.record, run))
+            self._outdate(of_value, (stream, value.key))
 
     def add_definition(self, stream: str, definition: Definition) -> None:
         """Take in what values mean; those that it changes the meaning of are put together anew."""
         row = (stream, definition.key)
         known = self._execute("SELECT record FROM definitions WHERE stream = ? AND key = ?", row).fetchone()
-        if known != (definition.record,):
+        if (None if known is None else known[0]) == definition.record:
+            return
+        if definition.record is None:
+            self._execute("DELETE FROM definitions WHERE stream = ? AND key = ?", row)
+        else:
             self._execute("INSERT OR REPLACE INTO definitions VALUES (?, ?, ?)", (*row, definition.record))
-            self._outdate("SELECT owner FROM value_rows WHERE definition = ?", (definition.key,))
+        self._outdate("SELECT owner FROM value_rows WHERE definition = ?", (definition.key,))
 
     def _outdate(self, owners: str, arguments: tuple[str, ...]) -> None:
         self._execute(f"UPDATE originals SET stale = 1 WHERE key IN ({owners})", arguments)  # noqa: S608 - as above
 
     def assembled(self, mapping: CrmMapping, since: int) -> Iterator[Whole]:
-        """Yield what has to be mapped again, whole; of values, those that came in the run `since` or later."""
+        """Yield what has to be mapped again, whole; of values, those that came in the run `since` or later.
+
+        What lacks the values of earlier runs for that stays stale, for the next run that counts them.
+        """
         place = ("", "")
         while rows := self._execute(
             """
@@ -120,7 +132,8 @@ class Assembly:
                     content[values.name] = list(self._values(values, key, since))
                 yield Whole(stream, content, run)
             place = (rows[-1][0], rows[-1][1])
-        self._execute("UPDATE originals SET stale = 0 WHERE stale")
+        if not since:
+            self._execute("UPDATE originals SET stale = 0 WHERE stale")
 
     def _values(self, values: ValueStream, owner: str, since: int) -> Iterator[dict[str, Any]]:
         query = """
@@ -133,12 +146,15 @@ class Assembly:
             yield {**decode(value), "definition": None if definition is None else decode(definition)}
 
     def forget(self, run: int) -> None:
-        """Forget what came before a run, but for records of companies and contacts that are still known."""
-        self._execute("DELETE FROM value_rows WHERE run < ?", (run,))
+        """Forget what came before a run, but for what is still known, with its values."""
         self._execute(
             """
             DELETE FROM originals
             WHERE run < ? AND key NOT IN (SELECT key FROM contacts UNION SELECT key FROM companies)
             """,
             (run,),
+        )
+        self._execute(
+            "DELETE FROM value_rows WHERE run < ? AND owner NOT IN (SELECT key FROM originals WHERE run < ?)",
+            (run, run),
         )

@@ -33,6 +33,12 @@ class Column(NamedTuple):
     """Keys of a record, one of which is there if the column is."""
     find: Find
     """Returns the column's value in a record, None without one."""
+    spellings: tuple[Path, ...]
+    """Where it may stand."""
+
+    def is_in(self, record: Mapping[str, Any]) -> bool:
+        """Return whether a record has the column, with a value or without one."""
+        return any(_has(record, spelling) for spelling in self.spellings)
 
 
 def column(path: Path, places: Sequence[str] = ()) -> Column:
@@ -43,10 +49,23 @@ def column(path: Path, places: Sequence[str] = ()) -> Column:
     """
     spellings = [spelling for place in places or ("{}",) for spelling in _spellings(_placed(path, place))]
     keys = frozenset(spelling[0] for spelling in spellings)
-    return Column(".".join(path), keys, _finder(tuple(dict.fromkeys(spellings)), with_objects=not places))
+    unique = tuple(dict.fromkeys(spellings))
+    return Column(".".join(path), keys, _finder(unique, with_objects=not places), unique)
 
 
-def prefixes(places: Sequence[str]) -> tuple[str, ...]:
+def _has(record: Mapping[str, Any], path: Path) -> bool:
+    """Return whether a path ends in a record, or in null on its way: without a company, there is no id of one."""
+    value: Any = record
+    for name in path[:-1]:
+        if not isinstance(value, dict) or name not in value:
+            return False
+        if value[name] is None:
+            return True
+        value = value[name]
+    return isinstance(value, dict) and path[-1] in value
+
+
+def prefixes(places: Iterable[str]) -> tuple[str, ...]:
     """Return what keys of a record begin with if its columns are in one of these places."""
     return tuple(prefix for place in places if (prefix := place.split(".")[0].split("{}")[0]))
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
 
+from target_daktela_crm.columns import from_json
 from target_daktela_crm.values import (
     Identifier,
     UnreadableError,
@@ -108,7 +109,8 @@ class Definition(NamedTuple):
     """A row that says what values mean."""
 
     key: str
-    record: bytes
+    record: bytes | None
+    """None if it is deleted."""
 
 
 class Refusal(NamedTuple):
@@ -204,9 +206,9 @@ class Attributes:
             return " ".join(name for name in names if name)
         if self.role == "contact":
             # A person is known by an address rather than by a number (crm-taps.md §4.7).
-            for each in sorted(content["fields"], key=lambda field: field["key"] != "email"):
-                if each["value"]:
-                    return str(each["value"][0])
+            fields = {each["key"]: each["value"] for each in content["fields"]}
+            for value in (*fields.get("email", ()), *fields.get("number", ())):
+                return str(value)
         return unnamed(identifier.key)
 
 
@@ -246,11 +248,15 @@ def company_role(common: Attributes, nested: Nested | None) -> Role:
     return role
 
 
+def _as_list(value: object) -> Any:
+    return from_json(value) if isinstance(value, str) and value.lstrip().startswith("[") else value
+
+
 def _nested_contacts(
     nested: Nested, record: Record, company: str, modified: float | None, *, deleted: bool
 ) -> Iterator[Contact | Refusal]:
     try:
-        elements = list(flat(nested.list(record)))
+        elements = [element for value in nested.list(record) for element in flat(_as_list(value))]
     except UnreadableError as error:
         raise MappingError(f"contacts: {error}", company) from None
     for element in elements:
@@ -281,9 +287,9 @@ def _nested_contact(
 
 
 def contact_role(
-    common: Attributes, company: Look | None, company_name: Look | None, keys: frozenset[str]
+    common: Attributes, company: Look | None, company_name: Look | None, tells_company: Callable[[Record], bool]
 ) -> Role:
-    """Return the role that makes contacts of records; one of `keys` is there if a record tells its company."""
+    """Return the role that makes contacts of records."""
 
     def role(record: Record) -> Iterator[Entity]:
         if not common.concerns(record):
@@ -296,7 +302,7 @@ def contact_role(
         name = None
         if company_name is not None and own is not None:
             name = read_value("company_name", clean_name, company_name, record, key)
-        told = not keys or not keys.isdisjoint(record)
+        told = own is not None or tells_company(record)
         yield Contact(key, body, own, common.modified(record, key), deleted, told, name)
 
     return role
@@ -325,30 +331,36 @@ def link_role(looks: Mapping[str, Look]) -> Role:
 
 
 def value_role(looks: Mapping[str, Look]) -> Role:
-    """Return the role that makes values of records, for the companies and contacts that they belong to."""
+    """Return the role that makes values of records, for the companies and contacts that they belong to.
+
+    A value that is no longer one of those wanted is deleted, as far as it was known.
+    """
 
     def role(record: Record) -> Iterator[Entity]:
-        if "when" in looks and not _says("when", looks, record, None):
-            return
         own = optional_id("id", looks["id"], record, None) if "id" in looks else None
-        deleted = _is_deleted(looks, record, own)
+        wanted = "when" not in looks or _says("when", looks, record, own)
+        if not wanted or _is_deleted(looks, record, own):
+            if own is not None:
+                yield Value(own, "", None, b"", deleted=True)
+                return
+            if not wanted:
+                return
+        owner = required_id("owner", looks["owner"], record, own).key
         definition = optional_id("definition", looks["definition"], record, own) if "definition" in looks else None
-        if deleted and own is not None:
-            owner = optional_id("owner", looks["owner"], record, own) or ""
-        else:
-            owner = required_id("owner", looks["owner"], record, own).key
         key = own if own is not None else _pair(owner, definition or "")
-        yield Value(key, owner, definition, encode(record), deleted)
+        yield Value(key, owner, definition, encode(record), _is_deleted(looks, record, key))
 
     return role
 
 
 def definition_role(looks: Mapping[str, Look]) -> Role:
-    """Return the role that makes definitions of records."""
+    """Return the role that makes definitions of records; one that is no longer wanted is deleted."""
 
     def role(record: Record) -> Iterator[Entity]:
-        if "when" not in looks or _says("when", looks, record, None):
-            yield Definition(required_id("id", looks["id"], record, None).key, encode(record))
+        key = required_id("id", looks["id"], record, None).key
+        wanted = "when" not in looks or _says("when", looks, record, key)
+        is_there = wanted and not _is_deleted(looks, record, key)
+        yield Definition(key, encode(record) if is_there else None)
 
     return role
 

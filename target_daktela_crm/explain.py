@@ -90,14 +90,11 @@ class Explanation:
 
     def _keep(self, mapping: StreamMapping, record: Record) -> Iterator[str]:
         try:
-            identity = mapping.identify(record)
+            key, modified = mapping.identify(record)
         except MappingError as error:
             yield f"  -> rejected: {error}"
             return
-        if identity is None:
-            yield "  -> nothing: no condition (when) is met"
-            return
-        self._assembly.keep(mapping.name, identity[0], record, identity[1], 1)
+        self._assembly.keep(mapping.name, key, record, modified, 1)
         streams = " and ".join(values.name for values in self.mapping.values_of(mapping.name))
         yield f"  -> told at the end, with its values of {streams}"
 
@@ -125,6 +122,9 @@ class Explanation:
             if mapping is not None:
                 yield f"{whole.stream}, with its values: {_shown(whole.record, len(encode(whole.record)))}"
                 yield from self._told(mapping, whole.record)
+        yield from self._overview()
+
+    def _overview(self) -> Iterator[str]:
         yield f"the first {SHOWN} records of each stream were shown; there are: " + (
             ", ".join(f"{name} {count:,}" for name, count in self._counts.items()) or "none"
         )
@@ -132,6 +132,8 @@ class Explanation:
         missing = [each.name for each in self.mapping.streams if each.name not in came]
         if missing:
             yield f"mapped, but not on the input: {', '.join(missing)}"
+        if self._counts and not came:
+            yield "none of these streams is mapped; is the preset that of the tap?"
         for name in sorted(came & self._strange):
             yield f"{name}: no record has a column that the mapping reads; is the preset that of the tap?"
         for name, column in self._unseen.columns():

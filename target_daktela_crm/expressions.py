@@ -43,8 +43,8 @@ class Expression(NamedTuple):
     look: Look
     columns: tuple[Column, ...]
     """Those that it names."""
-    is_column: bool
-    """Whether it is a column's name and nothing else."""
+    sources: tuple[Column, ...]
+    """Of these, those that its value comes from: conditions of `when` are left out."""
 
 
 class ExpressionError(ValueError):
@@ -62,8 +62,8 @@ def compile_expression(text: str, nulls: Collection[str] = (), places: Sequence[
             # What it says of literals that are no JSON, and takes for texts.
             warnings.simplefilter("error")
             parsed: Any = jmespath.compile(text).parsed
-        columns: list[Column] = []
-        tree = _prepared(parsed, tuple(places), columns)
+        named = _Named([], [])
+        tree = _prepared(parsed, tuple(places), named)
     except (JMESPathError, PendingDeprecationWarning) as error:
         reason = str(error).splitlines()[0].removesuffix(", for expression:")
         raise ExpressionError(f"does not parse as JMESPath: {reason}") from None
@@ -71,10 +71,16 @@ def compile_expression(text: str, nulls: Collection[str] = (), places: Sequence[
         raise ExpressionError("is nested too deeply") from None
     for name, arguments in _calls(tree):
         _check_call(name, arguments)
-    if tree["type"] == "column":
-        return Expression(text, columns[0].find, tuple(columns), is_column=True)
-    look = _interpret(tree, Options(custom_functions=Functions(nulls)))
-    return Expression(text, look, tuple(columns), is_column=False)
+    is_column = tree["type"] == "column"
+    look = tree["value"] if is_column else _interpret(tree, Options(custom_functions=Functions(nulls)))
+    return Expression(text, look, (*named.sources, *named.conditions), tuple(named.sources))
+
+
+class _Named(NamedTuple):
+    """The columns that an expression names, as they are found."""
+
+    sources: list[Column]
+    conditions: list[Column]
 
 
 class _Interpreter(TreeInterpreter):
@@ -107,12 +113,13 @@ def _interpret(tree: Any, options: Options) -> Look:
     return look
 
 
-def _prepared(node: Any, places: tuple[str, ...] | None, columns: list[Column]) -> Any:
+def _prepared(node: Any, places: tuple[str, ...] | None, named: _Named) -> Any:
     """Return an expression's tree with columns in place of paths, and notes those of the record itself.
 
     `places` is None for what is evaluated inside a value of the record. Literals with a point become decimals, as
     the numbers of records are.
     """
+    node = _with_whole_path(node)
     kind = node["type"]
     if kind == "literal":
         return {**node, "value": _decimals(node["value"])}
@@ -120,17 +127,48 @@ def _prepared(node: Any, places: tuple[str, ...] | None, columns: list[Column]) 
     if path is not None:
         found = column(path, places or ())
         if places is not None:
-            columns.append(found)
+            named.sources.append(found)
         return {"type": "column", "value": found.find, "children": []}
-    children = [
-        _prepared(child, None if (kind in _INNER and place) or kind == "expref" else places, columns)
-        if isinstance(child, dict)
-        else child
-        for place, child in enumerate(node["children"])
-    ]
+    children = list(node["children"])
+    for place, child in enumerate(children):
+        if isinstance(child, dict):
+            is_inner = (kind in _INNER and place > 0) or kind == "expref"
+            is_condition = kind == "function_expression" and node["value"] == "when" and place == 0
+            of_child = _Named(named.conditions, named.conditions) if is_condition else named
+            children[place] = _prepared(child, None if is_inner else places, of_child)
     if kind in _OVER_LISTS and children[0]["type"] == "column":
         children[0] = {"type": "as_list", "children": [children[0]]}
     return {**node, "children": children}
+
+
+def _with_whole_path(node: Any) -> Any:
+    """Return a tree that begins with its whole path: `a.b[0]` is parsed as `a.(b[0])`, and means `(a.b)[0]`."""
+    if node["type"] != "subexpression":
+        return node
+    count = next(
+        (place for place, child in enumerate(node["children"]) if child["type"] != "field"), len(node["children"])
+    )
+    names, rest = node["children"][:count], node["children"][count:]
+    if not names or not rest:
+        return node
+    head, *others = rest
+    if _first_of(head) is not None:
+        whole = _with_first(head, names)
+        return {**node, "children": [whole, *others]} if others else whole
+    return {**node, "children": [{**node, "children": names}, *rest]} if count > 1 else node
+
+
+def _first_of(node: Any) -> Any:
+    """Return the name that a list in brackets or one of its parts is taken from, None if it is no name."""
+    while node["type"] in _OVER_LISTS:
+        node = node["children"][0]
+    return node if node["type"] == "field" else None
+
+
+def _with_first(node: Any, names: list[Any]) -> Any:
+    if node["type"] == "field":
+        return {"type": "subexpression", "children": [*names, node]}
+    return {**node, "children": [_with_first(node["children"][0], names), *node["children"][1:]]}
 
 
 def _path(node: Any) -> tuple[str, ...] | None:

@@ -41,6 +41,9 @@ class Functions(functions.Functions):
     def _convert_to_jmespath_type(self, name: str) -> str:
         return "number" if name == "Decimal" else str(super()._convert_to_jmespath_type(name))  # type: ignore[misc]
 
+    def _says(self, value: Any) -> bool:
+        return not is_empty(value, self._nulls) and read_flag(value)
+
     @functions.signature(_ANY_NUMBER_OF)
     def _func_coalesce(self, *values: Any) -> Any:
         """Return the first of the values that is not empty; lists give their elements."""
@@ -55,12 +58,12 @@ class Functions(functions.Functions):
     @functions.signature(_ANY, _ANY_NUMBER_OF)
     def _func_when(self, condition: Any, value: Any, *otherwise: Any) -> Any:
         """Return a value if a condition says yes, otherwise another one or null."""
-        return value if read_flag(condition) else next(iter(otherwise), None)
+        return value if self._says(condition) else next(iter(otherwise), None)
 
     @functions.signature(_ANY)
     def _func_flag(self, value: Any) -> bool:
         """Return whether a value says yes in any of the spellings of CRMs."""
-        return read_flag(value)
+        return self._says(value)
 
     @functions.signature(_ANY)
     def _func_present(self, value: Any) -> bool:
@@ -81,6 +84,14 @@ class Functions(functions.Functions):
     def _func_from_json(self, value: Any) -> Any:
         """Return what a text of JSON holds; null if it is none."""
         return from_json(value)
+
+    @functions.signature(_ANY)
+    def _func_pairs(self, value: Any) -> Any:
+        """Return an object as a list of its names and values, `{name, value}` each; a list as it is."""
+        content = from_json(value)
+        if not isinstance(content, dict):
+            return content
+        return [{"name": name, "value": element} for name, element in content.items()]
 
     @functions.signature(_ANY, _TEXT, _TEXT)
     def _func_replaced(self, value: Any, pattern: str, replacement: str) -> str | None:
@@ -121,7 +132,7 @@ class Functions(functions.Functions):
         elements = from_json(values)
         if not isinstance(elements, list):
             return []
-        return sorted(elements, key=lambda value: not read_flag(condition.visit(condition.expression, value)))
+        return sorted(elements, key=lambda value: not self._says(condition.visit(condition.expression, value)))
 
 
 # One name is asked for twice, for its given names and for its family name.
@@ -135,8 +146,14 @@ def _name_parser() -> Parser:
     # Only some CRMs have names in full only, and reading the rules for them takes a tenth of a second.
     from nameparser import Lexicon, Parser  # noqa: PLC0415
 
-    # The Czech and Slovak senior and junior.
-    return Parser(Lexicon.default().add(suffix_words={"st", "ml"}))
+    # The Czech and Slovak senior and junior, and further titles and particles.
+    lexicon = Lexicon.default().add(
+        suffix_words={"st", "ml", "dis", "bc", "mgr"},
+        titles={"pan", "rndr", "phdr", "mudr", "judr", "mvdr", "thdr"},
+        particles={"z", "ze"},
+        maiden_markers={"roz", "rozená"},
+    )
+    return Parser(lexicon)
 
 
 def function_help() -> dict[str, str]:
@@ -157,6 +174,7 @@ _SHOWN = {
     "_func_matches": "value, pattern",
     "_func_split": "text, separator",
     "_func_from_json": "text",
+    "_func_pairs": "object",
     "_func_replaced": "text, pattern, replacement",
     "_func_firstname": "name",
     "_func_lastname": "name",

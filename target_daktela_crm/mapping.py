@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from tap_daktela.api.config import suggest
-from target_daktela_crm.columns import prefixes
+from target_daktela_crm.columns import Column, prefixes
 from target_daktela_crm.entities import (
     Attributes,
     MappingError,
@@ -29,13 +29,12 @@ from target_daktela_crm.entities import (
     value_role,
 )
 from target_daktela_crm.expressions import ExpressionError, compile_expression
-from target_daktela_crm.preset import ROLES, load_preset, merge
+from target_daktela_crm.preset import ROLES, load_preset, merge, stream_name
 from target_daktela_crm.values import is_empty
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from target_daktela_crm.columns import Column
     from target_daktela_crm.entities import Record, Role
     from target_daktela_crm.expressions import Expression, Look
 
@@ -46,7 +45,7 @@ _ATTRIBUTES = {
     "contacts": ("list", "when", "id", *_TEXTS["contact"], "deleted", "modified", "fields"),
     "link": ("when", "id", "contact", "company", "primary", "deleted"),
     "value": ("when", "of", "id", "owner", "definition", "defined_in", "deleted"),
-    "definition": ("when", "id"),
+    "definition": ("when", "id", "deleted"),
 }
 """What each role of a stream may say; `contacts` are those inside a company's record."""
 _REQUIRED = {
@@ -60,6 +59,9 @@ _REQUIRED = {
 _OF_STREAM = (*ROLES, "aliases", "null_values", "places", "raw")
 _NO_EVIDENCE = frozenset({"when", "id", "deleted", "modified"})
 """Attributes whose columns, such as `id`, are the same in many CRMs."""
+
+
+_NAMES = frozenset({"name", "firstname", "lastname"})
 
 
 class Sighting(NamedTuple):
@@ -95,14 +97,18 @@ class StreamMapping:
     roles: tuple[Role, ...]
     owners: tuple[Attributes, ...]
     """Of companies and contacts."""
+    telling: tuple[str, ...]
+    """Names of the columns that tell whether the stream is what the mapping takes it for."""
     keys: frozenset[str]
-    """Of records: one of them is there if the stream is what the mapping takes it for; empty if none tells."""
+    """Of records: one of them is there if it is; empty if none tells."""
     others: frozenset[str]
     """Keys that the mapping reads besides, which tell nothing of that."""
     prefixes: tuple[str, ...]
     """What such a key may begin with."""
     wanted: tuple[Column, ...]
     """Columns that the setting `streams` names."""
+    kinds: tuple[Column, ...]
+    """Names and each field, each as if it were one column."""
 
     def fits(self, record: Mapping[str, Any]) -> bool:
         """Return whether a record, or the properties of a schema, has any of the columns that tell what it is."""
@@ -117,17 +123,16 @@ class StreamMapping:
         except MappingError:
             return False
 
-    def identify(self, record: Record) -> tuple[str, float | None] | None:
-        """Return the id of a record's company or contact, and when it was changed; None if it is neither.
+    def identify(self, record: Record) -> tuple[str, float | None]:
+        """Return the id of a record's company or contact, and when it was changed.
 
         Raises:
             MappingError: it has no id.
         """
-        for owner in self.owners:
-            if owner.concerns(record):
-                key = owner.identifier(record).key
-                return key, owner.modified(record, key)
-        return None
+        # Whether it is one may depend on its values, which may yet have to come.
+        owner = self.owners[0]
+        key = owner.identifier(record).key
+        return key, owner.modified(record, key)
 
 
 @dataclass(frozen=True)
@@ -168,8 +173,8 @@ def read_mapping(
         Problems: it says something that cannot be.
     """
     definition = load_preset(preset)
-    changes = {name.casefold(): change for name, change in (streams or {}).items()}
-    merged, problems = merge(definition["streams"], streams or {})
+    changes = {stream_name(definition["streams"], name): change for name, change in (streams or {}).items()}
+    merged, problems = merge(definition, streams or {})
     style = Style(
         raw=bool(definition.get("raw")),
         nulls=frozenset(definition.get("null_values", ())),
@@ -181,9 +186,12 @@ def read_mapping(
     value_roles: dict[str, Mapping[str, Any]] = {}
     for name, content in merged.items():
         place = f"streams.{name}"
-        given = frozenset(_texts_in(changes.get(name.casefold())))
+        # What the preset names itself is spelled as some tap spells it.
+        known = frozenset(_texts_in(definition["streams"].get(name)))
+        given = frozenset(_texts_in(changes.get(name))) - known
         compiler = _Compiler(place, _style_of(content, style, place, problems), given, witness, problems)
         mapping = compiler.stream(name, content)
+        mapping = replace(mapping, wanted=tuple(each for each in mapping.wanted if each.name not in known))
         if isinstance(role := content.get("value"), Mapping):
             value_roles[name] = role
         for alias in (name, *_list_of_texts(content.get("aliases"), f"{place}.aliases", problems)):
@@ -198,9 +206,18 @@ def read_mapping(
     if problems:
         raise Problems(problems)
     unique = {id(mapping): mapping for mapping in compiled.values()}
+    # Values are no columns that a record could lack.
+    lists = {name for each in value_streams for name in (each.name,)}
+    mappings = [
+        replace(each, wanted=tuple(column for column in each.wanted if column.name.split(".")[0] not in lists))
+        for each in unique.values()
+    ]
+    by_name = {
+        alias: next(each for each in mappings if each.name == known.name) for alias, known in compiled.items()
+    }
     return CrmMapping(
-        tuple(unique.values()),
-        compiled,
+        tuple(mappings),
+        by_name,
         tuple(value_streams),
         unique_ids=bool(definition.get("unique_ids")),
         left_out=style.left_out,
@@ -274,7 +291,8 @@ class _Compiler:
         self._problems = problems
         self._compiled: dict[str, list[Expression]] = {}
         self._owners: list[Attributes] = []
-        self._keys: set[str] = set()
+        self._telling: dict[str, Column] = {}
+        self._kinds: dict[str, set[str]] = {}
         self._others: set[str] = set()
         self._wanted: list[Column] = []
 
@@ -284,10 +302,20 @@ class _Compiler:
         places = prefixes(self._style.places)
         wanted = {column.name: column for column in self._wanted}
         # Links and values have nothing but ids.
-        keys = frozenset(self._keys if self._owners else ())
-        others = frozenset(self._others)
+        telling = self._telling if self._owners else {}
         return StreamMapping(
-            name, self._style, roles, tuple(self._owners), keys, others, places, tuple(wanted.values())
+            name=name,
+            style=self._style,
+            roles=roles,
+            owners=tuple(self._owners),
+            telling=tuple(telling),
+            keys=frozenset(key for column in telling.values() for key in column.keys),
+            others=frozenset(self._others),
+            prefixes=places,
+            wanted=tuple(wanted.values()),
+            kinds=tuple(
+                Column(kind, frozenset(keys), _nothing, ()) for kind, keys in self._kinds.items() if self._owners
+            ),
         )
 
     def _roles(self, content: Mapping[str, Any]) -> tuple[Role, ...]:
@@ -328,19 +356,24 @@ class _Compiler:
         common = self._common("contact", content, place)
         self._owners.append(common)
         company, name = (self._first(content, key, place) for key in ("company", "company_name"))
-        return contact_role(common, company, name, self._keys_of_company(content, place))
+        return contact_role(common, company, name, self._tells_company(content, place))
 
-    def _keys_of_company(self, content: Mapping[str, Any], place: str) -> frozenset[str]:
-        """Return the keys of a record that tell a contact's company; none where that cannot be said.
+    def _tells_company(self, content: Mapping[str, Any], place: str) -> Callable[[Record], bool]:
+        """Return what says whether a record tells a contact's company at all, if only that there is none.
 
-        A record without any of them comes from a selection without them, or tells a part only: the contact is not
-        taken from its company for that (crm-taps.md §4.1, key absent and key null). Where columns have several
-        places, taps leave out those without a value.
+        A record without any of its columns comes from a selection without them, or tells a part only: the
+        contact is not taken from its company for that (crm-taps.md §4.1, key absent and key null). But where a
+        tap has a column for each property, it leaves out those without a value.
         """
         expressions = self._expressions(content.get("company", []), f"{place}.company")
-        if self._style.places or not all(expression.is_column for expression in expressions):
-            return frozenset()
-        return frozenset(key for expression in expressions for column in expression.columns for key in column.keys)
+        columns = [column for expression in expressions for column in expression.sources]
+        starts = prefixes(place for place in self._style.places if "{}" in place.split(".")[0])
+        if not columns:
+            return lambda _record: True
+        return lambda record: (
+            any(column.is_in(record) for column in columns)
+            or (bool(starts) and any(key.startswith(starts) for key in record))
+        )
 
     def _nested(self, content: Mapping[str, Any], place: str) -> Nested:
         # Inside a list, columns are those of its elements, and in no other place.
@@ -373,7 +406,7 @@ class _Compiler:
         if key not in content:
             return None
         expressions = self._expressions(content[key], f"{place}.{key}")
-        self._see(key, expressions)
+        self._note_columns(key, expressions)
         looks = [self._heard(expression, f"{place}.{key}") for expression in expressions]
         nulls = self._style.nulls
         if len(looks) == 1 and self._style.raw and not nulls:
@@ -390,7 +423,7 @@ class _Compiler:
     def _all(self, content: object, place: str) -> Look:
         """Return what makes a list of the values of all expressions."""
         expressions = self._expressions(content, place)
-        self._see("fields", expressions)
+        self._note_columns("fields", expressions, place.partition(".fields.")[2] or None)
         looks = [self._heard(expression, place) for expression in expressions]
         return lambda record: [each(record) for each in looks]
 
@@ -407,11 +440,17 @@ class _Compiler:
 
         return heard
 
-    def _see(self, key: str, expressions: list[Expression]) -> None:
-        """Note the columns that expressions name."""
+    def _note_columns(self, key: str, expressions: list[Expression], kind: str | None = None) -> None:
+        """Note the columns that expressions name, and for what kind of values."""
+        kind = "names" if key in _NAMES else kind
         for expression in expressions:
-            keys = self._others if key in _NO_EVIDENCE else self._keys
-            keys.update(name for column in expression.columns for name in column.keys)
+            for column in expression.columns:
+                if key in _NO_EVIDENCE:
+                    self._others.update(column.keys)
+                else:
+                    self._telling[column.name] = column
+                if kind is not None:
+                    self._kinds.setdefault(kind, set()).update(column.keys)
             if expression.text in self._given:
                 self._wanted += expression.columns
 

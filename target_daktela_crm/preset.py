@@ -17,6 +17,7 @@ PRESETS = tuple(
 
 ROLES = ("company", "contact", "link", "value", "definition")
 """What records of a stream may be."""
+_COMMON = ("null_values", "places", "raw")
 _CHANGES = frozenset({"append", "prepend", "remove"})
 
 
@@ -40,6 +41,12 @@ def preset_notes(name: str) -> dict[str, str]:
     return notes
 
 
+def stream_name(streams: Mapping[str, Any], name: str) -> str:
+    """Return what a preset calls a stream, by its name in any case or an alias; `name` if it has none such."""
+    names = {alias.casefold(): known for known, stream in streams.items() for alias in stream.get("aliases", ())}
+    return {**names, **{known.casefold(): known for known in streams}}.get(name.casefold(), name)
+
+
 def merge(preset: Mapping[str, Any], changes: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Return a preset's streams with `changes` over them, key by key, and what is wrong with the changes.
 
@@ -47,14 +54,19 @@ def merge(preset: Mapping[str, Any], changes: Mapping[str, Any]) -> tuple[dict[s
     of the preset; anything else that is no object replaces what is there.
     """
     problems: list[str] = []
-    names = {name.casefold(): name for name in preset}
-    merged = dict(preset)
+    merged = dict(preset["streams"])
+    changed: set[str] = set()
     for name, change in changes.items():
-        place, known = f"streams.{name}", names.get(name.casefold(), name)
+        place, known = f"streams.{name}", stream_name(merged, name)
+        if known in changed:
+            problems.append(f"{place}: {name!r} names two streams: it is {known}, which is there already")
+        changed.add(known)
         if change is None:
             merged.pop(known, None)
         elif isinstance(change, Mapping):
-            merged[known] = _merge_objects(merged.get(known, {}), change, place, problems)
+            # What holds for all streams of the preset is a stream's own to change.
+            common = {key: preset[key] for key in _COMMON if key in preset and key in change}
+            merged[known] = _merge_objects({**common, **merged.get(known, {})}, change, place, problems)
         else:
             problems.append(f"{place}: must be an object with {', '.join(ROLES)}")
     return merged, problems

@@ -24,6 +24,7 @@ from target_daktela_crm.delivery import Delivery, Progress, stopped
 from target_daktela_crm.entities import Definition, MappingError, Refusal, Value
 from target_daktela_crm.mapping import read_mapping
 from target_daktela_crm.packing import encode, size_of
+from target_daktela_crm.preset import load_preset
 from target_daktela_crm.rejects import EXAMPLES, Rejects
 from target_daktela_crm.settings import for_delivery
 from target_daktela_crm.store import Store
@@ -70,6 +71,7 @@ class Run:
         self._held: dict[str, list[tuple[str, dict[str, Any]]]] = {}
         self._with_values = {name for values in self.mapping.value_streams for name in values.of}
         self._unseen = Unseen({each.name: each.wanted for each in self.mapping.streams})
+        self._kinds_unseen = Unseen({each.name: each.kinds for each in self.mapping.streams})
         self.summary = Summary(f"Sync to {settings.address.base}", is_dry=settings.dry_run is not None)
         self.progress = Progress()
         self._check_hours()
@@ -113,8 +115,8 @@ class Run:
         self._schemas.add(stream)
         mapping = self.mapping.stream(stream)
         if mapping is not None and mapping.fits(properties):
-            self._fitting.add(mapping.name)
-            self._unseen.see(mapping.name, properties)
+            self._believe(mapping)
+            self._see(mapping, properties)
 
     def receive(self, mapping: StreamMapping, stream: str, record: dict[str, Any]) -> None:
         """Take in a record of a mapped stream.
@@ -126,45 +128,52 @@ class Run:
         if mapping.name in self._fitting:
             self._take(mapping, stream, record)
         elif mapping.fits(record) or mapping.is_stub(record):
-            self._fitting.add(mapping.name)
-            for each, held in self._held.pop(mapping.name, []):
-                self._take(mapping, each, held)
+            self._believe(mapping)
             self._take(mapping, stream, record)
         else:
             held_back = self._held.setdefault(mapping.name, [])
             held_back.append((stream, record))
             if len(held_back) >= _HELD:
-                self._check_held()
+                self._refuse_held(mapping)
         self._heard += 1
         if self._heard % _UNTIL_TOLD == 0:
             self._tell(lambda: f"{self._heard:,} records received")
 
+    def _believe(self, mapping: StreamMapping) -> None:
+        """Note that a stream is what the mapping takes it for, and take in those of its records that were held."""
+        self._fitting.add(mapping.name)
+        for stream, record in self._held.pop(mapping.name, []):
+            self._take(mapping, stream, record)
+
     def _take(self, mapping: StreamMapping, stream: str, record: dict[str, Any]) -> None:
-        self._unseen.see(mapping.name, record)
+        self._see(mapping, record)
         if mapping.name not in self._with_values:
             self._map(mapping, stream, record, self.store.run)
             return
         try:
-            identity = mapping.identify(record)
+            key, modified = mapping.identify(record)
         except MappingError as error:
             self.rejects.add(stream, error.identifier, str(error), record)
         else:
-            if identity is not None:
-                key, modified = identity
-                self.store.keep(mapping.name, key, record, modified)
+            self.store.keep(mapping.name, key, record, modified)
+            self.store.note_stream(stream)
 
     def _map(self, mapping: StreamMapping, stream: str, record: dict[str, Any], run: int) -> None:
         """Put what a record becomes into the store, or reject it."""
+        told = False
         for role in mapping.roles:
             try:
                 for entity in role(record):
+                    told = True
                     if isinstance(entity, Refusal):
                         self.rejects.add(stream, entity.identifier, entity.reason, entity.part)
                     else:
                         is_row = isinstance(entity, (Value, Definition))
                         self.store.put(entity, mapping.name if is_row else stream, run)
             except MappingError as error:
+                told = True
                 self.rejects.add(stream, error.identifier, str(error), record)
+        self.summary.passed_over += not told
 
     def _assemble(self) -> None:
         """Map the records whose values came as rows of other streams."""
@@ -175,31 +184,42 @@ class Run:
                 self._map(mapping, whole.stream, whole.record, whole.run)
         self.store.flush()
 
+    def _see(self, mapping: StreamMapping, record: Mapping[str, Any]) -> None:
+        """Note which of the columns that are looked for a record, or the properties of a schema, has."""
+        self._unseen.see(mapping.name, record)
+        self._kinds_unseen.see(mapping.name, record)
+
     def _tell_unseen(self) -> None:
+        came = {mapping.name for stream in self.summary.received if (mapping := self.mapping.stream(stream))}
         for stream, column in self._unseen.columns():
-            if self.summary.received[stream] or stream in self._fitting:
-                text = (
-                    f"streams.{stream}: no record has the column {column}: is it selected, and spelled as the tap "
-                    "spells it?"
-                )
-                self.summary.notes.append(text)
-                logger.warning("%s", text)
+            if stream in came:
+                text = f"no record has the column {column}: is it selected, and spelled as the tap spells it?"
+                logger.warning("streams.%s: %s", stream, text)
+                self.summary.notes.append(f"streams.{stream}: {text}")
+        self.summary.notes += [
+            f"{stream}: no record has a column for {kind}: are they selected, and is the preset that of the tap?"
+            for stream, kind in self._kinds_unseen.columns()
+            if stream in came
+        ]
 
     def _check_held(self) -> None:
         """Refuse records that have none of the columns that the mapping reads: those of another CRM."""
-        for name, held in self._held.items():
-            mapping = self.mapping.stream(name)
-            if mapping is None:
-                continue
-            came = ", ".join(sorted(dict.fromkeys(key for _, record in held for key in record))[:_NAMED])
-            wanted = ", ".join(sorted(mapping.keys)[:_NAMED])
-            records = counted(len(held), "record", "records")
-            streams = ", ".join(sorted({*self.summary.received, *self.summary.unmapped}))
-            raise RunError(
-                f"{name}: nothing matched in {records}: they have {came}, and preset {self._settings.preset} "
-                f"reads {wanted}. Streams on the input: {streams}; read: {self._read()}. "
-                "Is the preset that of the tap? Nothing is sent"
-            )
+        if self._held:
+            most = max(self._held, key=lambda name: len(self._held[name]))
+            mapping = self.mapping.stream(most)
+            assert mapping is not None  # noqa: S101 - it is one of the mapping's
+            self._refuse_held(mapping)
+
+    def _refuse_held(self, mapping: StreamMapping) -> None:
+        held = self._held[mapping.name]
+        came = ", ".join(sorted({key for _, record in held for key in record})[:_NAMED])
+        records = counted(len(held), "record", "records")
+        streams = ", ".join(sorted({*self.summary.received, *self.summary.unmapped}))
+        raise RunError(
+            f"{mapping.name}: nothing matched in {records}: they have {came}, and preset {self._settings.preset} "
+            f"reads {', '.join(mapping.telling[:_NAMED])}. Streams on the input: {streams}; read: {self._read()}. "
+            "Is the preset that of the tap? Nothing is sent"
+        )
 
     def _read(self) -> str:
         return ", ".join(sorted(each.name for each in self.mapping.streams))
@@ -407,7 +427,8 @@ def _rejects_path(settings: Settings) -> Path:
 
 def _fingerprint(settings: Settings) -> str:
     """Return what tells two mappings apart."""
-    content = json.dumps([settings.preset, settings.streams, settings.phone_region], sort_keys=True, default=str)
+    mapping = [load_preset(settings.preset), settings.streams, settings.phone_region]
+    content = json.dumps(mapping, sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

@@ -238,13 +238,15 @@ class Store:
             )
         if layout == 0 and not _is_blank(connection):
             raise StoreError(f"{path} is an SQLite database, but no store of target-daktela-crm: see store_path")
-        for number, tables in enumerate(_LAYOUTS[layout:], layout + 1):
-            connection.executescript(f"BEGIN; {tables} PRAGMA user_version = {number}; COMMIT;")
         # What is read from a damaged store may be less than what was written, which nobody would notice.
         [verdict] = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise sqlite3.DatabaseError(str(verdict).splitlines()[-1])
         connection.execute("BEGIN IMMEDIATE")
+        # Within the transaction, which a dry run rolls back.
+        for statement in _statements("".join(_LAYOUTS[layout:])):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {LAYOUT}")
         store = cls(connection, is_new=is_new, keeps=keep)
         store._check_owner(path, owner)
         store.commit()
@@ -303,9 +305,8 @@ class Store:
 
     # Receiving.
 
-    def put(self, entity: Entity, stream: str, run: int | None = None) -> None:
-        """Take in what a record tells, which came in `run`: this one, if nothing is said."""
-        run = self.run if run is None else run
+    def put(self, entity: Entity, stream: str, run: int) -> None:
+        """Take in what a record tells that came in `run`: this one or, if it waited for others, an earlier one."""
         if isinstance(entity, Contact):
             key, body, own, modified, deleted, tells, company_name = entity
             digest = hash_of(body) if body is not None else None
@@ -323,15 +324,20 @@ class Store:
             self.assembly.add_value(stream, entity, run)
         elif isinstance(entity, Definition):
             self.assembly.add_definition(stream, entity)
-        self._count_one(stream)
+        if run == self.run:
+            self.note_stream(stream)
+        self._count_one()
 
     def keep(self, stream: str, key: str, record: dict[str, Any], modified: float | None) -> None:
         """Take in a record that is mapped when all its values have come."""
         self.assembly.keep(stream, key, record, modified, self.run)
-        self._count_one(stream)
+        self._count_one()
 
-    def _count_one(self, stream: str) -> None:
+    def note_stream(self, stream: str) -> None:
+        """Note that a stream has come in this run."""
         self._streams.add(stream.casefold())
+
+    def _count_one(self) -> None:
         self._uncommitted += 1
         if self._uncommitted % _BUFFERED == 0:
             self._write()
@@ -398,18 +404,20 @@ class Store:
 
     def _name_companies(self) -> None:
         """Give companies whose own records have no name the one that their contacts' records tell."""
-        rows = self._connection.execute(
-            """
+        query = """
             SELECT number, body, name FROM companies JOIN company_names ON company = key
-            WHERE nameless AND body IS NOT NULL
-            """
-        ).fetchall()
-        for number, body, name in rows:
-            named = encode({**decode(body), "name": name})
-            if named != body:
-                self._connection.execute(
-                    "UPDATE companies SET body = ?, hash = ? WHERE number = ?", (named, hash_of(named), number)
-                )
+            WHERE number > ? AND nameless AND body IS NOT NULL ORDER BY number LIMIT ?
+        """
+        last = -1
+        while rows := self._connection.execute(query, (last, _FETCHED)).fetchall():
+            named = [(encode({**decode(body), "name": name}), number) for number, body, name in rows]
+            changed = [
+                (new, hash_of(new), number)
+                for (new, number), row in zip(named, rows, strict=True)
+                if new != row[1]
+            ]
+            self._connection.executemany("UPDATE companies SET body = ?, hash = ? WHERE number = ?", changed)
+            last = rows[-1][0]
 
     def _choose_among_links(self, since: int) -> None:
         self._connection.execute("CREATE TEMP TABLE IF NOT EXISTS chosen (contact TEXT PRIMARY KEY, company TEXT)")
@@ -417,12 +425,12 @@ class Store:
         rows = self._connection.execute(
             """
             SELECT links.contact, links.company, links.main, companies.key IS NOT NULL, contacts.own,
-                   coalesce(companies.deleted, 0)
+                   coalesce(companies.deleted, 0), links.run >= contacts.run
             FROM links
             JOIN contacts ON contacts.key = links.contact AND NOT contacts.deleted
             LEFT JOIN companies ON companies.key = links.company
             WHERE NOT links.deleted AND links.run >= ?
-            ORDER BY links.contact, links.number
+            ORDER BY links.contact, links.run DESC, companies.key IS NULL, links.number
             """,
             (since,),
         )
@@ -432,12 +440,12 @@ class Store:
     def _choose(self, links: list[tuple[Any, ...]]) -> str | None:
         own = links[0][4]
         states: dict[str, str] = {}
-        for _contact, company, _main, is_known, _own, is_deleted in links:
+        for _contact, company, _main, is_known, _own, is_deleted, _is_new in links:
             states[company] = "deleted" if is_deleted else "known" if is_known else "unknown"
         if own is not None and own not in states:
             row = self._connection.execute("SELECT deleted FROM companies WHERE key = ?", (own,)).fetchone()
             states[own] = "unknown" if row is None else "deleted" if row[0] else "known"
-        return choose_company(own, [(link[1], bool(link[2])) for link in links], states)
+        return choose_company(own, [(link[1], bool(link[2]), bool(link[6])) for link in links], states)
 
     def waiting(self) -> Iterator[Waiting]:
         """Yield the contacts of this run whose company is unknown."""
@@ -633,19 +641,29 @@ class Store:
         return [f"{key} of company {company}" for key, company in self._connection.execute(query, (most,))]
 
 
-def choose_company(own: str | None, links: list[tuple[str, bool]], states: dict[str, str]) -> str | None:
+def choose_company(own: str | None, links: list[tuple[str, bool, bool]], states: dict[str, str]) -> str | None:
     """Return the company of a contact: the link marked primary counts, else its own, else the first live one.
 
-    `links` are (company, whether it is marked primary), in their order of arrival; `states` says of each company
-    whether it is `known`, `unknown` or `deleted`. Deleted ones do not count; among links that are not marked, one
-    to a known company comes before one to an unknown one. None where nothing is left.
+    `links` are (company, whether it is marked primary, whether it is as new as the contact's record), the newest
+    first: few taps tell of links that are gone, so an older one marked primary comes after the contact's own.
+    `states` says of each company whether it is `known`, `unknown` or `deleted`. Deleted ones do not count. None
+    where nothing is left.
     """
-    primary = [company for company, is_primary in links if is_primary]
-    others = sorted(
-        (company for company, is_primary in links if not is_primary), key=lambda each: states[each] != "known"
-    )
-    candidates = [*primary, *([own] if own is not None else []), *others]
+    newest = [company for company, is_primary, is_new in links if is_primary and is_new]
+    older = [company for company, is_primary, is_new in links if is_primary and not is_new]
+    others = [company for company, is_primary, _ in links if not is_primary]
+    candidates = [*newest, *([own] if own is not None else []), *older, *others]
     return next((company for company in candidates if states[company] != "deleted"), None)
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Yield the statements of a script; SQLite runs whole ones only outside of transactions."""
+    statement = ""
+    for part in script.rstrip().removesuffix(";").split(";"):
+        statement += f"{part};"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 def _numbers(entries: Iterable[Entry]) -> tuple[list[tuple[int]], list[tuple[int]]]:

@@ -24,6 +24,8 @@ class Summary:
     """Records by stream."""
     unmapped: Counter[str] = field(default_factory=Counter)
     """Records of streams that nothing maps."""
+    passed_over: int = 0
+    """Records of mapped streams that no condition (`when`) takes in."""
     states: Mapping[str, int] = field(default_factory=dict)
     """Companies and contacts of the run: `changed`, `unchanged`, `on_hold`, `deleted`."""
     left_out: Mapping[str, int] = field(default_factory=dict)
@@ -39,6 +41,7 @@ def as_object(summary: Summary, progress: Progress, rejects: Rejects) -> dict[st
     return {
         "received": dict(summary.received),
         "ignored": dict(summary.unmapped),
+        "passed_over": summary.passed_over,
         **{name: summary.states.get(name, 0) for name in ("changed", "unchanged", "on_hold", "deleted")},
         "rejected": {
             reason: {"count": count, "ids": rejects.examples[reason]}
@@ -69,6 +72,9 @@ def _lines(summary: Summary, progress: Progress, rejects: Rejects) -> Iterator[s
         yield _line("received", _list(summary.received) or "nothing")
         if summary.unmapped:
             yield _line("ignored", f"{_list(summary.unmapped)}: no stream of the mapping")
+        if summary.passed_over:
+            records = counted(summary.passed_over, "record", "records")
+            yield _line("passed over", f"{records} that no condition (when) of the mapping takes in")
         yield _line("changed", f"{states['changed']:,} of the companies and contacts received")
         yield _line("unchanged", f"{states['unchanged']:,}")
         yield from _odd_lines(summary)

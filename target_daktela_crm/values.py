@@ -36,6 +36,7 @@ _SURE_ENDING = 8
 """Digits at the end of two phone numbers that make them the same one, if only one names its country."""
 _NO_NAME = re.compile(r"\[not provided\]", re.IGNORECASE)
 _DASHES = frozenset("-\u2013\u2014") | {"--"}
+_WHOLE = re.compile(r"\+?\d+\.0")
 _EMAIL = re.compile(r"[^@\s<>]+@[^@\s<>.]+(?:\.[^@\s<>.]+)+")
 
 
@@ -146,6 +147,9 @@ def clean_name(value: object) -> str | None:
 
 def read_written(value: object) -> str:
     """Return a value as somebody would write it, without blanks around it: whole floats are whole numbers."""
+    # As tables and spreadsheets write numbers into texts.
+    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+        return value.strip()[: -len(".0")]
     # No further: of 1E999999999, the integer would fill the memory.
     if isinstance(value, (Decimal, float)) and _is_moderate(value) and value == int(value):
         return str(int(value))
@@ -210,8 +214,10 @@ def read_phone(text: str, region: str | None) -> Phone | None:
     E.164, without an extension; otherwise as it is written, as is a national number of a length that phones of the
     region do not have: it may be one of another country. A number that is not possible at all is none.
     """
-    found = _PHONE.search(text)
-    if found is None:
+    # Marks of direction come with numbers that are copied from elsewhere.
+    text = "".join(character for character in text if unicodedata.category(character) != "Cf").strip()
+    found = _PHONE.search(text if text.isascii() else unicodedata.normalize("NFKC", text))
+    if found is None or "@" in text:
         return None
     digits = _digits(found[0])
     if not _SHORTEST_PHONE <= len(digits.lstrip("+")) <= _LONGEST_PHONE:

@@ -319,6 +319,7 @@ def test_the_functions_of_our_own_are_explained_in_a_sentence_each() -> None:
         "lastname",
         "lower",
         "matches",
+        "pairs",
         "present",
         "replaced",
         "split",

@@ -721,7 +721,7 @@ def _merged(changes: Mapping[str, Any]) -> Any:
         "Account": {"company": {"id": "Id"}},
     }
     before = json.dumps(preset)
-    merged, problems = merge(preset, changes)
+    merged, problems = merge({"streams": preset}, changes)
     assert problems == []
     assert json.dumps(preset) == before
     return merged
@@ -730,7 +730,7 @@ def _merged(changes: Mapping[str, Any]) -> Any:
 def test_without_changes_a_preset_is_as_it_is() -> None:
     for name in PRESETS:
         streams = load_preset(name)["streams"]
-        assert merge(streams, {}) == (streams, [])
+        assert merge({"streams": streams}, {}) == (streams, [])
 
 
 @pytest.mark.parametrize(

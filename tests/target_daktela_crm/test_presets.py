@@ -112,6 +112,24 @@ def test_a_column_that_the_schema_has_is_not_told(crm: Crm) -> None:
     assert not crm.run(rows, preset="zoho", streams=_with_column("Phone_2")).warnings
 
 
+def test_a_kind_of_value_that_no_record_has_a_column_for_is_told(crm: Crm) -> None:
+    rows = [record("contacts", id=1, first_name="Eva", email="e@example.com", work_number="01632 960001")]
+    run = crm.run(rows, preset="sugarcrm")
+    text = "contacts: no record has a column for number: are they selected, and is the preset that of the tap?"
+    assert text in run.summary["notes"]
+    assert not run.warnings
+    assert not crm.run(
+        [record("contacts", id=1, first_name="Eva", email="", phone_work="")], preset="sugarcrm"
+    ).summary["notes"]
+
+
+def test_records_that_no_condition_takes_in_are_counted(crm: Crm) -> None:
+    parties = [_party(1, name="Acme"), record("parties", id=2, type="robot"), record("parties", id=3)]
+    run = crm.run(parties, preset="capsule")
+    assert run.summary["passed_over"] == 2
+    assert "passed over   2 records that no condition (when) of the mapping takes in" in run.log
+
+
 # Overriding.
 
 
@@ -288,8 +306,7 @@ def test_a_company_with_the_id_of_a_contact_is_one_elsewhere(crm: Crm) -> None:
 # Stores of earlier versions.
 
 
-def test_a_store_of_the_first_layout_is_taken_over(crm: Crm) -> None:
-    crm.run(feed(company(1), contact(7, of=1)))
+def _to_first_layout(crm: Crm) -> None:
     with closing(sqlite3.connect(crm.store)) as connection:
         for table in ("originals", "value_rows", "definitions", "company_names"):
             connection.execute(f"DROP TABLE {table}")
@@ -297,8 +314,159 @@ def test_a_store_of_the_first_layout_is_taken_over(crm: Crm) -> None:
         connection.execute("PRAGMA user_version = 1")
         connection.commit()
 
+
+def test_a_store_of_the_first_layout_is_taken_over(crm: Crm) -> None:
+    crm.run(feed(company(1), contact(7, of=1)))
+    _to_first_layout(crm)
+
     requests = crm.requests()
     assert crm.run(feed(company(1), contact(7, of=1))).code == 0
     assert crm.requests() == requests
     assert crm.run(feed(company(1, name="New"))).code == 0
     assert crm.companies()["1"]["name"] == "New"
+
+
+# What a second pair of eyes found.
+
+BEAN = {"id": "r1", "email_address_id": "e1", "bean_id": "c1", "bean_module": "Contacts", "primary_address": 1}
+SUGAR = [
+    record("accounts", id="A", name="Acme"),
+    record("accounts", id="B", name="Beta"),
+    record("contacts", id="c1", last_name="Malá", account_id="A"),
+    record("email_addresses", id="e1", email_address="eva@example.com", invalid_email=0),
+    record("email_addr_bean_rel", **BEAN),
+    record("email_addr_bean_rel", **{**BEAN, "id": "r2", "bean_id": "B", "bean_module": "Accounts"}),
+]
+
+
+def _emails(crm: Crm, key: str = "c1") -> list[str]:
+    return next(each["value"] for each in crm.contacts()[key]["fields"] if each["key"] == "email")
+
+
+def test_a_value_does_not_pass_for_a_record_of_the_stream_that_it_belongs_to(crm: Crm) -> None:
+    crm.settings["preset"] = "sugarcrm"
+    crm.run(SUGAR, load_mode="full")
+    crm.run(SUGAR[2:], load_mode="full", delete_missing=True)
+    run = crm.deliver("--accept-unknown")
+    assert run.code == 1
+    assert "accounts" in run.errors[0]
+    assert set(crm.companies()) == {"A", "B"}
+
+
+def test_a_stage_that_is_not_delivered_takes_no_values_away(crm: Crm) -> None:
+    crm.settings["preset"] = "sugarcrm"
+    crm.run(SUGAR, load_mode="full")
+    crm.run(SUGAR[:4], load_mode="full", delete_missing=True)
+    crm.run([schema("accounts")])
+    assert _emails(crm) == ["eva@example.com"]
+
+
+def test_an_address_that_becomes_invalid_is_sent_no_more(crm: Crm) -> None:
+    crm.settings["preset"] = "sugarcrm"
+    crm.run(SUGAR)
+    crm.run([record("email_addresses", id="e1", email_address="eva@example.com", invalid_email=1)])
+    assert _emails(crm) == []
+    crm.run([record("email_addresses", id="e1", email_address="eva@example.org")])
+    assert _emails(crm) == ["eva@example.org"]
+    crm.run([record("email_addr_bean_rel", **{**BEAN, "bean_module": "Leads"})])
+    assert _emails(crm) == []
+
+
+def test_a_condition_may_be_about_values(crm: Crm) -> None:
+    mobile = "contact_custom_field_values[?matches(definition.title, 'mobil')].value"
+    crm.settings["preset"] = "activecampaign"
+    crm.settings["streams"] = {"contacts": {"contact": {"when": f"present(phone) || present({mobile})"}}}
+    run = crm.run([DEFINED, record("contacts", id=11, first_name="Eva"), _value(1, "01632 960002")])
+    assert _numbers(crm) == ["01632 960002"]
+    assert not run.warnings
+
+
+def test_a_contact_that_moves_leaves_its_old_company_though_no_tap_tells_of_links_that_are_gone(crm: Crm) -> None:
+    crm.settings["preset"] = "hubspot"
+    link = {"from_id": "5", "label": "Primary", "typeId": 1}
+    companies = [record("companies", id="A", name="Acme"), record("companies", id="B", name="Beta")]
+    person = {"id": "5", "firstname": "Eva"}
+    crm.run(
+        [
+            *companies,
+            record("contacts_v3", **person, associatedcompanyid="A"),
+            record("associations_contacts_companies", **link, to_id="A"),
+        ]
+    )
+    assert crm.contacts()["5"]["company"] == "A"
+    crm.run([record("contacts_v3", **person, associatedcompanyid="B")])
+    assert crm.contacts()["5"]["company"] == "B"
+    crm.run([record("contacts_v3", **person), record("associations_contacts_companies", **link, to_id="A")])
+    assert crm.contacts()["5"]["company"] == "A"
+
+
+COLUMNS_OF_COMPANIES: dict[str, tuple[Message, Message, dict[str, Any]]] = {
+    "salesforce": (record("Account", Id="a"), record("Contact", Id=1, LastName="M"), {"AccountId": "a"}),
+    "pipedrive": (record("organizations", id="a"), record("persons", id=1, name="M"), {"org_id": "a"}),
+    "zoho": (record("accounts", id="a"), record("contacts", id=1, Last_Name="M"), {"Account_Name": {"id": "a"}}),
+    "dynamics365": (
+        record("account", accountid="A"),
+        record("contact", contactid=1, lastname="M"),
+        {"_accountid_value": "A"},
+    ),
+    "freshsales": (record("accounts", id="a"), record("contacts", id=1, last_name="M"), {"sales_account_id": "a"}),
+    "hubspot": (
+        record("companies", id="a"),
+        record("contacts", id=1, properties={"lastname": "M"}),
+        {"companies": ["a"]},
+    ),
+}
+
+
+@pytest.mark.parametrize("preset", COLUMNS_OF_COMPANIES)
+def test_a_record_without_the_company_s_column_leaves_its_contact_where_it_is(crm: Crm, preset: str) -> None:
+    crm.settings["preset"] = preset
+    company, person, link = COLUMNS_OF_COMPANIES[preset]
+    for expected, more in (("a", link), ("a", {"description": "x"}), (None, dict.fromkeys(link))):
+        row = record(person["stream"], **person["record"], **more)
+        assert crm.run([company, row] if more is link else [row]).code == 0
+        assert crm.contacts()["1"]["company"] == expected
+
+
+def test_records_before_a_schema_that_fits_are_not_lost(crm: Crm) -> None:
+    odd = [
+        record("Contact", Id="1", Foo="x"),
+        schema("Contact", "Id", "Name"),
+        record("Contact", Id="2", Name="Eva"),
+    ]
+    assert crm.run(odd, preset="salesforce").code == 0
+    assert set(crm.contacts()) == {"1", "2"}
+
+
+def test_a_stream_is_changed_under_its_other_name_too(crm: Crm) -> None:
+    streams = {
+        "Contacts": {"contact": {"fields": {"number": {"append": ["pager"]}}}, "null_values": {"append": ["-"]}}
+    }
+    row = record(
+        "contacts", contactid="1", lastname="-", fullname="Eva", pager="01632 960001", _accountid_value="None"
+    )
+    crm.run([row], preset="dynamics365", streams=streams)
+    assert _numbers(crm, "1") == ["01632 960001"]
+    assert (crm.contacts()["1"]["lastname"], crm.contacts()["1"]["company"]) == (None, None)
+
+
+def test_texts_that_mean_nothing_are_no_flags(crm: Crm) -> None:
+    run = crm.run([record("accounts", accountid="A", name="Acme", merged="None")], preset="dynamics365")
+    assert run.code == 0
+    assert set(crm.companies()) == {"a"}
+
+
+def test_contacts_inside_a_company_may_come_as_text(crm: Crm) -> None:
+    run = crm.run(
+        [record("leads", id="l", name="Acme", contacts='[{"id": "c", "name": "Eva Malá"}]')], preset="close"
+    )
+    assert run.code == 0
+    assert crm.contacts()["c"]["lastname"] == "Malá"
+
+
+def test_a_dry_run_leaves_a_store_of_the_first_layout_as_it_is(crm: Crm) -> None:
+    crm.run(feed(company(1), contact(7, of=1)))
+    _to_first_layout(crm)
+    assert crm.run(feed(contact(8)), dry_run=str(crm.folder / "preview")).code == 0
+    with closing(sqlite3.connect(crm.store)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
