@@ -41,8 +41,8 @@ format: $(VENV)/installed ## Put the code into its format, and mend what can be 
 	@$(VENV)/bin/ruff format
 
 .PHONY: bench
-bench: ## Measure what the commands cost (comes with the benchmarks, later).
-	@echo "There are no benchmarks yet; they come with a later version."
+bench: $(VENV)/installed ## Measure what the commands cost, beside limits and stock commands, in some 20 minutes.
+	@$(VENV)/bin/python -m benchmarks
 
 .PHONY: pins
 pins: $(MELTANO_VENV)/installed ## Choose the newest versions that pyproject.toml allows, for requirements/.

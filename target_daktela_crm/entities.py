@@ -399,7 +399,8 @@ def required_id(name: str, look: Look, record: Record, identifier: str | None) -
 def optional_id(name: str, look: Look, record: Record, identifier: str | None) -> str | None:
     """Return the key of an id that may be missing, of the first one in a list."""
     try:
-        for value in flat(look(record)):
+        found = look(record)
+        for value in flat(found) if isinstance(found, list) else (found,):
             # False is what a condition leaves behind that is not met.
             if value is not False and not is_empty(value):
                 return read_id(value).key
@@ -481,21 +482,35 @@ def given_fields(look: Look, style: Style) -> Callable[[Record], list[dict[str, 
         if content is None:
             return []
         if isinstance(content, dict):
-            content = [{"key": key, "value": value} for key, value in content.items()]
-        if not isinstance(content, list):
+            pairs = list(content.items())
+        elif isinstance(content, list):
+            pairs = [_pair_of(element) for element in content]
+        else:
             raise UnreadableError("is neither a list of {key, value} nor an object")
-        fields = [_given_field(element) for element in content]
-        return [{"key": key, "value": readers.get(key, of_others)(iter(values))} for key, values in fields]
+        return [
+            {"key": name, "value": readers.get(name, of_others)(_values_of(name, value))}
+            for key, value in pairs
+            if (name := _name_of(key))
+        ]
 
     return read
 
 
-def _given_field(element: object) -> tuple[str, list[Any]]:
-    key = element.get("key") if isinstance(element, dict) else None
-    key = read_text(key) if isinstance(key, str) else None
-    if not key or not isinstance(element, dict):
+def _pair_of(element: object) -> tuple[Any, Any]:
+    return (element.get("key"), element.get("value")) if isinstance(element, dict) else (None, None)
+
+
+def _name_of(key: object) -> str:
+    name = read_text(key) if isinstance(key, str) else None
+    if not name:
         raise UnreadableError("has an element without a key")
-    values = [value for value in flat(element.get("value")) if value is not None]
-    if any(isinstance(value, dict) for value in values):
+    return name
+
+
+def _values_of(key: str, value: object) -> list[Any]:
+    if type(value) is list and all(type(each) is str for each in value):
+        return value
+    values = [each for each in flat(value) if each is not None]
+    if any(isinstance(each, dict) for each in values):
         raise UnreadableError(f"{key} has a value that is neither a text nor a number")
-    return key, values
+    return values

@@ -49,6 +49,7 @@ class TolerantReader(GenericSingerReader[bytes]):
         Raises:
             ValueError: it is no JSON object.
         """
+        line = line.removeprefix(_BOM)
         try:
             message = decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -70,13 +71,12 @@ class TolerantReader(GenericSingerReader[bytes]):
         for raw in lines:
             self.line += 1
             # The SDK's own tests hand over text.
-            line = (raw.encode() if isinstance(raw, str) else raw).removeprefix(_BOM)
-            if not line.strip():
-                continue
+            line = raw.encode() if isinstance(raw, str) else raw
             try:
                 message = self.deserialize_json(line)
             except (ValueError, RecursionError):
-                self._undecodable(line)
+                if line.removeprefix(_BOM).strip():
+                    self._undecodable(line)
                 continue
             kind = message.get("type")
             callback = callbacks.get(kind) if isinstance(kind, str) else None

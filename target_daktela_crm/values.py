@@ -82,10 +82,16 @@ def read_id(value: object) -> Identifier:
         UnreadableError: neither a number nor a text.
     """
     if isinstance(value, str):
-        text = value.replace("\x00", "")
-        if not text.strip():
+        text = value.replace("\x00", "") if "\x00" in value else value
+        if not text or text.isspace():
             raise UnreadableError("is missing")
         return Identifier(text, text)
+    if type(value) is int and value in _NATIVE:
+        return Identifier(str(value), value)
+    return _identifier_of_number(value)
+
+
+def _identifier_of_number(value: object) -> Identifier:
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         raise UnreadableError(f"{_kind(value)} is no id")
     number = value if isinstance(value, int) else Decimal(str(value))

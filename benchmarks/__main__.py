@@ -1,0 +1,61 @@
+"""`make bench`: measures both commands and writes `benchmarks/RESULTS.md`.
+
+Speeds are judged by ratios of medians that were measured in the same run, since machines differ and are noisy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+import tempfile
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks import tap, target
+
+if TYPE_CHECKING:
+    from benchmarks.running import Line
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+_PACKAGES = ("singer-sdk", "msgspec", "requests", "jmespath")
+
+
+def table(lines: list[Line]) -> str:
+    """Return the lines as Markdown."""
+    marks = {None: "", True: "kept", False: "**missed**"}
+    rows = [f"| {line.what} | {line.figure} | {line.bound} | {marks[line.kept]} |" for line in lines]
+    return "\n".join(["| what | figure | at least | |", "|---|---|---|---|", *rows])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure both commands.")
+    parser.add_argument("--runs", type=int, default=5, help="of which the median is taken")
+    parser.add_argument("--calls", type=int, default=300_000)
+    parser.add_argument("--rows", type=int, default=1_000_000, help="activities for the tap's memory")
+    parser.add_argument("--contacts", type=int, default=1_000_000)
+    parser.add_argument("--only", choices=["tap", "target"])
+    given = parser.parse_args()
+    lines: list[Line] = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if given.only != "target":
+            lines += tap.measure(folder, calls=given.calls, rows=given.rows, runs=given.runs)
+        if given.only != "tap":
+            lines += target.measure(folder, contacts=given.contacts, runs=given.runs)
+    versions = ", ".join(f"{package} {version(package)}" for package in _PACKAGES)
+    head = (
+        f"Measured on {datetime.now(UTC):%Y-%m-%d} with `make bench`: Python {platform.python_version()}, "
+        f"{versions}, {os.cpu_count()} cores, medians of {given.runs} runs. The server runs on the same cores."
+    )
+    text = table(lines)
+    sys.stdout.write(f"{text}\n")
+    if given.only is None:
+        RESULTS.write_text(f"# What the commands cost\n\n{head}\n\n{text}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""A CRM of any size, as Singer messages: companies with ten contacts each.
+
+In: a shape, the number of contacts and the day. Out: lines. On the second day, one contact in a hundred differs.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PER_COMPANY = 10
+_TEXT = {"type": ["string", "null"]}
+_FLAG = {"type": ["boolean", "null"]}
+_SCHEMAS: dict[str, dict[str, Any]] = {
+    "companies": {"id": {"type": "integer"}, "name": _TEXT, "description": _TEXT, "fields": {"type": "object"}},
+    "contacts": {
+        "id": {"type": "integer"},
+        "company_id": {"type": ["integer", "null"]},
+        "name": _TEXT,
+        "firstname": _TEXT,
+        "lastname": _TEXT,
+        "description": _TEXT,
+        "fields": {"type": "object"},
+    },
+    "Account": {
+        "Id": _TEXT,
+        "Name": _TEXT,
+        "Phone": _TEXT,
+        "Description": _TEXT,
+        "SystemModstamp": _TEXT,
+        "IsDeleted": _FLAG,
+        "IsPersonAccount": _FLAG,
+    },
+    "Contact": {
+        "Id": _TEXT,
+        "AccountId": _TEXT,
+        "Name": _TEXT,
+        "FirstName": _TEXT,
+        "LastName": _TEXT,
+        "Phone": _TEXT,
+        "MobilePhone": _TEXT,
+        "Email": _TEXT,
+        "SystemModstamp": _TEXT,
+        "IsDeleted": _FLAG,
+    },
+}
+_STAMP = "2026-03-01T12:00:00.000000Z"
+
+
+def native(number: int, *, changed: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield a contact in the shape of the sync request, after its company if it is the first one there."""
+    company = number // PER_COMPANY
+    if number % PER_COMPANY == 0:
+        fields = {"number": [f"+42060{company:07}"], "email": []}
+        yield (
+            "companies",
+            {"id": company, "name": f"Company {company}", "description": "Since 1990.", "fields": fields},
+        )
+    yield (
+        "contacts",
+        {
+            "id": number,
+            "company_id": company,
+            "name": f"Contact Number {number}{' II' if changed else ''}",
+            "firstname": "Contact",
+            "lastname": f"Number {number}",
+            "description": "Asks for invoices in the first week of the month.",
+            "fields": {"number": [f"+42073{number:07}"], "email": [f"contact{number}@example.com"]},
+        },
+    )
+
+
+def salesforce(number: int, *, changed: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the same as a tap of Salesforce puts it out."""
+    company = number // PER_COMPANY
+    common = {"IsDeleted": False, "SystemModstamp": _STAMP}
+    if number % PER_COMPANY == 0:
+        name = {"Name": f"Company {company}", "Phone": f"+42060{company:07}", "Description": "Since 1990."}
+        yield "Account", {"Id": f"0015i{company:010}AAA", **name, "IsPersonAccount": False, **common}
+    yield (
+        "Contact",
+        {
+            "Id": f"0035i{number:010}AAA",
+            "AccountId": f"0015i{company:010}AAA",
+            "Name": f"Contact Number {number}{' II' if changed else ''}",
+            "FirstName": "Contact",
+            "LastName": f"Number {number}",
+            "Phone": f"+42073{number:07}",
+            "MobilePhone": None,
+            "Email": f"contact{number}@example.com",
+            **common,
+        },
+    )
+
+
+SHAPES = {"daktela": native, "salesforce": salesforce}
+
+
+def write(path: Path, shape: str, contacts: int, *, second_day: bool = False) -> Path:
+    """Write a whole input and return its path."""
+    streams = ("companies", "contacts") if shape == "daktela" else ("Account", "Contact")
+    with path.open("w", encoding="utf-8") as file:
+        for stream in streams:
+            schema = {"type": "object", "properties": _SCHEMAS[stream]}
+            key = next(iter(_SCHEMAS[stream]))
+            message = {"type": "SCHEMA", "stream": stream, "schema": schema, "key_properties": [key]}
+            file.write(f"{json.dumps(message)}\n")
+        for number in range(contacts):
+            for stream, record in SHAPES[shape](number, changed=second_day and number % 100 == 0):
+                file.write(f'{{"type":"RECORD","stream":"{stream}","record":{json.dumps(record)}}}\n')
+        file.write('{"type":"STATE","value":{"bookmarks":{"contacts":{"day":1}}}}\n')
+    return path

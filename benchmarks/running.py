@@ -1,0 +1,166 @@
+"""Commands in; what they cost out: seconds, seconds of the processor, and the most memory that they held."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from statistics import median
+from threading import Thread
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import requests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+TOKEN = "benchmark"
+
+
+class Line(NamedTuple):
+    """A line of the table."""
+
+    what: str
+    figure: str
+    bound: str = ""
+    kept: bool | None = None
+
+
+def at_most(what: str, value: float, bound: float, unit: str = "") -> Line:
+    """Return the line of a figure that may not be larger than its bound."""
+    return Line(what, f"{value:,.4g}{unit}", f"≤ {bound:g}{unit}", value <= bound)
+
+
+def at_least(what: str, value: float, bound: float, unit: str = "") -> Line:
+    """Return the line of a figure that may not be smaller than its bound."""
+    return Line(what, f"{value:,.4g}{unit}", f"≥ {bound:g}{unit}", value >= bound)
+
+
+class Cost(NamedTuple):
+    """What a command cost."""
+
+    seconds: float
+    processor: float
+    megabytes: float
+
+
+def cost(command: list[str], source: Path | None = None, sink: Path | None = None) -> Cost:
+    """Run a command to its end, with files or nothing at its ends.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    with (
+        (source or Path(os.devnull)).open("rb") as read,
+        (sink or Path(os.devnull)).open("wb") as write,
+        Path(os.devnull).open("wb") as nothing,
+    ):
+        begun = time.perf_counter()
+        process = subprocess.Popen(command, cwd=ROOT, stdin=read, stdout=write, stderr=nothing)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - begun
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def medians(cases: Mapping[str, Callable[[], Cost]], runs: int) -> dict[str, Cost]:
+    """Run all cases in turns, several times, and return the medians of each; the first turn is not counted."""
+    costs: dict[str, list[Cost]] = {name: [] for name in cases}
+    for turn in range(runs + 1):
+        for name, case in cases.items():
+            found = case()
+            if turn:
+                costs[name].append(found)
+            sys.stderr.write(f"  {name}: {found.seconds:.2f} s, {found.megabytes:.0f} MB\n")
+    return {
+        name: Cost(*(median(values) for values in zip(*several, strict=True))) for name, several in costs.items()
+    }
+
+
+class Instance:
+    """A simulator in a process of its own."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def set(self, **options: Any) -> None:
+        """Set options, such as its latency."""
+        self._ask("POST", "options", options)
+
+    def advance(self, minutes: int) -> None:
+        """Let time pass there, in which nothing happens."""
+        self._ask("POST", "advance", {"minutes": minutes})
+
+    def requests(self) -> list[str]:
+        """Return the endpoints asked for since the last call."""
+        found = [entry["endpoint"] for entry in self._ask("GET", "requests").json()]
+        self._ask("DELETE", "requests")
+        return found
+
+    def _ask(self, method: str, what: str, content: Any = None) -> requests.Response:
+        answer = requests.request(method, f"{self.url}/__control__/{what}", json=content, timeout=60)
+        answer.raise_for_status()
+        return answer
+
+
+@contextmanager
+def instance(*options: str) -> Iterator[Instance]:
+    """Start a simulator and wait until it serves."""
+    command = [sys.executable, "-m", "tests.simulator", "--port", "0", "--access-token", TOKEN, *options]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            line = process.stdout.readline()
+            found = re.search(r"url=(\S+)", line)
+            if found is None:
+                raise RuntimeError(f"the simulator did not start: {line!r}")
+            yield Instance(found[1])
+        finally:
+            process.terminate()
+
+
+class _AtOnce(BaseHTTPRequestHandler):
+    """Takes in whatever comes, and says so at once."""
+
+    protocol_version = "HTTP/1.1"
+    sizes: list[int]
+
+    def do_POST(self) -> None:
+        size = int(self.headers["Content-Length"])
+        self.rfile.read(size)
+        self.sizes.append(size)
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def endpoint() -> Iterator[tuple[str, list[int]]]:
+    """Serve an endpoint that answers at once; yield its address and the sizes of the bodies that it gets."""
+    sizes: list[int] = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_AtOnce,), {"sizes": sizes}))
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}", sizes
+    finally:
+        server.shutdown()
+
+
+def written(path: Path, content: Any) -> str:
+    """Write JSON into a file and return its name."""
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return str(path)
