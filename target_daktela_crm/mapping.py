@@ -182,18 +182,17 @@ def read_mapping(
         phone_region=phone_region,
         left_out=Counter(),
     )
+    value_roles = {name: content["value"] for name, content in merged.items() if _is_object(content.get("value"))}
     compiled: dict[str, StreamMapping] = {}
-    value_roles: dict[str, Mapping[str, Any]] = {}
     for name, content in merged.items():
         place = f"streams.{name}"
-        # What the preset names itself is spelled as some tap spells it.
-        known = frozenset(_texts_in(definition["streams"].get(name)))
+        # What the preset names itself is spelled as some tap spells it, and rows of values are no columns.
+        known = {*_texts_in(definition["streams"].get(name)), *value_roles}
         given = frozenset(_texts_in(changes.get(name))) - known
         compiler = _Compiler(place, _style_of(content, style, place, problems), given, witness, problems)
         mapping = compiler.stream(name, content)
-        mapping = replace(mapping, wanted=tuple(each for each in mapping.wanted if each.name not in known))
-        if isinstance(role := content.get("value"), Mapping):
-            value_roles[name] = role
+        wanted = [each for each in mapping.wanted if known.isdisjoint({each.name, each.name.split(".")[0]})]
+        mapping = replace(mapping, wanted=tuple(wanted))
         for alias in (name, *_list_of_texts(content.get("aliases"), f"{place}.aliases", problems)):
             if compiled.setdefault(alias.casefold(), mapping) is not mapping:
                 problems.append(f"{place}: {alias!r} names two streams of the mapping")
@@ -206,22 +205,17 @@ def read_mapping(
     if problems:
         raise Problems(problems)
     unique = {id(mapping): mapping for mapping in compiled.values()}
-    # Values are no columns that a record could lack.
-    lists = {name for each in value_streams for name in (each.name,)}
-    mappings = [
-        replace(each, wanted=tuple(column for column in each.wanted if column.name.split(".")[0] not in lists))
-        for each in unique.values()
-    ]
-    by_name = {
-        alias: next(each for each in mappings if each.name == known.name) for alias, known in compiled.items()
-    }
     return CrmMapping(
-        tuple(mappings),
-        by_name,
+        tuple(unique.values()),
+        compiled,
         tuple(value_streams),
         unique_ids=bool(definition.get("unique_ids")),
         left_out=style.left_out,
     )
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, Mapping)
 
 
 def _texts_in(value: object) -> Iterator[str]:
@@ -248,7 +242,13 @@ def _value_stream(
                 found.append(mapping.name)
         return found
 
-    return ValueStream(name, tuple(known("of")), next(iter(known("defined_in")), None))
+    owners = known("of")
+    problems += [
+        f"{place}.of: {each!r} has neither companies nor contacts"
+        for each in owners
+        if not compiled[each.casefold()].owners
+    ]
+    return ValueStream(name, tuple(owners), next(iter(known("defined_in")), None))
 
 
 def _style_of(content: Mapping[str, Any], style: Style, place: str, problems: list[str]) -> Style:

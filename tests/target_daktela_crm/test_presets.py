@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from target_daktela_crm.mapping import Problems, read_mapping
 from tests.target_daktela_crm.running import Crm, Message, company, contact, feed, record, schema, state
 
 if TYPE_CHECKING:
@@ -470,3 +471,32 @@ def test_a_dry_run_leaves_a_store_of_the_first_layout_as_it_is(crm: Crm) -> None
     assert crm.run(feed(contact(8)), dry_run=str(crm.folder / "preview")).code == 0
     with closing(sqlite3.connect(crm.store)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+
+
+# What can be wrong with it.
+
+PEOPLE = {"contact": {"id": "id", "lastname": "surname"}}
+ANSWERS = {"of": "people", "owner": "person"}
+
+
+@pytest.mark.parametrize(
+    ("streams", "problem"),
+    [
+        (
+            {"a": {"value": {**ANSWERS, "of": "persons"}}},
+            "streams.a.value.of: 'persons' is no stream of the mapping",
+        ),
+        ({"a": {"value": {**ANSWERS, "of": "l"}}}, "streams.a.value.of: 'l' has neither companies nor contacts"),
+        ({"a": {"value": {"of": "people"}}}, "streams.a.value.owner: is missing"),
+        ({"a": {"value": {**ANSWERS, "defined_in": "q"}}}, "streams.a.value.defined_in: 'q' is no stream"),
+        ({"a": {"value": {**ANSWERS, "defined": "q"}}}, "streams.a.value.defined: a value has no such attribute"),
+        ({"a": {"definition": {}}}, "streams.a.definition.id: is missing"),
+        ({"people": {"places": ["properties."]}}, "streams.people.places: 'properties.' lacks {}"),
+        ({"people": {**PEOPLE, "aliases": ["l"]}}, "'l' names two streams of the mapping"),
+    ],
+)
+def test_what_is_wrong_with_a_mapping_is_told(streams: dict[str, Any], problem: str) -> None:
+    links = {"l": {"link": {"contact": "c", "company": "f"}}, "people": PEOPLE}
+    with pytest.raises(Problems) as raised:
+        read_mapping("daktela", {**links, **streams}, None)
+    assert any(problem in line for line in raised.value.lines)
