@@ -13,13 +13,11 @@ from singer_sdk import typing as th
 from singer_sdk.authenticators import APIKeyAuthenticator
 from singer_sdk.pagination import OffsetPaginator
 
+from benchmarks.limit import CALLS, PAGE, parameters
 from tap_daktela.fields import Kind
 from tap_daktela.shape import requested_fields
-from tap_daktela.streams import STREAMS
 
-PAGE = 1_000
 _TYPES = {Kind.INTEGER: th.IntegerType, Kind.NUMBER: th.NumberType, Kind.DATETIME: th.DateTimeType}
-_CALLS = next(stream for stream in STREAMS if stream.name == "activities_call")
 
 
 class _Paginator(OffsetPaginator):
@@ -30,8 +28,8 @@ class _Paginator(OffsetPaginator):
 def _properties() -> th.PropertiesList:
     """The columns, nested as they come."""
     tree: dict[str, Any] = {}
-    kinds = {column.request: column.kind for column in _CALLS.fields}
-    for path in requested_fields(_CALLS, _CALLS.fields):
+    kinds = {column.request: column.kind for column in CALLS.fields}
+    for path in requested_fields(CALLS, CALLS.fields):
         node = tree
         *steps, last = path.split(".")
         for step in steps:
@@ -69,17 +67,7 @@ class Calls(RESTStream[int]):
         return _Paginator(start_value=0, page_size=PAGE)
 
     def get_url_params(self, context: Any, next_page_token: int | None) -> dict[str, Any]:  # noqa: ARG002
-        fields = requested_fields(_CALLS, _CALLS.fields)
-        return {
-            "filter[0][field]": "type",
-            "filter[0][operator]": "eq",
-            "filter[0][value]": "CALL",
-            "sort[0][field]": "time",
-            "sort[0][dir]": "asc",
-            "skip": next_page_token or 0,
-            "take": PAGE,
-            **{f"fields[{place}]": field for place, field in enumerate(fields)},
-        }
+        return parameters(next_page_token or 0)
 
 
 class StockTap(Tap):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import subprocess
 import sys
 from collections import Counter
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.running import (
     BIN,
+    ROOT,
     TOKEN,
     Cost,
     Instance,
@@ -22,12 +24,15 @@ from benchmarks.running import (
     medians,
     written,
 )
+from tap_daktela.streams import STREAMS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 PAGE = 1_000
 CONCURRENCY = 5
+LOADER = ROOT / ".meltano/loaders/target-jsonl/venv/bin/target-jsonl"
+"""As `make test` installs it."""
 SHARE_OF_CALLS = 0.46
 """Of the simulator's activities."""
 
@@ -40,13 +45,14 @@ def measure(folder: Path, *, calls: int, rows: int, runs: int) -> list[Line]:
     ) as server:
         return [
             *_speed(folder, server, runs),
+            *_eleven(folder, server, runs),
             *_memory(folder, server, rows),
             *_nothing_new(folder, server, runs),
         ]
 
 
 def _command(folder: Path, server: Instance, streams: tuple[str, ...], **settings: Any) -> list[str]:
-    name = "-".join([*streams, *(str(value) for value in settings.values())]).replace(":", "") or "default"
+    name = f"{len(list(folder.iterdir()))}"
     config = {"url": server.url, "server": "acme", "access_token": TOKEN, "concurrency": CONCURRENCY, **settings}
     catalog = json.loads(subprocess.check_output([BIN / "tap-daktela", "--discover"], stderr=subprocess.DEVNULL))
     for entry in catalog["streams"]:
@@ -98,6 +104,31 @@ def _speed(folder: Path, server: Instance, runs: int) -> list[Line]:
         at_most("tap, 50 ms latency, of the larger of waiting and working", wait, 1.25),
         at_most(f"tap, requests for {pages} pages", asked, 1.15 * pages + 12),
     ]
+
+
+def _eleven(folder: Path, server: Instance, runs: int) -> list[Line]:
+    """Measure all streams that are selected by default, of the last weeks, into nothing and into a loader."""
+    streams = tuple(stream.name for stream in STREAMS if stream.selected_by_default)
+    recent = {"start_date": "2026-01-20"}
+    many = _command(folder, server, streams, **recent)
+    one = _command(folder, server, streams, backend="sequential", **recent)
+    lines = []
+    for latency in (0, 0.05):
+        server.set(latency=latency)
+        cases = {"parallel": lambda: cost(many), "sequential": lambda: cost(one)}
+        if not latency and LOADER.exists():
+            config = written(folder / "loader.json", {"destination_path": str(folder)})
+            piped = f"{shlex.join(many)} | {LOADER} --config {config}"
+            cases["parallel, into target-jsonl"] = lambda piped=piped: cost(["sh", "-c", piped])
+        lines += [
+            Line(
+                f"tap, {len(streams)} streams of seven weeks, {latency * 1000:.0f} ms, {name}",
+                f"{each.seconds:.1f} s",
+            )
+            for name, each in medians(cases, max(1, runs // 2)).items()
+        ]
+    server.set(latency=0)
+    return lines
 
 
 def _total(server: Instance) -> int:
