@@ -18,7 +18,7 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tap_daktela.api.query import Condition
 from tap_daktela.windows import Window, cut, next_second
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from tap_daktela.api.query import Query
     from tap_daktela.fetch import Fetcher
 
-Row = dict[str, Any]
+Row: TypeAlias = Any
+"""As `api.rows` reads it."""
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from tap_daktela.api.query import Condition, Query
+from tap_daktela.api.rows import Row
 from tap_daktela.api.verdict import RequestError
 from tap_daktela.shape import requested_fields
 
@@ -59,7 +60,7 @@ def missing_items(stream: Stream, instance: Instance, tally: Tally) -> str:
             take=instance.run.page_size,
         )
         items = [row.get("item") for row in instance.fetcher.page(latest).rows]
-        if len(items) > _FEW and not any(isinstance(item, dict) and item.get(part) for item in items):
+        if len(items) > _FEW and not any(isinstance(item, (dict, Row)) and item.get(part) for item in items):
             return (
                 f"none of {tally.orphans[kind]} activities of type {kind} came with its item: the account may see "
                 f"these activities, but lacks the right to read what is in them: grant it in Daktela ({latest})"

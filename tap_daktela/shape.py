@@ -15,10 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
+from tap_daktela.api import rows
 from tap_daktela.fields import Kind
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
     from tap_daktela.fields import Field, Stream
 
-Row = dict[str, Any]
+Row: TypeAlias = Any
+"""As the server sends it, or as `api.rows` reads it."""
 Record = dict[str, Any]
 Convert = Callable[[Any], Any]
 
@@ -198,7 +200,7 @@ class Shape:
         if not isinstance(kind, str) or kind not in self._item_keys:
             return False
         item = row.get("item")
-        key = item.get(self._item_keys[kind]) if isinstance(item, dict) else None
+        key = item.get(self._item_keys[kind]) if isinstance(item, (dict, rows.Row)) else None
         if not isinstance(key, (str, int)) or key == "":
             self.tally.orphans[kind] += 1
             return True

@@ -16,14 +16,16 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import astuple
 
+from tap_daktela.api.rows import Row, as_dictionary, attribute
 from tap_daktela.fields import Kind
 from tap_daktela.shape import is_there
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tap_daktela.shape import Convert, Node, Record, Row, Shape
+    from tap_daktela.shape import Convert, Node, Record, Shape
 
 Values = Sequence[Any]
 
@@ -40,7 +42,6 @@ _PLAIN: dict[Kind, frozenset[type]] = {
 """The types of values that are what they should be, by the kind of their column."""
 _TEXTS = frozenset({str, _NONE})
 _INTEGERS = frozenset({int, _NONE})
-_OBJECTS = frozenset({dict, _NONE})
 
 
 class _UnusualError(Exception):
@@ -90,7 +91,7 @@ class TableShape:
         self._shape = shape
         self._layout = Layout(shape.template)
 
-    def __call__(self, rows: list[Row]) -> Table:
+    def __call__(self, rows: list[Any]) -> Table:
         """Return the records of `rows`, without those that are left out.
 
         Raises:
@@ -100,11 +101,12 @@ class TableShape:
         try:
             columns = self._by_columns(kept) if kept else [[] for _ in self._layout.names]
         except _UnusualError:
-            records = [record for row in kept if (record := self._shape.of_item(row)) is not None]
+            whole = map(as_dictionary, kept)
+            records = [record for row in whole if (record := self._shape.of_item(row)) is not None]
             columns = [[record[name] for record in records] for name in self._layout.names]
         return Table(self._layout, columns)
 
-    def _by_columns(self, rows: list[Row]) -> list[Values]:
+    def _by_columns(self, rows: list[Any]) -> list[Values]:
         """Return the columns of the records of rows with all that is usual.
 
         Raises:
@@ -114,7 +116,7 @@ class TableShape:
         columns: dict[str, Values] = {}
         nameless: Counter[str] = Counter()
         try:
-            self._walk(rows, shape.root, columns, nameless, absent=0)
+            self._walk(rows, shape.root, columns, nameless)
         except (ValueError, TypeError, OverflowError):
             raise _UnusualError from None
         keys = [columns.get(key) or [shape.template[key]] * count for key in shape.keys]
@@ -125,38 +127,51 @@ class TableShape:
                 raise _UnusualError
         if "unique_id" in shape.template:
             columns["unique_id"] = [_digest(values) for values in zip(*keys, strict=True)]
-        shape.tally.nameless.update(nameless)
+        shape.tally.nameless.update(+nameless)
         shape.tally.records += count
         return [columns.get(name) or [constant] * count for name, constant in shape.template.items()]
 
     def _walk(
         self,
-        rows: Sequence[Row],
+        rows: Sequence[Any],
         node: Node,
         columns: dict[str, Values],
         nameless: Counter[str],
-        *,
-        absent: int,
+        blank: object = None,
     ) -> None:
-        """Fill in the columns of a level of the rows, which `absent` rows do not have, and of those below it."""
+        """Fill in the columns of a level of the rows, and of those below it.
+
+        `blank` stands in `rows` for those that do not have the level.
+        """
         found = dict(zip(node.names, _columns_of(rows, node.names), strict=True))
-        if node.relation and found["name"].count(None) > absent:
+        if node.relation and None in found["name"]:
             nameless[node.relation] += sum(
-                row is not node.blank and row.get("name") is None and is_there(row) for row in rows
+                row is not blank and row.get("name") is None and is_there(as_dictionary(row)) for row in rows
             )
         for name, column, kind, convert in node.leaves:
             columns[column] = _converted(found[name], kind, convert, self._shape.prefix)
         for name, branch in node.branches.items():
             objects = found[name]
-            if not _OBJECTS.issuperset(map(type, objects)):
+            types = {*map(type, objects)} - {_NONE}
+            if len(types) > 1 or not all(issubclass(each, (dict, Row)) for each in types):
                 raise _UnusualError
-            blank = branch.blank
-            inner = [blank if value is None else value for value in objects]
-            self._walk(inner, branch, columns, nameless, absent=objects.count(None))
+            empty = _empty(next(iter(types), dict), branch)
+            inner = [empty if value is None else value for value in objects]
+            self._walk(inner, branch, columns, nameless, empty)
 
 
-def _columns_of(rows: Sequence[Row], names: tuple[str, ...]) -> list[Values]:
+def _empty(kind: Any, node: Node) -> Any:  # noqa: ANN401 - a class, and a row
+    """Return what stands for a level in a row that does not have it."""
+    if issubclass(kind, dict):
+        return node.blank
+    name = attribute("name")
+    return kind(**{name: None}) if name in kind.__struct_fields__ else kind()
+
+
+def _columns_of(rows: Sequence[Any], names: tuple[str, ...]) -> list[Values]:
     """Return the values of each name in all rows, None where a row lacks it."""
+    if isinstance(rows[0], Row):
+        return _columns_of_objects(rows, names)
     # Older builds lack some columns.
     there = [name for name in names if name in rows[0]]
     found: dict[str, Values] = {}
@@ -164,6 +179,13 @@ def _columns_of(rows: Sequence[Row], names: tuple[str, ...]) -> list[Values]:
         with suppress(KeyError):
             found = dict(zip(there, zip(*map(itemgetter(*there), rows), strict=True), strict=True))
     return [found.get(name) or [row.get(name) for row in rows] for name in names]
+
+
+def _columns_of_objects(rows: Sequence[Row], names: tuple[str, ...]) -> list[Values]:
+    # In the order of their fields, those left out that the instance refuses and that were not asked for.
+    several = zip(*map(astuple, rows), strict=True)
+    found: dict[str, Values] = dict(zip(rows[0].__struct_fields__, several, strict=True))
+    return [found.get(attribute(name)) or [None] * len(rows) for name in names]
 
 
 def _converted(values: Values, kind: Kind, convert: Convert, prefix: str) -> Values:

@@ -28,8 +28,8 @@ from tap_daktela.api.envelope import (
     ReportedError,
     read_acceptance,
     read_answer,
-    read_page,
 )
+from tap_daktela.api.rows import PageReader
 from tap_daktela.api.verdict import Action, RequestError, Verdict, judge, judge_body, judge_exception
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ class Client:
         """
         url = f"{self.address.api}{query.endpoint}.json"
         request = _Request("GET", url, str(query), self._auth, {"params": query.parameters()})
-        return self._send(request, read_page, cancelled)
+        return self._send(request, PageReader(query.fields), cancelled)
 
     def post(self, path: str, body: bytes, patience: Patience) -> None:
         """Send JSON to a path below the instance's URL that is not part of the API, until it is taken in.

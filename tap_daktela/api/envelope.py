@@ -42,7 +42,8 @@ class Answer:
 class Page:
     """The rows of a list answer."""
 
-    rows: list[dict[str, Any]]
+    rows: list[Any]
+    """Dictionaries, or objects with the same `get`."""
     total: int | None
     """Rows that match the filter at the time of the answer, None where the server does not tell."""
     time: str | None = None
@@ -78,7 +79,7 @@ def read_page(body: bytes) -> Page:
     rows = list(data.values()) if isinstance(data, dict) else data
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise EnvelopeError("an answer without a list of rows")
-    return Page(rows, _total(answer.result.get("total")), answer.time, answer.timezone)
+    return Page(rows, read_total(answer.result.get("total")), answer.time, answer.timezone)
 
 
 def read_acceptance(body: bytes) -> None:
@@ -177,7 +178,7 @@ def _map_text(value: Any, change: Callable[[str], str]) -> Any:  # noqa: ANN401 
     return value
 
 
-def _total(value: object) -> int | None:
+def read_total(value: object) -> int | None:
     """Return a total, which may come as a number, as text or not at all (daktela-api.md §2)."""
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         return None

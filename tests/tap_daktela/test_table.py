@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -10,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tap_daktela.api.envelope import read_page
+from tap_daktela.api.rows import PageReader
 from tap_daktela.fields import Kind
 from tap_daktela.shape import Dialect, Shape, ShapeError, requested_fields
 from tap_daktela.streams import STREAMS
@@ -47,10 +50,23 @@ def _by_column(name: str, rows: list[dict[str, Any]], **dialect: Any) -> Any:
         return str(error)
 
 
+def _sent(rows: list[dict[str, Any]]) -> bytes:
+    """Return the body of an answer with these rows."""
+    return json.dumps({"error": [], "result": {"data": rows, "total": len(rows)}}).encode()
+
+
+def _assert_the_same(name: str, rows: list[dict[str, Any]], **options: Any) -> None:
+    """Assert that rows become the same records one by one, by column, and as they are really read."""
+    body = _sent(rows)
+    reader = PageReader(requested_fields(BY_NAME[name], BY_NAME[name].fields))
+    expected = _one_by_one(name, read_page(body).rows, **options)
+    assert _by_column(name, read_page(body).rows, **options) == expected
+    assert _by_column(name, reader(body).rows, **options) == expected
+
+
 @pytest.mark.parametrize("name", BY_NAME)
 def test_rows_of_every_stream(name: str) -> None:
-    rows = _rows(name)
-    assert _by_column(name, copy.deepcopy(rows)) == _one_by_one(name, rows)
+    _assert_the_same(name, _rows(name))
 
 
 def test_no_rows_are_no_records() -> None:
@@ -101,7 +117,7 @@ def test_rows_with_anything_in_them(name: str, changes: list[tuple[int, int, Any
         else:
             place[last] = copy.deepcopy(value)
     options = {"nulls_for_mismatches": nulls}
-    assert _by_column(name, copy.deepcopy(rows), **options) == _one_by_one(name, rows, **options)
+    _assert_the_same(name, rows, **options)
 
 
 def test_every_kind_of_column_occurs() -> None:

@@ -1,0 +1,106 @@
+"""Rows of a page as objects that have exactly the fields asked for: half the time and memory of dictionaries.
+
+In: the fields of a query, and bodies. Out: pages. What is anything else than was asked for, such as a list where
+an object should be, has no place in these objects: `envelope.py` reads such a body as it is.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from tap_daktela.api.envelope import Page, error_text, read_page, read_total
+
+_ATTRIBUTE = "field_"
+"""What an attribute's name begins with: a field may be called anything."""
+
+
+class Row(msgspec.Struct, gc=False):
+    """A row, or an object in it, with the part of a dictionary's ways that reading pages needs."""
+
+    def get(self, name: str) -> Any:  # noqa: ANN401 - JSON
+        """Return the value of a field, None if the row lacks it."""
+        value = getattr(self, _ATTRIBUTE + name, None)
+        return None if value is msgspec.UNSET else value
+
+    __getitem__ = get
+
+
+def attribute(name: str) -> str:
+    """Return what a field is called as an attribute of a row."""
+    return _ATTRIBUTE + name
+
+
+def as_dictionary(row: Row | dict[str, Any]) -> dict[str, Any]:
+    """Return a row as the server sent it, with null for what it did not send, names apart."""
+    content: dict[str, Any] = row if isinstance(row, dict) else msgspec.to_builtins(row)
+    return content
+
+
+class PageReader:
+    """Reads the pages of queries for the same fields."""
+
+    def __init__(self, fields: tuple[str, ...]) -> None:
+        self._decode = _decoder(fields).decode
+
+    def __call__(self, body: bytes) -> Page:
+        """Return the rows that `body` lists.
+
+        Raises:
+            ReportedError, EnvelopeError: as `read_page` does.
+        """
+        # Texts with NUL characters have to be rid of them.
+        if b"\\u0000" not in body:
+            try:
+                answer: Any = self._decode(body)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                return read_page(body)
+            if not error_text(answer.error):
+                return Page(answer.result.data, read_total(answer.result.total), answer.time, answer.timezone)
+        return read_page(body)
+
+
+@lru_cache(maxsize=64)
+def _decoder(fields: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
+    tree: dict[str, Any] = {}
+    for path in fields:
+        node = tree
+        *steps, last = path.split(".")
+        for step in steps:
+            node = node.setdefault(step, {})
+        node.setdefault(last, {})
+    for path in fields:
+        _cut(tree, path.split("."))
+    result = msgspec.defstruct("Result", [("data", list[_row(tree)]), ("total", Any, None)])  # type: ignore[misc]
+    rename = {"time": "_time", "timezone": "_timezone"}
+    texts = [(name, str | None, None) for name in rename]
+    return msgspec.json.Decoder(
+        msgspec.defstruct("Answer", [("result", result), ("error", Any, None), *texts], rename=rename)
+    )
+
+
+def _cut(tree: dict[str, Any], path: list[str]) -> None:
+    """Take away what is asked for below a field that is asked for as a whole."""
+    for name in path[:-1]:
+        if name not in tree:
+            return
+        tree = tree[name]
+    if path[-1] in tree:
+        tree[path[-1]] = {}
+
+
+def _row(tree: dict[str, Any]) -> type[Row]:
+    # An object without its name, which is what missing rights look like, is not one whose name is null.
+    fields: list[tuple[str, Any, Any]] = [
+        (
+            attribute(name),
+            (_row(inner) | None) if inner else Any,
+            msgspec.UNSET if name == "name" else None,
+        )
+        for name, inner in tree.items()
+    ]
+    names = {attribute(name): name for name in tree}
+    made: Any = msgspec.defstruct("Row", fields, bases=(Row,), rename=names, gc=False)
+    return made  # type: ignore[no-any-return]

@@ -1,0 +1,87 @@
+"""Pages as objects of the fields asked for: what they hold is what the body holds, in every spelling."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tap_daktela.api.envelope import EnvelopeError, ReportedError, read_page
+from tap_daktela.api.rows import PageReader, Row, as_dictionary
+
+FIELDS = (
+    "name",
+    "time",
+    "queue.name",
+    "queue.title",
+    "item.contact.name",
+    "options",
+    "customFields",
+    "customFields.x",
+)
+
+
+def _body(rows: Any, **more: Any) -> bytes:
+    return json.dumps({"error": [], "result": {"data": rows, "total": 7, **more}, "_time": "t"}).encode()
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"name": "a", "time": "t", "queue": {"name": 5, "title": "Q"}, "item": {"contact": {"name": "c"}}},
+        {"name": "a", "queue": None, "item": {"contact": None}, "options": {"any": [1, {"thing": 1.5}]}},
+        {"name": 7, "customFields": {"x": ["1"], "y": []}, "options": []},
+        {"name": None, "time": "", "queue": {"title": "Q"}},
+    ],
+)
+def test_a_row_holds_what_was_sent(row: dict[str, Any]) -> None:
+    [read] = PageReader(FIELDS)(_body([{**row, "unasked": 1}])).rows
+    assert isinstance(read, Row)
+    for name in FIELDS:
+        *steps, last = name.split(".")
+        found: Any = read
+        expected: Any = row
+        for step in steps:
+            found, expected = (None if each is None else each.get(step) for each in (found, expected))
+        assert (None if found is None else found.get(last)) == (None if expected is None else expected.get(last))
+    assert read["name"] == row["name"]
+    sent = as_dictionary(read)
+    assert {name: value for name, value in sent.items() if value is not None}.keys() <= row.keys()
+    assert ("name" in (sent["queue"] or {})) == ("name" in (row.get("queue") or {}))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        _body([{"name": "a", "queue": []}]),
+        _body([{"name": "a", "queue": "q"}]),
+        _body({"a": {"name": "a"}}),
+        _body([{"name": "a\x00b"}]),
+        b"\xef\xbb\xbf" + _body([{"name": "a"}]),
+        _body([{"name": "a"}], total=None),
+        _body([{"name": "a\ud800"}]),
+    ],
+)
+def test_what_has_no_place_is_read_as_it_is(body: bytes) -> None:
+    page = PageReader(FIELDS)(body)
+    expected = read_page(body)
+    assert [row.get("name") for row in page.rows] == [row["name"] for row in expected.rows]
+    assert (page.total, page.time, page.timezone) == (expected.total, expected.time, expected.timezone)
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (b'{"error": ["no"], "result": {"data": []}}', ReportedError),
+        (b'{"error": [], "result": null}', EnvelopeError),
+        (b'{"error": [], "result": {"total": 1}}', EnvelopeError),
+        (b'{"error": [], "result": {"data": [1]}}', EnvelopeError),
+        (b"<html>", EnvelopeError),
+        (b"", EnvelopeError),
+        (b'{"error": [], "result": {"data": [{"name"', EnvelopeError),
+    ],
+)
+def test_what_is_no_page_is_refused_as_ever(body: bytes, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        PageReader(FIELDS)(body)
