@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import shlex
 import sys
 import tempfile
 from datetime import UTC, datetime
@@ -48,7 +49,8 @@ def main() -> None:
             lines += target.measure(folder, contacts=given.contacts, runs=given.runs)
     versions = ", ".join(f"{package} {version(package)}" for package in _PACKAGES)
     head = (
-        f"Measured on {datetime.now(UTC):%Y-%m-%d} with `make bench`: Python {platform.python_version()}, "
+        f"Measured on {datetime.now(UTC):%Y-%m-%d} with `{shlex.join(['python', '-m', 'benchmarks', *sys.argv[1:]])}`: "
+        f"Python {platform.python_version()}, "
         f"{versions}, {os.cpu_count()} cores, medians of {given.runs} runs. The server runs on the same cores."
     )
     text = table(lines)

@@ -125,7 +125,7 @@ def _eleven(folder: Path, server: Instance, runs: int) -> list[Line]:
                 f"tap, {len(streams)} streams of seven weeks, {latency * 1000:.0f} ms, {name}",
                 f"{each.seconds:.1f} s",
             )
-            for name, each in medians(cases, max(1, runs // 2)).items()
+            for name, each in medians(cases, max(1, runs // 4)).items()
         ]
     server.set(latency=0)
     return lines

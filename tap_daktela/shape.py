@@ -396,7 +396,8 @@ def _datetime_converter(zone: ZoneInfo) -> Convert:
 def _hour(hour: str, zone: ZoneInfo) -> tuple[str, str] | None:
     """Return an hour as it is emitted, and its offset; None where that is not the same for the whole hour."""
     first, last = _with_offset(f"{hour}:00:00", zone), _with_offset(f"{hour}:59:59", zone)
-    if first[:13] != hour.replace(" ", "T") or first[19:] != last[19:] or first[:13] != last[:13]:
+    usual = first[:19] == hour.replace(" ", "T") + ":00:00" and last[:19] == first[:13] + ":59:59"
+    if not usual or first[19:] != last[19:]:
         return None
     return first[:13], first[19:]
 

@@ -114,7 +114,7 @@ class Assembly:
         self._execute(f"UPDATE originals SET stale = 1 WHERE key IN ({owners})", arguments)  # noqa: S608 - as above
 
     def assembled(self, mapping: CrmMapping, since: int) -> Iterator[Whole]:
-        """Yield what has to be mapped again, whole; of values, those that came in the run `since` or later.
+        """Yield what has to be mapped again, whole; records and values that came in the run `since` or later.
 
         What lacks the values of earlier runs for that stays stale, for the next run that counts them.
         """
@@ -122,9 +122,9 @@ class Assembly:
         while rows := self._execute(
             """
             SELECT stream, key, record, run FROM originals
-            WHERE stale AND (stream, key) > (?, ?) ORDER BY stream, key LIMIT ?
+            WHERE stale AND (stream, key) > (?, ?) AND run >= ? ORDER BY stream, key LIMIT ?
             """,
-            (*place, _FETCHED),
+            (*place, since, _FETCHED),
         ).fetchall():
             for stream, key, record, run in rows:
                 content = decode(record)
@@ -150,7 +150,9 @@ class Assembly:
         self._execute(
             """
             DELETE FROM originals
-            WHERE run < ? AND key NOT IN (SELECT key FROM contacts UNION SELECT key FROM companies)
+            WHERE run < ? AND (stream, key) NOT IN (
+                SELECT stream, key FROM contacts UNION SELECT stream, key FROM companies
+            )
             """,
             (run,),
         )

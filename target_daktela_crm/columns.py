@@ -59,9 +59,11 @@ def _has(record: Mapping[str, Any], path: Path) -> bool:
     for name in path[:-1]:
         if not isinstance(value, dict) or name not in value:
             return False
-        if value[name] is None:
-            return True
         value = value[name]
+        if isinstance(value, str) and value.startswith("{"):
+            value = from_json(value)
+        if value is None or value in ("", {}):
+            return True
     return isinstance(value, dict) and path[-1] in value
 
 

@@ -76,8 +76,9 @@ class Contact(NamedTuple):
     """Key of the company that the record names."""
     modified: float | None
     deleted: bool
-    tells_company: bool = True
-    """Whether the record has a column for its company at all; if not, what is known of it stays."""
+    tells_company: int = 1
+    """0 if the record lacks the columns that tell its company, so that what is known of it stays; 2 if it has one
+    of them; 1 if the mapping knows none."""
     company_name: str | None = None
     """What the record calls that company."""
 
@@ -249,7 +250,8 @@ def company_role(common: Attributes, nested: Nested | None) -> Role:
 
 
 def _as_list(value: object) -> Any:
-    return from_json(value) if isinstance(value, str) and value.lstrip().startswith("[") else value
+    content = from_json(value) if isinstance(value, str) and value.lstrip().startswith("[") else value
+    return value if content is None else content
 
 
 def _nested_contacts(
@@ -302,7 +304,7 @@ def contact_role(
         name = None
         if company_name is not None and own is not None:
             name = read_value("company_name", clean_name, company_name, record, key)
-        told = own is not None or tells_company(record)
+        told = 1 if company is None else 2 * (own is not None or tells_company(record))
         yield Contact(key, body, own, common.modified(record, key), deleted, told, name)
 
     return role
@@ -337,14 +339,14 @@ def value_role(looks: Mapping[str, Look]) -> Role:
     """
 
     def role(record: Record) -> Iterator[Entity]:
+        if "when" in looks and not _says("when", looks, record, None):
+            if (known := _id_if_any(looks, record)) is not None:
+                yield Value(known, "", None, b"", deleted=True)
+            return
         own = optional_id("id", looks["id"], record, None) if "id" in looks else None
-        wanted = "when" not in looks or _says("when", looks, record, own)
-        if not wanted or _is_deleted(looks, record, own):
-            if own is not None:
-                yield Value(own, "", None, b"", deleted=True)
-                return
-            if not wanted:
-                return
+        if own is not None and _is_deleted(looks, record, own):
+            yield Value(own, "", None, b"", deleted=True)
+            return
         owner = required_id("owner", looks["owner"], record, own).key
         definition = optional_id("definition", looks["definition"], record, own) if "definition" in looks else None
         key = own if own is not None else _pair(owner, definition or "")
@@ -357,12 +359,22 @@ def definition_role(looks: Mapping[str, Look]) -> Role:
     """Return the role that makes definitions of records; one that is no longer wanted is deleted."""
 
     def role(record: Record) -> Iterator[Entity]:
+        if "when" in looks and not _says("when", looks, record, None):
+            if (known := _id_if_any(looks, record)) is not None:
+                yield Definition(known, None)
+            return
         key = required_id("id", looks["id"], record, None).key
-        wanted = "when" not in looks or _says("when", looks, record, key)
-        is_there = wanted and not _is_deleted(looks, record, key)
-        yield Definition(key, encode(record) if is_there else None)
+        yield Definition(key, None if _is_deleted(looks, record, key) else encode(record))
 
     return role
+
+
+def _id_if_any(looks: Mapping[str, Look], record: Record) -> str | None:
+    """Return the id of a record that is not wanted, and need not have one."""
+    try:
+        return optional_id("id", looks["id"], record, None) if "id" in looks else None
+    except MappingError:
+        return None
 
 
 def _says(name: str, looks: Mapping[str, Look], record: Record, key: str | None) -> bool:

@@ -130,7 +130,7 @@ class StreamMapping:
             MappingError: it has no id.
         """
         # Whether it is one may depend on its values, which may yet have to come.
-        owner = self.owners[0]
+        owner = next((each for each in self.owners if each.concerns(record)), self.owners[0])
         key = owner.identifier(record).key
         return key, owner.modified(record, key)
 
@@ -192,7 +192,8 @@ def read_mapping(
         compiler = _Compiler(place, _style_of(content, style, place, problems), given, witness, problems)
         mapping = compiler.stream(name, content)
         wanted = [each for each in mapping.wanted if known.isdisjoint({each.name, each.name.split(".")[0]})]
-        mapping = replace(mapping, wanted=tuple(wanted))
+        kinds = [each for each in mapping.kinds if each.keys.isdisjoint(value_roles)]
+        mapping = replace(mapping, wanted=tuple(wanted), kinds=tuple(kinds))
         for alias in (name, *_list_of_texts(content.get("aliases"), f"{place}.aliases", problems)):
             if compiled.setdefault(alias.casefold(), mapping) is not mapping:
                 problems.append(f"{place}: {alias!r} names two streams of the mapping")

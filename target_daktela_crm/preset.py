@@ -17,7 +17,8 @@ PRESETS = tuple(
 
 ROLES = ("company", "contact", "link", "value", "definition")
 """What records of a stream may be."""
-_COMMON = ("null_values", "places", "raw")
+_COMMON: dict[str, Any] = {"null_values": [], "places": [], "raw": False}
+"""What a preset says for all of its streams, and what it is without a word of that."""
 _CHANGES = frozenset({"append", "prepend", "remove"})
 
 
@@ -43,8 +44,14 @@ def preset_notes(name: str) -> dict[str, str]:
 
 def stream_name(streams: Mapping[str, Any], name: str) -> str:
     """Return what a preset calls a stream, by its name in any case or an alias; `name` if it has none such."""
-    names = {alias.casefold(): known for known, stream in streams.items() for alias in stream.get("aliases", ())}
+    names = {alias.casefold(): known for known, stream in streams.items() for alias in _aliases(stream)}
     return {**names, **{known.casefold(): known for known in streams}}.get(name.casefold(), name)
+
+
+def _aliases(stream: object) -> list[str]:
+    aliases = stream.get("aliases") if isinstance(stream, Mapping) else None
+    several = aliases if isinstance(aliases, list) else [aliases]
+    return [alias for alias in several if isinstance(alias, str)]
 
 
 def merge(preset: Mapping[str, Any], changes: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -66,7 +73,9 @@ def merge(preset: Mapping[str, Any], changes: Mapping[str, Any]) -> tuple[dict[s
         elif isinstance(change, Mapping):
             # What holds for all streams of the preset is a stream's own to change.
             common = {key: preset[key] for key in _COMMON if key in preset and key in change}
-            merged[known] = _merge_objects({**common, **merged.get(known, {})}, change, place, problems)
+            nothing = {key: _COMMON[key] for key in _COMMON if key in change and change[key] is None}
+            old = {**common, **merged.get(known, {})}
+            merged[known] = _merge_objects(old, {**change, **nothing}, place, problems)
         else:
             problems.append(f"{place}: must be an object with {', '.join(ROLES)}")
     return merged, problems

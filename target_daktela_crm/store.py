@@ -40,6 +40,8 @@ _BUFFERED = 2_000
 _COMMITTED = 20_000
 """Rows after which what has been written is made durable."""
 _FETCHED = 500
+_BY_COLUMN = 2
+"""How a contact's record tells its company, see `Contact.tells_company`."""
 _PATIENCE = 1.0
 """Seconds to wait for another run that is about to end."""
 
@@ -115,7 +117,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (key) DO UPDATE SET
     body = coalesce(excluded.body, body), hash = coalesce(excluded.hash, hash), modified = excluded.modified,
     deleted = excluded.deleted, run = excluded.run, stream = excluded.stream,
-    own = CASE WHEN excluded.tells THEN excluded.own ELSE own END
+    own = CASE WHEN excluded.tells THEN excluded.own ELSE own END, tells = max(tells, excluded.tells)
 """ + _KEEP_NEWEST.format(table="contacts")
 _PUT_NAME = """
 INSERT INTO company_names VALUES (?, ?) ON CONFLICT (company) DO UPDATE SET name = excluded.name
@@ -311,7 +313,8 @@ class Store:
             key, body, own, modified, deleted, tells, company_name = entity
             digest = hash_of(body) if body is not None else None
             # A deletion tells nothing of where the contact belonged.
-            self._contacts.append((key, body, digest, modified, deleted, run, stream, own, tells and not deleted))
+            told = 0 if deleted else tells
+            self._contacts.append((key, body, digest, modified, deleted, run, stream, own, told))
             if company_name is not None and own is not None:
                 self._names[own] = company_name
         elif isinstance(entity, Company):
@@ -425,7 +428,7 @@ class Store:
         rows = self._connection.execute(
             """
             SELECT links.contact, links.company, links.main, companies.key IS NOT NULL, contacts.own,
-                   coalesce(companies.deleted, 0), links.run >= contacts.run
+                   coalesce(companies.deleted, 0), links.run >= contacts.run, contacts.tells
             FROM links
             JOIN contacts ON contacts.key = links.contact AND NOT contacts.deleted
             LEFT JOIN companies ON companies.key = links.company
@@ -440,12 +443,14 @@ class Store:
     def _choose(self, links: list[tuple[Any, ...]]) -> str | None:
         own = links[0][4]
         states: dict[str, str] = {}
-        for _contact, company, _main, is_known, _own, is_deleted, _is_new in links:
+        for _contact, company, _main, is_known, _own, is_deleted, _is_new, _tells in links:
             states[company] = "deleted" if is_deleted else "known" if is_known else "unknown"
         if own is not None and own not in states:
             row = self._connection.execute("SELECT deleted FROM companies WHERE key = ?", (own,)).fetchone()
             states[own] = "unknown" if row is None else "deleted" if row[0] else "known"
-        return choose_company(own, [(link[1], bool(link[2]), bool(link[6])) for link in links], states)
+        has_none = own is None and links[0][7] == _BY_COLUMN
+        candidates = [(link[1], bool(link[2]), bool(link[6])) for link in links]
+        return choose_company(own, candidates, states, has_none=has_none)
 
     def waiting(self) -> Iterator[Waiting]:
         """Yield the contacts of this run whose company is unknown."""
@@ -641,17 +646,21 @@ class Store:
         return [f"{key} of company {company}" for key, company in self._connection.execute(query, (most,))]
 
 
-def choose_company(own: str | None, links: list[tuple[str, bool, bool]], states: dict[str, str]) -> str | None:
+def choose_company(
+    own: str | None, links: list[tuple[str, bool, bool]], states: dict[str, str], *, has_none: bool = False
+) -> str | None:
     """Return the company of a contact: the link marked primary counts, else its own, else the first live one.
 
     `links` are (company, whether it is marked primary, whether it is as new as the contact's record), the newest
-    first: few taps tell of links that are gone, so an older one marked primary comes after the contact's own.
+    first: few taps tell of links that are gone, so an older one marked primary comes after the contact's own, and
+    does not count if its record says that it `has_none`. Of the others, those to known companies come first.
     `states` says of each company whether it is `known`, `unknown` or `deleted`. Deleted ones do not count. None
     where nothing is left.
     """
     newest = [company for company, is_primary, is_new in links if is_primary and is_new]
-    older = [company for company, is_primary, is_new in links if is_primary and not is_new]
+    older = [company for company, is_primary, is_new in links if is_primary and not is_new and not has_none]
     others = [company for company, is_primary, _ in links if not is_primary]
+    others.sort(key=lambda company: states[company] == "unknown")
     candidates = [*newest, *([own] if own is not None else []), *older, *others]
     return next((company for company in candidates if states[company] != "deleted"), None)
 

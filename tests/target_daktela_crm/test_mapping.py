@@ -89,7 +89,7 @@ def test_a_contact_of_daktela_s_shape_stays_as_it_is() -> None:
             "more": "than that",
         }
     )
-    assert contact == Contact("2", contact.body, "1", None, deleted=False)
+    assert contact == Contact("2", contact.body, "1", None, deleted=False, tells_company=2)
     assert contact.body == (
         '{"id":2,"name":" Eva  Malá ","firstname":"Eva","lastname":"Malá","description":"a\\r\\nb\\tc",'
         '"fields":[{"key":"number","value":["601 000 001 ","call me"]},'
@@ -349,7 +349,7 @@ def test_a_contact_of_salesforce_is_a_contact() -> None:
     (contact,) = _entities(mapping, "Contact", CONTACT)
     assert isinstance(contact, Contact)
     assert contact[0] == "0035g00000XyZzZAAV"
-    assert contact[2:] == ("0015g00000AbCdEAAV", 1772355600.0, False, True, None)
+    assert contact[2:] == ("0015g00000AbCdEAAV", 1772355600.0, False, 2, None)
     assert _body(contact) == {
         "id": "0035g00000XyZzZAAV",
         "name": "Eva Malá",
@@ -475,7 +475,9 @@ def test_what_salesforce_has_deleted_is_deleted(flag: Any) -> None:
     (company,) = _salesforce("Account", {**ACCOUNT, "IsDeleted": flag})
     assert company == Company(ACCOUNT["Id"], None, 1772355600.0, deleted=True)
     (contact,) = _salesforce("Contact", {**CONTACT, "IsDeleted": flag})
-    assert contact == Contact(CONTACT["Id"], None, CONTACT["AccountId"], 1772355600.0, deleted=True)
+    assert contact == Contact(
+        CONTACT["Id"], None, CONTACT["AccountId"], 1772355600.0, deleted=True, tells_company=2
+    )
 
 
 def test_the_date_of_the_last_change_takes_the_place_of_a_missing_stamp() -> None:

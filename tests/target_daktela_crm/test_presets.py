@@ -500,3 +500,95 @@ def test_what_is_wrong_with_a_mapping_is_told(streams: dict[str, Any], problem: 
     with pytest.raises(Problems) as raised:
         read_mapping("daktela", {**links, **streams}, None)
     assert any(problem in line for line in raised.value.lines)
+
+
+# What a third pair of eyes found.
+
+
+def test_a_contact_that_a_delivery_has_deleted_does_not_come_back(crm: Crm) -> None:
+    crm.settings.update(preset="activecampaign", load_mode="full", max_delete_fraction=0.9)
+    accounts = [record("accounts", id=number, name=f"Company {number}") for number in (1, 5)]
+    people = [record("contacts", id=number, first_name=f"P{number}") for number in range(1, 8)]
+    crm.run([*accounts, *people])
+    for gone in (None, 5):
+        left = [person for person in people if person["record"]["id"] != gone]
+        crm.run([*accounts, *left], delete_missing=True)
+        assert crm.deliver("--accept-unknown").code == 0
+    assert "5" not in crm.contacts()
+    crm.run([people[0]], load_mode="partial")
+    assert "5" not in crm.contacts()
+
+
+def test_a_record_that_was_rejected_once_does_not_stop_later_deliveries(crm: Crm) -> None:
+    crm.settings.update(preset="activecampaign", load_mode="full")
+    people = [record("contacts", id=number, first_name=f"P{number}") for number in range(1, 8)]
+    crm.run(people)
+    assert crm.run([*people, record("contacts", id=9, deleted="perhaps")], delete_missing=True).code == 1
+    assert crm.run(people, delete_missing=True).code == 0
+    assert crm.deliver("--accept-unknown").code == 0
+
+
+@pytest.mark.parametrize("nothing", ['{"company":null}', {}, "", None, {"company": {}}])
+def test_nothing_in_place_of_a_company_takes_its_contact_from_it(crm: Crm, nothing: Any) -> None:
+    crm.settings["preset"] = "raynet"
+    person = {"id": 7, "lastName": "Malá"}
+    relation = '{"company":{"id":1}}'
+    crm.run([record("companies", id=1, name="Acme"), record("persons", **person, primaryRelationship=relation)])
+    assert crm.contacts()["7"]["company"] == "1"
+    crm.run([record("persons", **person, primaryRelationship=nothing)])
+    assert crm.contacts()["7"]["company"] is None
+
+
+def test_a_contact_that_leaves_its_company_does_not_go_back_to_a_former_one(crm: Crm) -> None:
+    crm.settings["preset"] = "hubspot"
+    companies = [record("companies", id="A", name="Acme"), record("companies", id="B", name="Beta")]
+    link = record("associations_contacts_companies", from_id="5", to_id="A", label="Primary", typeId=1)
+    crm.run([*companies, record("contacts", id="5", firstname="Eva", associatedcompanyid="A"), link])
+    for expected in ("B", None):
+        crm.run([record("contacts", id="5", firstname="Eva", associatedcompanyid=expected)])
+        assert crm.contacts()["5"]["company"] == expected
+
+
+def test_a_link_to_an_unknown_company_does_not_take_a_contact_from_a_known_one(crm: Crm) -> None:
+    crm.settings["preset"] = "activecampaign"
+    crm.run(
+        [
+            record("accounts", id=1, name="Acme"),
+            record("contacts", id=9, first_name="Eva"),
+            record("account_contacts", id=1, contact=9, account=1),
+        ]
+    )
+    run = crm.run([record("account_contacts", id=2, contact=9, account=77)])
+    assert run.summary["on_hold"] == 0
+    assert crm.contacts()["9"]["company"] == "1"
+
+
+def test_rows_that_are_not_wanted_need_no_id(crm: Crm) -> None:
+    streams: dict[str, Any] = {
+        "questions": {"definition": {"when": "kind == 'x'", "id": "xid"}},
+        "answers": {"value": {"when": "kind == 'x'", "of": "contacts", "id": "xid", "owner": "person"}},
+    }
+    rows = [record("questions", kind="y"), record("answers", kind="y", xid={"a": 1})]
+    assert crm.run([*rows, record("contacts", id=1, lastname="Malá")], streams=streams).code == 0
+
+
+def test_broken_text_in_place_of_contacts_is_rejected(crm: Crm) -> None:
+    run = crm.run([record("leads", id="l", name="Acme", contacts='[{"id": "c"')], preset="close")
+    assert run.code == 1
+    assert [line["reason"] for line in crm.rejects()] == ["contacts: an element is no object"]
+
+
+def test_null_takes_away_what_a_preset_says_of_all_streams(crm: Crm) -> None:
+    row = record("contacts", id="1", properties={"firstname": "Eva"}, firstname="Jan")
+    crm.run([row], preset="hubspot", streams={"contacts": {"places": None}})
+    assert crm.contacts()["1"]["firstname"] == "Jan"
+
+
+@pytest.mark.parametrize("aliases", [5, ["a", 5], "people"])
+def test_odd_aliases_are_no_traceback(aliases: Any) -> None:
+    try:
+        mapping = read_mapping("daktela", {"contacts": {"aliases": aliases}, "companies": {}}, None)
+    except Problems as problems:
+        assert problems.lines == ["streams.contacts.aliases: must be a list of texts"]  # noqa: PT017
+    else:
+        assert mapping.stream("people") is mapping.stream("contacts")
