@@ -48,9 +48,9 @@ def main() -> None:
         if given.only != "tap":
             lines += target.measure(folder, contacts=given.contacts, runs=given.runs)
     versions = ", ".join(f"{package} {version(package)}" for package in _PACKAGES)
+    command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
     head = (
-        f"Measured on {datetime.now(UTC):%Y-%m-%d} with `{shlex.join(['python', '-m', 'benchmarks', *sys.argv[1:]])}`: "
-        f"Python {platform.python_version()}, "
+        f"Measured on {datetime.now(UTC):%Y-%m-%d} with `{command}`: Python {platform.python_version()}, "
         f"{versions}, {os.cpu_count()} cores, medians of {given.runs} runs. The server runs on the same cores."
     )
     text = table(lines)
