@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 PER_COMPANY = 10
 _TEXT = {"type": ["string", "null"]}
 _FLAG = {"type": ["boolean", "null"]}
+_TEXTS = {"type": ["array", "null"], "items": {"type": "string"}}
+_FIELDS = {"type": ["object", "null"], "properties": {"number": _TEXTS, "email": _TEXTS}}
 _SCHEMAS: dict[str, dict[str, Any]] = {
-    "companies": {"id": {"type": "integer"}, "name": _TEXT, "description": _TEXT, "fields": {"type": "object"}},
+    "companies": {"id": {"type": "integer"}, "name": _TEXT, "description": _TEXT, "fields": _FIELDS},
     "contacts": {
         "id": {"type": "integer"},
         "company_id": {"type": ["integer", "null"]},
@@ -24,7 +26,7 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
         "firstname": _TEXT,
         "lastname": _TEXT,
         "description": _TEXT,
-        "fields": {"type": "object"},
+        "fields": _FIELDS,
     },
     "Account": {
         "Id": _TEXT,
