@@ -7,7 +7,6 @@ The SDK would put it out every five minutes, and when it is terminated.
 from __future__ import annotations
 
 import copy
-import gc
 import os
 import signal
 import sqlite3
@@ -51,8 +50,6 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
     from singer_sdk.plugin_base import _ConfigInput
 
-_OBJECTS_UNTIL_COLLECTED = 1_000_000
-"""Objects more than there were, upon which Python looks for cycles."""
 _TOGETHER = ("deliver", "status", "explain")
 
 
@@ -296,9 +293,6 @@ class TargetDaktelaCrm(Target):
         **modes: bool,
     ) -> None:
         """Run the target, or one of its other commands; `main` tells what is wrong with its input."""
-        # Records are no part of any cycle; to look for cycles among them over and over costs time.
-        gc.freeze()
-        gc.set_threshold(_OBJECTS_UNTIL_COLLECTED)
         try:
             if about or not any(modes.values()):
                 cls._run(about=about, about_format=about_format, config=config, file_input=file_input)
