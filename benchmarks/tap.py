@@ -10,6 +10,9 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import requests
+
+from benchmarks.limit import PAGE, parameters
 from benchmarks.running import (
     BIN,
     ROOT,
@@ -29,7 +32,6 @@ from tap_daktela.streams import STREAMS
 if TYPE_CHECKING:
     from pathlib import Path
 
-PAGE = 1_000
 CONCURRENCY = 5
 LOADER = ROOT / ".meltano/loaders/target-jsonl/venv/bin/target-jsonl"
 """As `make test` installs it."""
@@ -132,10 +134,6 @@ def _eleven(folder: Path, server: Instance, runs: int) -> list[Line]:
 
 
 def _total(server: Instance) -> int:
-    import requests  # noqa: PLC0415
-
-    from benchmarks.limit import parameters  # noqa: PLC0415
-
     query = {**parameters(0), "take": 1}
     answer = requests.get(
         f"{server.url}/api/v6/activities.json", params=query, headers={"X-AUTH-TOKEN": TOKEN}, timeout=60

@@ -139,7 +139,7 @@ class Shape:
         Raises:
             ShapeError: a value does not fit its column.
         """
-        return None if self._item_keys and self.is_orphan(row) else self.of_item(row)
+        return None if self.has_items and self.is_orphan(row) else self.of_item(row)
 
     @property
     def has_items(self) -> bool:
@@ -162,8 +162,7 @@ class Shape:
             if record[column] and None in record[column]:
                 self.tally.nameless[relation] += 1
         if self._has_unique_id:
-            digest = hashlib.md5("-".join(keys).encode(), usedforsecurity=False)
-            record["unique_id"] = digest.hexdigest()
+            record["unique_id"] = unique_id(keys)
         self.tally.records += 1
         return record
 
@@ -217,6 +216,11 @@ class Shape:
             f"{column} of record {key} is not of type {self._stream.field(column).kind.value}: {shown!r}; set "
             "on_type_mismatch to null to go on without such values, and report this one"
         )
+
+
+def unique_id(keys: Iterable[str]) -> str:
+    """Return what tells an item's record from all others: the MD5 of its keys (daktela-api.md §5.3)."""
+    return hashlib.md5("-".join(keys).encode(), usedforsecurity=False).hexdigest()
 
 
 def is_there(relation: Row) -> bool:

@@ -154,11 +154,11 @@ class DaktelaStream(Stream):
                     while records:
                         # A state message comes after as many records as in the SDK.
                         room = self.STATE_MSG_FREQUENCY - count % self.STATE_MSG_FREQUENCY
-                        writer.write_records(self._alias, records[:room], self._stream_version, utc_now())
+                        part, records = records[:room], records[room:]
+                        writer.write_records(self._alias, part, self._stream_version, utc_now())
                         self.state_manager.is_flushed = False
-                        counter.increment(len(records[:room]))
-                        count += len(records[:room])
-                        records = records[room:]
+                        counter.increment(len(part))
+                        count += len(part)
                         if count % self.STATE_MSG_FREQUENCY == 0:
                             self._write_state_message()
                 self._finalize_state(self.get_context_state(partition))

@@ -7,7 +7,6 @@ as usual is left to `shape.py`, which also says what was wrong with it. Records 
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -20,7 +19,7 @@ from msgspec.structs import astuple
 
 from tap_daktela.api.rows import Row, as_dictionary, attribute
 from tap_daktela.fields import Kind
-from tap_daktela.shape import is_there
+from tap_daktela.shape import is_there, unique_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,18 +29,18 @@ if TYPE_CHECKING:
 Values = Sequence[Any]
 
 _NONE = type(None)
+_TEXTS: frozenset[type] = frozenset({str, _NONE})
+_INTEGERS: frozenset[type] = frozenset({int, _NONE})
 _PLAIN: dict[Kind, frozenset[type]] = {
-    Kind.TEXT: frozenset({str, _NONE}),
-    Kind.SCALAR: frozenset({str, _NONE}),
-    Kind.LOOSE: frozenset({str, _NONE}),
-    Kind.INTEGER: frozenset({int, _NONE}),
+    Kind.TEXT: _TEXTS,
+    Kind.SCALAR: _TEXTS,
+    Kind.LOOSE: _TEXTS,
+    Kind.INTEGER: _INTEGERS,
     Kind.NUMBER: frozenset({int, float, _NONE}),
     Kind.BOOLEAN: frozenset({bool, _NONE}),
     Kind.OBJECT: frozenset({dict, _NONE}),
 }
 """The types of values that are what they should be, by the kind of their column."""
-_TEXTS = frozenset({str, _NONE})
-_INTEGERS = frozenset({int, _NONE})
 
 
 class _UnusualError(Exception):
@@ -126,7 +125,7 @@ class TableShape:
             if any(value is not None and None in value for value in columns[column]):
                 raise _UnusualError
         if "unique_id" in shape.template:
-            columns["unique_id"] = [_digest(values) for values in zip(*keys, strict=True)]
+            columns["unique_id"] = [*map(unique_id, zip(*keys, strict=True))]
         shape.tally.nameless.update(+nameless)
         shape.tally.records += count
         return [columns.get(name) or [constant] * count for name, constant in shape.template.items()]
@@ -198,7 +197,3 @@ def _converted(values: Values, kind: Kind, convert: Convert, prefix: str) -> Val
     if kind is Kind.KEY and types <= _INTEGERS:
         return [None if value is None else f"{prefix}{value}" for value in values]
     return [None if value is None else convert(value) for value in values]
-
-
-def _digest(keys: tuple[str, ...]) -> str:
-    return hashlib.md5("-".join(keys).encode(), usedforsecurity=False).hexdigest()

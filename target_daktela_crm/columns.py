@@ -73,25 +73,26 @@ def prefixes(places: Iterable[str]) -> tuple[str, ...]:
 
 
 class Unseen:
-    """Columns that no record has had so far, by stream."""
+    """What no record has had a key of so far, by stream."""
 
-    def __init__(self, wanted: Mapping[str, Iterable[Column]]) -> None:
-        self._columns = {stream: tuple(columns) for stream, columns in wanted.items() if columns}
+    def __init__(self, wanted: Mapping[str, Mapping[str, frozenset[str]]]) -> None:
+        """Look for what `wanted` has for each stream: names, and the keys one of which is there if they are."""
+        self._wanted = {stream: dict(keys) for stream, keys in wanted.items() if keys}
 
     def see(self, stream: str, record: Mapping[str, Any]) -> None:
-        """Strike out the columns that a record, or the properties of a schema, has."""
-        if stream in self._columns:
-            left = tuple(each for each in self._columns[stream] if each.keys.isdisjoint(record))
+        """Strike out what a record, or the properties of a schema, has."""
+        if stream in self._wanted:
+            left = {name: keys for name, keys in self._wanted[stream].items() if keys.isdisjoint(record)}
             if left:
-                self._columns[stream] = left
+                self._wanted[stream] = left
             else:
-                del self._columns[stream]
+                del self._wanted[stream]
 
-    def columns(self) -> Iterator[tuple[str, str]]:
-        """Yield what is left, each column with its stream."""
-        for stream, columns in self._columns.items():
-            for each in columns:
-                yield stream, each.name
+    def names(self) -> Iterator[tuple[str, str]]:
+        """Yield what is left, each name after that of its stream."""
+        for stream, wanted in self._wanted.items():
+            for name in wanted:
+                yield stream, name
 
 
 def from_json(value: object) -> Any:  # noqa: ANN401 - JSON

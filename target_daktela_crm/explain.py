@@ -48,7 +48,6 @@ class Explanation:
         self._counts: Counter[str] = Counter()
         self._unseen = Unseen({each.name: each.wanted for each in self.mapping.streams})
         self._strange = {each.name for each in self.mapping.streams}
-        self._with_values = {name for values in self.mapping.value_streams for name in values.of}
         # A database of its own, which is gone afterwards.
         connection = sqlite3.connect("", isolation_level=None)
         connection.executescript(TABLES)
@@ -70,7 +69,7 @@ class Explanation:
         if count > SHOWN:
             return
         yield f"{stream}, record {count}: {_shown(record, len(encode(record)))}"
-        if mapping.name in self._with_values:
+        if mapping.name in self.mapping.with_values:
             yield from self._keep(mapping, record)
         else:
             yield from self._told(mapping, record)
@@ -136,7 +135,7 @@ class Explanation:
             yield "none of these streams is mapped; is the preset that of the tap?"
         for name in sorted(came & self._strange):
             yield f"{name}: no record has a column that the mapping reads; is the preset that of the tap?"
-        for name, column in self._unseen.columns():
+        for name, column in self._unseen.names():
             if name in came:
                 yield f"streams.{name}: no record has the column {column}"
         for what, count in self.mapping.left_out.items():

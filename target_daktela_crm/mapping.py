@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from tap_daktela.api.config import suggest
-from target_daktela_crm.columns import Column, prefixes
+from target_daktela_crm.columns import prefixes
 from target_daktela_crm.entities import (
     Attributes,
     MappingError,
@@ -35,6 +36,7 @@ from target_daktela_crm.values import is_empty
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from target_daktela_crm.columns import Column
     from target_daktela_crm.entities import Record, Role
     from target_daktela_crm.expressions import Expression, Look
 
@@ -59,8 +61,6 @@ _REQUIRED = {
 _OF_STREAM = (*ROLES, "aliases", "null_values", "places", "raw")
 _NO_EVIDENCE = frozenset({"when", "id", "deleted", "modified"})
 """Attributes whose columns, such as `id`, are the same in many CRMs."""
-
-
 _NAMES = frozenset({"name", "firstname", "lastname"})
 
 
@@ -105,10 +105,10 @@ class StreamMapping:
     """Keys that the mapping reads besides, which tell nothing of that."""
     prefixes: tuple[str, ...]
     """What such a key may begin with."""
-    wanted: tuple[Column, ...]
-    """Columns that the setting `streams` names."""
-    kinds: tuple[Column, ...]
-    """Names and each field, each as if it were one column."""
+    wanted: Mapping[str, frozenset[str]]
+    """Columns that the setting `streams` names, with the keys that they may have."""
+    kinds: Mapping[str, frozenset[str]]
+    """Names and each field, with the keys of all columns that they may come from."""
 
     def fits(self, record: Mapping[str, Any]) -> bool:
         """Return whether a record, or the properties of a schema, has any of the columns that tell what it is."""
@@ -151,6 +151,11 @@ class CrmMapping:
         """Return the mapping of a stream, by its name in any case or an alias; None where there is none."""
         return self.by_name.get(name.casefold())
 
+    @cached_property
+    def with_values(self) -> frozenset[str]:
+        """Names of the streams whose records have values in other streams."""
+        return frozenset(name for values in self.value_streams for name in values.of)
+
     def values_of(self, name: str) -> Iterator[ValueStream]:
         """Yield the streams whose rows are values of the records of a mapped stream."""
         return (each for each in self.value_streams if name in each.of)
@@ -191,9 +196,15 @@ def read_mapping(
         given = frozenset(_texts_in(changes.get(name))) - known
         compiler = _Compiler(place, _style_of(content, style, place, problems), given, witness, problems)
         mapping = compiler.stream(name, content)
-        wanted = [each for each in mapping.wanted if known.isdisjoint({each.name, each.name.split(".")[0]})]
-        kinds = [each for each in mapping.kinds if each.keys.isdisjoint(value_roles)]
-        mapping = replace(mapping, wanted=tuple(wanted), kinds=tuple(kinds))
+        mapping = replace(
+            mapping,
+            wanted={
+                column: keys
+                for column, keys in mapping.wanted.items()
+                if known.isdisjoint({column, column.split(".")[0]})
+            },
+            kinds={kind: keys for kind, keys in mapping.kinds.items() if keys.isdisjoint(value_roles)},
+        )
         for alias in (name, *_list_of_texts(content.get("aliases"), f"{place}.aliases", problems)):
             if compiled.setdefault(alias.casefold(), mapping) is not mapping:
                 problems.append(f"{place}: {alias!r} names two streams of the mapping")
@@ -295,13 +306,11 @@ class _Compiler:
         self._telling: dict[str, Column] = {}
         self._kinds: dict[str, set[str]] = {}
         self._others: set[str] = set()
-        self._wanted: list[Column] = []
+        self._wanted: dict[str, frozenset[str]] = {}
 
     def stream(self, name: str, content: Mapping[str, Any]) -> StreamMapping:
         """Return what a stream's records are."""
         roles = self._roles(content)
-        places = prefixes(self._style.places)
-        wanted = {column.name: column for column in self._wanted}
         # Links and values have nothing but ids.
         telling = self._telling if self._owners else {}
         return StreamMapping(
@@ -312,11 +321,9 @@ class _Compiler:
             telling=tuple(telling),
             keys=frozenset(key for column in telling.values() for key in column.keys),
             others=frozenset(self._others),
-            prefixes=places,
-            wanted=tuple(wanted.values()),
-            kinds=tuple(
-                Column(kind, frozenset(keys), _nothing, ()) for kind, keys in self._kinds.items() if self._owners
-            ),
+            prefixes=prefixes(self._style.places),
+            wanted=self._wanted,
+            kinds={kind: frozenset(keys) for kind, keys in self._kinds.items() if self._owners},
         )
 
     def _roles(self, content: Mapping[str, Any]) -> tuple[Role, ...]:
@@ -453,7 +460,7 @@ class _Compiler:
                 if kind is not None:
                     self._kinds.setdefault(kind, set()).update(column.keys)
             if expression.text in self._given:
-                self._wanted += expression.columns
+                self._wanted.update({column.name: column.keys for column in expression.columns})
 
     def _expressions(self, content: object, place: str) -> list[Expression]:
         """Return the expressions that stand in a place, compiled."""

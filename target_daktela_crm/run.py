@@ -69,7 +69,6 @@ class Run:
         self._schemas: set[str] = set()
         self._fitting: set[str] = set()
         self._held: dict[str, list[tuple[str, dict[str, Any]]]] = {}
-        self._with_values = {name for values in self.mapping.value_streams for name in values.of}
         self._unseen = Unseen({each.name: each.wanted for each in self.mapping.streams})
         self._kinds_unseen = Unseen({each.name: each.kinds for each in self.mapping.streams})
         self.summary = Summary(f"Sync to {settings.address.base}", is_dry=settings.dry_run is not None)
@@ -147,7 +146,7 @@ class Run:
 
     def _take(self, mapping: StreamMapping, stream: str, record: dict[str, Any]) -> None:
         self._see(mapping, record)
-        if mapping.name not in self._with_values:
+        if mapping.name not in self.mapping.with_values:
             self._map(mapping, stream, record, self.store.run)
             return
         try:
@@ -191,14 +190,14 @@ class Run:
 
     def _tell_unseen(self) -> None:
         came = {mapping.name for stream in self.summary.received if (mapping := self.mapping.stream(stream))}
-        for stream, column in self._unseen.columns():
+        for stream, column in self._unseen.names():
             if stream in came:
                 text = f"no record has the column {column}: is it selected, and spelled as the tap spells it?"
                 logger.warning("streams.%s: %s", stream, text)
                 self.summary.notes.append(f"streams.{stream}: {text}")
         self.summary.notes += [
             f"{stream}: no record has a column for {kind}: are they selected, and is the preset that of the tap?"
-            for stream, kind in self._kinds_unseen.columns()
+            for stream, kind in self._kinds_unseen.names()
             if stream in came
         ]
 

@@ -181,6 +181,22 @@ class Load(NamedTuple):
     """Of these, the ones that are not in the load."""
 
 
+class _Candidate(NamedTuple):
+    """A link of a contact, with what is known of both ends; the flags are SQLite's, 0 or 1."""
+
+    contact: str
+    company: str
+    is_primary: int
+    is_known: int
+    own: str | None
+    """The company that the contact's own record names."""
+    is_deleted: int
+    is_new: int
+    """Whether the link has come in the run of the contact's record, or later."""
+    tells: int
+    """See `Contact.tells_company`."""
+
+
 def hash_of(body: bytes) -> bytes:
     """Return what two bodies are compared by."""
     return blake2b(body, digest_size=16).digest()
@@ -433,23 +449,25 @@ class Store:
             JOIN contacts ON contacts.key = links.contact AND NOT contacts.deleted
             LEFT JOIN companies ON companies.key = links.company
             WHERE NOT links.deleted AND links.run >= ?
-            ORDER BY links.contact, links.run DESC, companies.key IS NULL, links.number
+            ORDER BY links.contact, links.run DESC, links.number
             """,
             (since,),
         )
-        chosen = ((contact, self._choose(list(links))) for contact, links in groupby(rows, itemgetter(0)))
+        links = map(_Candidate._make, rows)
+        chosen = ((contact, self._choose(list(several))) for contact, several in groupby(links, itemgetter(0)))
         self._connection.executemany("INSERT INTO chosen VALUES (?, ?)", chosen)
 
-    def _choose(self, links: list[tuple[Any, ...]]) -> str | None:
-        own = links[0][4]
-        states: dict[str, str] = {}
-        for _contact, company, _main, is_known, _own, is_deleted, _is_new, _tells in links:
-            states[company] = "deleted" if is_deleted else "known" if is_known else "unknown"
+    def _choose(self, links: list[_Candidate]) -> str | None:
+        own = links[0].own
+        states = {
+            link.company: "deleted" if link.is_deleted else "known" if link.is_known else "unknown"
+            for link in links
+        }
         if own is not None and own not in states:
             row = self._connection.execute("SELECT deleted FROM companies WHERE key = ?", (own,)).fetchone()
             states[own] = "unknown" if row is None else "deleted" if row[0] else "known"
-        has_none = own is None and links[0][7] == _BY_COLUMN
-        candidates = [(link[1], bool(link[2]), bool(link[6])) for link in links]
+        has_none = own is None and links[0].tells == _BY_COLUMN
+        candidates = [(link.company, bool(link.is_primary), bool(link.is_new)) for link in links]
         return choose_company(own, candidates, states, has_none=has_none)
 
     def waiting(self) -> Iterator[Waiting]:

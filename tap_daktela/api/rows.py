@@ -64,16 +64,8 @@ class PageReader:
 
 @lru_cache(maxsize=64)
 def _decoder(fields: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
-    tree: dict[str, Any] = {}
-    for path in fields:
-        node = tree
-        *steps, last = path.split(".")
-        for step in steps:
-            node = node.setdefault(step, {})
-        node.setdefault(last, {})
-    for path in fields:
-        _cut(tree, path.split("."))
-    result = msgspec.defstruct("Result", [("data", list[_row(tree)]), ("total", Any, None)])  # type: ignore[misc]
+    row = _row(_tree(fields))
+    result = msgspec.defstruct("Result", [("data", list[row]), ("total", Any, None)])  # type: ignore[valid-type]
     rename = {"time": "_time", "timezone": "_timezone"}
     texts = [(name, str | None, None) for name in rename]
     return msgspec.json.Decoder(
@@ -81,14 +73,17 @@ def _decoder(fields: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
     )
 
 
-def _cut(tree: dict[str, Any], path: list[str]) -> None:
-    """Take away what is asked for below a field that is asked for as a whole."""
-    for name in path[:-1]:
-        if name not in tree:
-            return
-        tree = tree[name]
-    if path[-1] in tree:
-        tree[path[-1]] = {}
+def _tree(fields: tuple[str, ...]) -> dict[str, Any]:
+    """Return fields as a tree, with None for those that are asked for as a whole, whatever else of them is."""
+    tree: dict[str, Any] = {}
+    for path in fields:
+        node: dict[str, Any] | None = tree
+        *steps, last = path.split(".")
+        for step in steps:
+            node = None if node is None else node.setdefault(step, {})
+        if node is not None:
+            node[last] = None
+    return tree
 
 
 def _row(tree: dict[str, Any]) -> type[Row]:
