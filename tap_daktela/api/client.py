@@ -48,6 +48,9 @@ FIRST_WAIT = 1.0
 LAST_WAIT = 16.0
 """Seconds between two attempts, at first and at most; up to half of each is left out by lot."""
 
+_CHUNK = 1 << 18
+"""Bytes read at a time."""
+
 _NOT_SIGNED_IN = frozenset(
     {
         HTTPStatus.BAD_REQUEST,
@@ -276,7 +279,7 @@ class Client:
     def _exchange(self, request: _Request) -> tuple[Verdict, bytes]:
         """Send a request; return what to do about its answer, and the answer's body."""
         try:
-            response = self._session.request(
+            with self._session.request(
                 request.method,
                 request.url,
                 # In every case a callable of our own: without one, requests would look into ~/.netrc.
@@ -285,14 +288,17 @@ class Client:
                 # Here and not in the session, where a variable of the environment would win over it.
                 verify=self._transport.verify_tls,
                 allow_redirects=False,
+                stream=True,
                 **request.options,
-            )
+            ) as response:
+                # Left to itself, requests reads 10 kB at a time, and each time the threads take turns.
+                body = b"".join(response.iter_content(_CHUNK))
         except requests.RequestException as error:
             return judge_exception(error, self._transport.timeout), b""
         except (ValueError, HTTPError) as error:
             # The libraries below let a few of their own through, and their texts may repeat a header.
             return Verdict(Action.REFUSE, f"could not be asked: {type(error).__name__}"), b""
-        return judge(response), response.content
+        return judge(response, body), body
 
 
 class _Ends:

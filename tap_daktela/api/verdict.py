@@ -57,7 +57,7 @@ class RequestError(Exception):
         """Whether the verdict is on a repetition; what became of the first attempt may then be unknown."""
 
 
-def judge(response: requests.Response) -> Verdict:
+def judge(response: requests.Response, body: bytes) -> Verdict:
     """Return the verdict on an answer by its status alone; a 2xx may still hold an error in its body."""
     status = response.status_code
     if response.ok and not response.is_redirect and status < HTTPStatus.MULTIPLE_CHOICES:
@@ -74,7 +74,7 @@ def judge(response: requests.Response) -> Verdict:
         # A gateway's word that the server behind it took too long.
         late = status == HTTPStatus.GATEWAY_TIMEOUT
         return Verdict(Action.RETRY, f"answered {status}", status, wait, timed_out=late)
-    message = reported_error(response.content)
+    message = reported_error(body)
     return Verdict(Action.REFUSE, f"answered {status}" + (f": {message}" if message else ""), status)
 
 

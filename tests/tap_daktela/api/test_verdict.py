@@ -23,12 +23,11 @@ from tap_daktela.api.verdict import (
 )
 
 
-def _response(status: int, body: bytes = b"", **headers: str) -> requests.Response:
+def _verdict(status: int, body: bytes = b"", **headers: str) -> Verdict:
     response = requests.Response()
     response.status_code = status
-    response._content = body
     response.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
-    return response
+    return judge(response, body)
 
 
 @pytest.mark.parametrize(
@@ -42,29 +41,29 @@ def _response(status: int, body: bytes = b"", **headers: str) -> requests.Respon
     ],
 )
 def test_a_status_decides_what_to_do(status: int, action: Action) -> None:
-    verdict = judge(_response(status))
+    verdict = _verdict(status)
     assert (verdict.action, verdict.status) == (action, status)
 
 
 @given(st.integers(200, 999))
 def test_every_status_has_a_verdict_and_only_a_2xx_is_accepted(status: int) -> None:
-    verdict = judge(_response(status, Location="https://example.com/"))
+    verdict = _verdict(status, Location="https://example.com/")
     assert (verdict.action is Action.ACCEPT) == (200 <= status < 300)
     assert bool(verdict.reason) == (verdict.action is not Action.ACCEPT)
 
 
 def test_a_refusal_gives_the_api_s_own_message() -> None:
     body = b'{"error": ["Max defined take is 1000"], "result": null}'
-    assert judge(_response(400, body)).reason == "answered 400: Max defined take is 1000"
+    assert _verdict(400, body).reason == "answered 400: Max defined take is 1000"
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>no</html>", b'{"error": []}'])
 def test_a_refusal_without_a_message_gives_its_status(body: bytes) -> None:
-    assert judge(_response(403, body)).reason == "answered 403"
+    assert _verdict(403, body).reason == "answered 403"
 
 
 def test_a_redirect_names_its_target_s_origin_and_nothing_more_of_it() -> None:
-    verdict = judge(_response(302, Location="https://robot:hush@example.com:444/x?accessToken=hush"))
+    verdict = _verdict(302, Location="https://robot:hush@example.com:444/x?accessToken=hush")
     assert "https://example.com" in verdict.reason
     assert "302" in verdict.reason
     assert "hush" not in verdict.reason
@@ -72,15 +71,15 @@ def test_a_redirect_names_its_target_s_origin_and_nothing_more_of_it() -> None:
 
 @pytest.mark.parametrize("headers", [{}, {"Location": "/login"}, {"Location": "https://["}])
 def test_a_redirect_to_nowhere_is_refused_like_any_other(headers: dict[str, str]) -> None:
-    verdict = judge(_response(307, b"", **headers))
+    verdict = _verdict(307, b"", **headers)
     assert verdict.action is Action.REFUSE
     assert "redirects (307)" in verdict.reason
 
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_server_may_say_how_long_to_wait(status: int) -> None:
-    assert judge(_response(status, Retry_After="7")).wait == 7
-    assert judge(_response(status)).wait is None
+    assert _verdict(status, Retry_After="7").wait == 7
+    assert _verdict(status).wait is None
 
 
 @pytest.mark.parametrize(
