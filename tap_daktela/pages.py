@@ -14,6 +14,7 @@ because of its offset: it must reach back to what has been read already.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tap_daktela.api.query import Condition
+from tap_daktela.api.rows import column
 from tap_daktela.windows import Window, cut, next_second
 
 if TYPE_CHECKING:
@@ -114,12 +116,16 @@ class _Position:
         self._seen: set[Any] = set()
 
     def new(self, rows: list[Row], end: str) -> list[Row]:
-        """Return the rows that have not been read yet, up to `end`, and move behind them."""
-        cursor, key, at, seen = self._cursor, self._key, self.at, self._seen
-        fresh = [row for row in rows if at <= row[cursor] < end and (row[cursor] > at or row.get(key) not in seen)]
-        last = min(rows[-1][cursor], end) if rows else ""
+        """Return those of `rows`, which are sorted by time, that have not been read yet; move behind them."""
+        at, seen = self.at, self._seen
+        times = column(rows, self._cursor)
+        after = bisect_left(times, end)
+        border = bisect_right(times, at, hi=after)
+        of_second = rows[bisect_left(times, at, hi=after) : border]
+        fresh = [row for row in of_second if row.get(self._key) not in seen] + rows[border:after]
+        last = min(times[-1], end) if rows else ""
         if last >= at:
-            here = {row.get(key) for row in fresh if row[cursor] == last}
+            here = {*column(rows[bisect_left(times, last, hi=after) : after], self._key)}
             self._seen = here | seen if last == at else here
             self.at = last
         return fresh
@@ -199,21 +205,19 @@ class _WindowReader:
         at, end = position.at, next_second(position.at)
         query = replace(self._ask_for(Window(at, end)), sort=(self._key,))
         for rows in read_by_name(self._fetcher, query):
-            if any(row.get(self._cursor) != at for row in rows):
+            if any(time != at for time in column(rows, self._cursor)):
                 raise ReadError(f"the server sent rows of another {self._cursor} ({query})")
             yield Batch(position.new(rows, end))
         position.skip_second()
 
     def _checked(self, reply: _Reply) -> _Reply:
         """Refuse rows that are not sorted by time, or whose times do not sort as texts: all rests on that."""
-        previous = ""
-        for row in _with_plain_keys(reply.rows, reply.query):
-            time = row.get(self._cursor)
-            if not isinstance(time, str) or not _TIME.fullmatch(time):
+        times = column(_with_plain_keys(reply.rows, reply.query), self._cursor)
+        for time in times:
+            if type(time) is not str or not _TIME.fullmatch(time):
                 raise ReadError(f"the server sent {time!r} as {self._cursor} ({reply.query})")
-            if time < previous:
-                raise ReadError(f"the server did not sort by {self._cursor} ({reply.query})")
-            previous = time
+        if times != sorted(times):
+            raise ReadError(f"the server did not sort by {self._cursor} ({reply.query})")
         return reply
 
     def _ask_for(self, window: Window) -> Query:
@@ -330,9 +334,9 @@ def _contradiction(reply: _Reply) -> ReadError:
 def _with_plain_keys(rows: list[Row], query: Query) -> list[Row]:
     """Return `rows`; ReadError if one is named by something else than a text or a number."""
     key = query.sort[-1]
-    for row in rows:
-        if not isinstance(row.get(key), (str, int, float, type(None))):
-            raise ReadError(f"the server sent {row[key]!r} as {key} ({query})")
+    for value in column(rows, key):
+        if not isinstance(value, (str, int, float, type(None))):
+            raise ReadError(f"the server sent {value!r} as {key} ({query})")
     return rows
 
 
@@ -394,15 +398,16 @@ class _TableReader:
         return reply
 
     def _shares(self, reply: _Reply) -> bool:
-        return any(row.get(self._key) in self._before for row in reply.rows)
+        return not self._before.isdisjoint(column(reply.rows, self._key))
 
     def _new(self, reply: _Reply) -> list[Row]:
         """Return the rows behind the last one that is known."""
-        rows, key = _with_plain_keys(reply.rows, reply.query), self._key
-        known = (index for index in range(len(rows) - 1, -1, -1) if rows[index].get(key) in self._before)
+        rows = _with_plain_keys(reply.rows, reply.query)
+        keys = column(rows, self._key)
+        known = (index for index in range(len(rows) - 1, -1, -1) if keys[index] in self._before)
         fresh = rows[next(known, -1) + 1 :]
         if fresh:
-            self._before = {row.get(key) for row in rows}
+            self._before = {*keys}
         return fresh
 
     def _note(self, total: int | None) -> None:

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -34,6 +34,7 @@ Record = dict[str, Any]
 Convert = Callable[[Any], Any]
 
 _SHOWN = 40
+_MOST_DAYS = 10_000
 _MOST_HOURS = 200_000
 
 
@@ -139,12 +140,7 @@ class Shape:
         Raises:
             ShapeError: a value does not fit its column.
         """
-        return None if self.has_items and self.is_orphan(row) else self.of_item(row)
-
-    @property
-    def has_items(self) -> bool:
-        """Whether rows have items, without which they are left out."""
-        return bool(self._item_keys)
+        return next(map(self.of_item, self.without_orphans([row])), None)
 
     def of_item(self, row: Row) -> Record | None:
         """Return the record of a row that is no orphan, or None if it lacks its key.
@@ -162,7 +158,7 @@ class Shape:
             if record[column] and None in record[column]:
                 self.tally.nameless[relation] += 1
         if self._has_unique_id:
-            record["unique_id"] = unique_id(keys)
+            [record["unique_id"]] = unique_ids([keys])
         self.tally.records += 1
         return record
 
@@ -193,18 +189,28 @@ class Shape:
             # A scalar can only be the related object's name.
             self._fill(record, {"name": value}, branch)
 
-    def is_orphan(self, row: Row) -> bool:
-        """Return, and count, whether a row lacks the item that its type promises."""
-        kind = self._stream.activity_type or row.get("type")
-        if not isinstance(kind, str) or kind not in self._item_keys:
-            return False
-        item = row.get("item")
-        key = item.get(self._item_keys[kind]) if isinstance(item, (dict, rows.Row)) else None
-        if not isinstance(key, (str, int)) or key == "":
-            self.tally.orphans[kind] += 1
-            return True
-        self.tally.items[kind] += 1
-        return False
+    def without_orphans(self, found: list[Row]) -> list[Row]:
+        """Return `found` without the rows that lack the item that their type promises; count both."""
+        if not self._item_keys:
+            return found
+        own = self._stream.activity_type
+        kinds = [own] * len(found) if own else rows.column(found, "type")
+        names = {kind: (name, rows.attribute(name)) for kind, name in self._item_keys.items()}
+        kept, with_item, orphans = [], [], []
+        for row, kind, item in zip(found, kinds, rows.column(found, "item"), strict=True):
+            if not isinstance(kind, str) or kind not in names:
+                kept.append(row)
+                continue
+            name, attribute = names[kind]
+            key = item.get(name) if isinstance(item, dict) else getattr(item, attribute, None)
+            if isinstance(key, (str, int)) and key != "":
+                kept.append(row)
+                with_item.append(kind)
+            else:
+                orphans.append(kind)
+        self.tally.items.update(with_item)
+        self.tally.orphans.update(orphans)
+        return kept
 
     def _refuse(self, record: Record, column: str, value: object) -> None:
         if self._dialect.nulls_for_mismatches:
@@ -218,9 +224,9 @@ class Shape:
         )
 
 
-def unique_id(keys: Iterable[str]) -> str:
-    """Return what tells an item's record from all others: the MD5 of its keys (daktela-api.md §5.3)."""
-    return hashlib.md5("-".join(keys).encode(), usedforsecurity=False).hexdigest()
+def unique_ids(keys: Iterable[Iterable[str]]) -> list[str]:
+    """Return what tells items' records from all others: the MD5s of their keys (daktela-api.md §5.3)."""
+    return [hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() for text in map("-".join, keys)]
 
 
 def is_there(relation: Row) -> bool:
@@ -377,8 +383,9 @@ _WITHIN_HOUR = frozenset(f":{minute:02}:{second:02}" for minute in range(60) for
 
 
 def _datetime_converter(zone: ZoneInfo) -> Convert:
-    """Return the converter of local times; it looks up an offset once for each hour that occurs."""
+    """Return the converter of local times; it looks up an offset once for each day that occurs."""
     hours: dict[str, tuple[str, str]] = {}
+    offset_of = lru_cache(maxsize=_MOST_DAYS)(partial(_offset_of_day, zone))
 
     def convert(value: object) -> str | None:
         if not isinstance(value, str):
@@ -388,22 +395,21 @@ def _datetime_converter(zone: ZoneInfo) -> Convert:
             return f"{hour[0]}{rest}{hour[1]}"
         if not value or value.startswith("0000-00-00"):
             return None
-        if rest in _WITHIN_HOUR and (found := _hour(value[:13], zone)):
+        converted = _with_offset(value, zone)
+        if converted[:19] == f"{value[:10]}T{value[11:]}" and (offset := offset_of(value[:10])):
             if len(hours) >= _MOST_HOURS:
                 hours.clear()
-            hours[value[:13]] = found
-        return _with_offset(value, zone)
+            hours[value[:13]] = converted[:13], offset
+        return converted
 
     return convert
 
 
-def _hour(hour: str, zone: ZoneInfo) -> tuple[str, str] | None:
-    """Return an hour as it is emitted, and its offset; None where that is not the same for the whole hour."""
-    first, last = _with_offset(f"{hour}:00:00", zone), _with_offset(f"{hour}:59:59", zone)
-    usual = first[:19] == hour.replace(" ", "T") + ":00:00" and last[:19] == first[:13] + ":59:59"
-    if not usual or first[19:] != last[19:]:
-        return None
-    return first[:13], first[19:]
+def _offset_of_day(zone: ZoneInfo, day: str) -> str | None:
+    """Return the offset of a day as it is emitted; None for one that has several, or none that is usual."""
+    first, last = _with_offset(f"{day} 00:00:00", zone), _with_offset(f"{day} 23:59:59", zone)
+    usual = first[:19] == f"{day}T00:00:00" and last[:19] == f"{day}T23:59:59"
+    return first[19:] if usual and first[19:] == last[19:] else None
 
 
 def _with_offset(value: str, zone: ZoneInfo) -> str:

@@ -19,7 +19,7 @@ from msgspec.structs import astuple
 
 from tap_daktela.api.rows import Row, as_dictionary, attribute
 from tap_daktela.fields import Kind
-from tap_daktela.shape import is_there, unique_id
+from tap_daktela.shape import is_there, unique_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -96,7 +96,7 @@ class TableShape:
         Raises:
             ShapeError: a value does not fit its column.
         """
-        kept = [row for row in rows if not self._shape.is_orphan(row)] if self._shape.has_items else rows
+        kept = self._shape.without_orphans(rows)
         try:
             columns = self._by_columns(kept) if kept else [[] for _ in self._layout.names]
         except _UnusualError:
@@ -125,7 +125,7 @@ class TableShape:
             if any(value is not None and None in value for value in columns[column]):
                 raise _UnusualError
         if "unique_id" in shape.template:
-            columns["unique_id"] = [*map(unique_id, zip(*keys, strict=True))]
+            columns["unique_id"] = unique_ids(zip(*keys, strict=True))
         shape.tally.nameless.update(+nameless)
         shape.tally.records += count
         return [columns.get(name) or [constant] * count for name, constant in shape.template.items()]
@@ -144,9 +144,8 @@ class TableShape:
         """
         found = dict(zip(node.names, _columns_of(rows, node.names), strict=True))
         if node.relation and None in found["name"]:
-            nameless[node.relation] += sum(
-                row is not blank and row.get("name") is None and is_there(as_dictionary(row)) for row in rows
-            )
+            without = [row for row, name in zip(rows, found["name"], strict=True) if name is None]
+            nameless[node.relation] += sum(row is not blank and is_there(as_dictionary(row)) for row in without)
         for name, column, kind, convert in node.leaves:
             columns[column] = _converted(found[name], kind, convert, self._shape.prefix)
         for name, branch in node.branches.items():

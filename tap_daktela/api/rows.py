@@ -7,11 +7,14 @@ an object should be, has no place in these objects: `envelope.py` reads such a b
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from tap_daktela.api.envelope import Page, error_text, read_page, read_total
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _ATTRIBUTE = "field_"
 """What an attribute's name begins with: a field may be called anything."""
@@ -31,6 +34,15 @@ class Row(msgspec.Struct, gc=False):
 def attribute(name: str) -> str:
     """Return what a field is called as an attribute of a row."""
     return _ATTRIBUTE + name
+
+
+def column(rows: Sequence[Any], name: str) -> list[Any]:
+    """Return the value of a field in each row of a page, None where a row lacks it."""
+    if not rows or not isinstance(rows[0], Row):
+        return [row.get(name) for row in rows]
+    field = attribute(name)
+    values = [getattr(row, field, None) for row in rows]
+    return [None if value is msgspec.UNSET else value for value in values] if msgspec.UNSET in values else values
 
 
 def as_dictionary(row: Row | dict[str, Any]) -> dict[str, Any]:
