@@ -16,7 +16,8 @@ PER_COMPANY = 10
 _TEXT = {"type": ["string", "null"]}
 _FLAG = {"type": ["boolean", "null"]}
 _TEXTS = {"type": ["array", "null"], "items": {"type": "string"}}
-_FIELDS = {"type": ["object", "null"], "properties": {"number": _TEXTS, "email": _TEXTS}}
+_FIELD = {"type": "object", "properties": {"key": {"type": "string"}, "value": _TEXTS}}
+_FIELDS = {"type": ["array", "null"], "items": _FIELD}
 _SCHEMAS: dict[str, dict[str, Any]] = {
     "companies": {"id": {"type": "integer"}, "name": _TEXT, "description": _TEXT, "fields": _FIELDS},
     "contacts": {
@@ -53,11 +54,15 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
 _STAMP = "2026-03-01T12:00:00.000000Z"
 
 
+def _fields(**fields: list[str]) -> list[dict[str, Any]]:
+    return [{"key": key, "value": value} for key, value in fields.items()]
+
+
 def native(number: int, *, changed: bool) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield a contact in the shape of the sync request, after its company if it is the first one there."""
     company = number // PER_COMPANY
     if number % PER_COMPANY == 0:
-        fields = {"number": [f"+42060{company:07}"], "email": []}
+        fields = _fields(number=[f"+42060{company:07}"], email=[])
         yield (
             "companies",
             {"id": company, "name": f"Company {company}", "description": "Since 1990.", "fields": fields},
@@ -71,7 +76,7 @@ def native(number: int, *, changed: bool) -> Iterator[tuple[str, dict[str, Any]]
             "firstname": "Contact",
             "lastname": f"Number {number}",
             "description": "Asks for invoices in the first week of the month.",
-            "fields": {"number": [f"+42073{number:07}"], "email": [f"contact{number}@example.com"]},
+            "fields": _fields(number=[f"+42073{number:07}"], email=[f"contact{number}@example.com"]),
         },
     )
 
