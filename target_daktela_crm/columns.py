@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import combinations, pairwise
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -128,7 +129,7 @@ def _spellings(path: Path) -> Iterator[Path]:
 def _finder(spellings: tuple[Path, ...], *, with_objects: bool) -> Find:
     if len(spellings) == 1 and with_objects:
         [[name]] = spellings
-        return lambda record: record.get(name)
+        return methodcaller("get", name)
 
     def find(record: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
         for first, *rest in spellings:

@@ -132,6 +132,8 @@ class Delivery:
                 self._settle_suspects()
             else:
                 self._reject(packed.entry, f"is over max_request_bytes alone ({packed.size:,} bytes)")
+            # Or it would be in memory together with the next one.
+            del packed
 
     def _send(self, entries: Sequence[Entry]) -> None:
         """Send what fits a body, in parts if it must be; what follows a refused company is left out."""

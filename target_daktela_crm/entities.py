@@ -183,12 +183,14 @@ class Attributes:
     def body(self, record: Record, identifier: Identifier) -> tuple[bytes, bool]:
         """Return the object of the request that the record becomes, and whether it has a name of its own."""
         content: dict[str, Any] = {"id": identifier.sent}
-        for name, look, read in self._texts:
-            content[name] = None if look is None else read_value(name, read, look, record, identifier.key)
+        name = ""
         try:
-            content["fields"] = self._fields(record)
+            for name, look, read in self._texts:
+                content[name] = None if look is None else read(look(record))
+            name = "fields"
+            content[name] = self._fields(record)
         except UnreadableError as error:
-            raise MappingError(f"fields: {error}", identifier.key) from None
+            raise MappingError(f"{name}: {error}", identifier.key) from None
         is_named = bool(content["name"])
         if not is_named:
             content["name"] = self._name(content, identifier)
@@ -499,6 +501,8 @@ def given_fields(look: Look, style: Style) -> Callable[[Record], list[dict[str, 
             pairs = [_pair_of(element) for element in content]
         else:
             raise UnreadableError("is neither a list of {key, value} nor an object")
+        if style.raw and all(_is_field(key, value) for key, value in pairs):
+            return [{"key": key, "value": value} for key, value in pairs]
         return [
             {"key": name, "value": readers.get(name, of_others)(_values_of(name, value))}
             for key, value in pairs
@@ -506,6 +510,13 @@ def given_fields(look: Look, style: Style) -> Callable[[Record], list[dict[str, 
         ]
 
     return read
+
+
+def _is_field(key: object, value: object) -> bool:
+    """Return whether a field is what it has to be already: most are, of records that need no mapping."""
+    if type(key) is not str or not key or "\x00" in key or type(value) is not list:
+        return False
+    return all(type(each) is str and "\x00" not in each for each in value)
 
 
 def _pair_of(element: object) -> tuple[Any, Any]:
@@ -520,8 +531,6 @@ def _name_of(key: object) -> str:
 
 
 def _values_of(key: str, value: object) -> list[Any]:
-    if type(value) is list and all(type(each) is str for each in value):
-        return value
     values = [each for each in flat(value) if each is not None]
     if any(isinstance(each, dict) for each in values):
         raise UnreadableError(f"{key} has a value that is neither a text nor a number")

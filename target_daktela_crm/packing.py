@@ -7,7 +7,7 @@ described in `sync_request.schema.json`, and comes from the vendor's white paper
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -61,33 +61,49 @@ def pack(entries: Iterable[Entry], limit: Callable[[], int], most: int) -> Itera
     held: list[Entry] = []
     filling = _Filling()
     for entry in entries:
-        if held and filling.size + filling.growth(entry) > limit():
+        growth = filling.growth(entry)
+        if held and filling.size + growth > limit():
             yield Body(held, filling.size)
             held, filling = [], _Filling()
-        if not held and (size := _FRAME + filling.growth(entry)) > most:
-            yield TooLarge(entry, size)
+            growth = filling.growth(entry)
+        if not held and _FRAME + growth > most:
+            yield TooLarge(entry, _FRAME + growth)
             continue
         held.append(entry)
-        filling.add(entry)
+        filling.add(entry, growth)
     if held:
         yield Body(held, filling.size)
 
 
 def encode(entries: Iterable[Entry], *, delete: bool = False) -> bytes:
     """Return the request that holds these entries; `delete` is left out unless it is true."""
-    companies = []
+    return b"".join(_pieces(entries, _END_AND_DELETE if delete else _END))
+
+
+def _pieces(entries: Iterable[Entry], end: bytes) -> Iterator[bytes]:
+    yield _BEGIN
+    between_companies = b""
     for _, group in groupby(entries, _company_key):
-        members = list(group)
-        contacts = b",".join(entry.contact.body for entry in members if entry.contact is not None)
-        companies.append(b"".join((_head(members[0]), _CONTACTS, contacts, _CLOSE)))
-    return b"".join((_BEGIN, b",".join(companies), _END_AND_DELETE if delete else _END))
+        first = next(group)
+        yield between_companies
+        yield _head(first)
+        yield _CONTACTS
+        between_contacts = b""
+        for entry in chain((first,), group):
+            if entry.contact is not None:
+                yield between_contacts
+                yield entry.contact.body
+                between_contacts = b","
+        yield _CLOSE
+        between_companies = b","
+    yield end
 
 
 def size_of(entries: Iterable[Entry], *, delete: bool = False) -> int:
     """Return how many bytes `encode` returns for these entries."""
     filling = _Filling()
     for entry in entries:
-        filling.add(entry)
+        filling.add(entry, filling.growth(entry))
     return filling.size + (len(_END_AND_DELETE) - len(_END) if delete else 0)
 
 
@@ -107,9 +123,9 @@ class _Filling:
             return len(_head(entry)) + len(_CONTACTS) + len(_CLOSE) + contact + (not self._is_empty)
         return contact + bool(contact and self._has_contacts)
 
-    def add(self, entry: Entry) -> None:
-        """Count an entry."""
-        self.size += self.growth(entry)
+    def add(self, entry: Entry, growth: int) -> None:
+        """Count an entry, by which the body grows by so many bytes."""
+        self.size += growth
         key = _company_key(entry)
         goes_on = not self._is_empty and key == self._company
         self._has_contacts = entry.contact is not None or (goes_on and self._has_contacts)

@@ -27,12 +27,12 @@ from target_daktela_crm.packing import Entry, Part
 from target_daktela_crm.values import decode, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from target_daktela_crm.entities import Entity
 
-LAYOUT = 2
+LAYOUT = 3
 """Version of the tables below, kept in SQLite's `user_version`."""
 
 _BUFFERED = 2_000
@@ -72,7 +72,7 @@ CREATE TABLE contacts (
     delivered BLOB,
     own TEXT,                            -- key of the company that the contact's own record names
     tells INTEGER NOT NULL,              -- whether the last record has a column for it
-    company TEXT,                        -- key of the company that it belongs to, all links considered
+    company TEXT,                        -- key of the company that it belongs to, once all links are considered
     waits INTEGER NOT NULL DEFAULT 0,    -- whether that company is unknown, and the contact waits for it
     delivered_company TEXT,
     known INTEGER NOT NULL DEFAULT 0     -- 1 if Daktela has accepted it at any time, 2 if it may have
@@ -96,7 +96,12 @@ ALTER TABLE companies ADD COLUMN nameless INTEGER NOT NULL DEFAULT 0; -- whether
 CREATE TABLE company_names (company TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID;
 {TABLES_OF_ASSEMBLY}
 """
-_LAYOUTS = (_TABLES, _TABLES_2)
+_TABLES_3 = """
+-- Numbers of what has been sent, until the answer comes: nobody knows what Daktela has of these.
+CREATE TABLE sent_contacts (number INTEGER PRIMARY KEY);
+CREATE TABLE sent_companies (number INTEGER PRIMARY KEY);
+"""
+_LAYOUTS = (_TABLES, _TABLES_2, _TABLES_3)
 """What makes each layout out of the one before it."""
 
 # The last record of a run wins, unless both tell when they were changed and the earlier one was changed later.
@@ -112,8 +117,8 @@ ON CONFLICT (key) DO UPDATE SET
     deleted = excluded.deleted, nameless = excluded.nameless, run = excluded.run, stream = excluded.stream
 """ + _KEEP_NEWEST.format(table="companies")
 _PUT_CONTACT = """
-INSERT INTO contacts (key, body, hash, modified, deleted, run, stream, own, tells)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO contacts (key, body, hash, modified, deleted, run, stream, own, tells, company)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?8)
 ON CONFLICT (key) DO UPDATE SET
     body = coalesce(excluded.body, body), hash = coalesce(excluded.hash, hash), modified = excluded.modified,
     deleted = excluded.deleted, run = excluded.run, stream = excluded.stream,
@@ -128,6 +133,17 @@ ON CONFLICT (stream, key) DO UPDATE SET
     contact = excluded.contact, company = excluded.company, main = excluded.main,
     deleted = excluded.deleted, run = excluded.run
 """
+
+_IN_DOUBT = {
+    "contacts": "delivered = NULL, known = iif(known, known, 2)",
+    "companies": "delivered = NULL",
+}
+_REFUSED = {"contacts": "delivered = NULL, known = iif(known = 2, 0, known)", "companies": "delivered = NULL"}
+_ACCEPTED = {
+    "contacts": "delivered = hash, delivered_company = company, known = 1",
+    "companies": "delivered = hash",
+}
+"""What becomes of what has been sent, by table."""
 
 _DUE_COMPANY = "NOT deleted AND body IS NOT NULL AND delivered IS NOT hash"
 _DUE_CONTACT = (
@@ -241,6 +257,7 @@ class Store:
             raise StoreError(explain(path, error)) from None
         except OSError as error:
             raise StoreError(f"the store {path} cannot be opened: {error.strerror or error}") from None
+        store.doubt_sent()
         if store.get("doubt"):
             store.doubt_everything()
         return store
@@ -536,28 +553,38 @@ class Store:
 
     def mark_sending(self, entries: Iterable[Entry]) -> None:
         """Note that nobody knows any more what Daktela has of these, until it has answered."""
-        contacts, companies = _numbers(entries)
-        self._connection.executemany(
-            "UPDATE contacts SET delivered = NULL, known = iif(known, known, 2) WHERE number = ?",
-            contacts,
-        )
-        self._connection.executemany("UPDATE companies SET delivered = NULL WHERE number = ?", companies)
+        for table, numbers in _numbers(entries).items():
+            self._connection.executemany(f"INSERT OR IGNORE INTO sent_{table} VALUES (?)", numbers)  # noqa: S608 - as above
         self.commit()
 
     def mark_refused(self, entries: Iterable[Entry]) -> None:
         """Note that Daktela has certainly not taken these in."""
-        contacts, _ = _numbers(entries)
-        self._connection.executemany("UPDATE contacts SET known = 0 WHERE number = ? AND known = 2", contacts)
-        self.commit()
+        self._mark(entries, _REFUSED)
 
     def mark_accepted(self, entries: Iterable[Entry]) -> None:
         """Note that Daktela has these as they are."""
-        contacts, companies = _numbers(entries)
-        self._connection.executemany(
-            "UPDATE contacts SET delivered = hash, delivered_company = company, known = 1 WHERE number = ?",
-            contacts,
-        )
-        self._connection.executemany("UPDATE companies SET delivered = hash WHERE number = ?", companies)
+        self._mark(entries, _ACCEPTED)
+
+    def _mark(self, entries: Iterable[Entry], changes: Mapping[str, str]) -> None:
+        for table, numbers in _numbers(entries).items():
+            # As a rule, what is answered is all that has been sent: then it need not be told one by one.
+            if len(numbers) == self._count(f"sent_{table}", "1"):
+                self._mark_sent(table, changes)
+            else:
+                change = f"UPDATE {table} SET {changes[table]} WHERE number = ?"  # noqa: S608 - as above
+                self._connection.executemany(change, numbers)
+                self._connection.executemany(f"DELETE FROM sent_{table} WHERE number = ?", numbers)  # noqa: S608
+        self.commit()
+
+    def _mark_sent(self, table: str, changes: Mapping[str, str]) -> None:
+        sent = f"SELECT number FROM sent_{table}"  # noqa: S608 - as above
+        self._connection.execute(f"UPDATE {table} SET {changes[table]} WHERE number IN ({sent})")  # noqa: S608
+        self._connection.execute(f"DELETE FROM sent_{table}")  # noqa: S608
+
+    def doubt_sent(self) -> None:
+        """Count as undelivered what an earlier run has sent without an answer."""
+        for table in _IN_DOUBT:
+            self._mark_sent(table, _IN_DOUBT)
         self.commit()
 
     def stream_of(self, part: Part, *, is_contact: bool) -> str:
@@ -693,7 +720,8 @@ def _statements(script: str) -> Iterator[str]:
             statement = ""
 
 
-def _numbers(entries: Iterable[Entry]) -> tuple[list[tuple[int]], list[tuple[int]]]:
+def _numbers(entries: Iterable[Entry]) -> dict[str, list[tuple[int]]]:
+    """Return the places of contacts and companies in their tables."""
     contacts: list[tuple[int]] = []
     companies: dict[int, None] = {}
     for entry in entries:
@@ -701,7 +729,7 @@ def _numbers(entries: Iterable[Entry]) -> tuple[list[tuple[int]], list[tuple[int
             contacts.append((entry.contact.number,))
         if entry.company is not None:
             companies[entry.company.number] = None
-    return contacts, [(number,) for number in companies]
+    return {"contacts": contacts, "companies": [(number,) for number in companies]}
 
 
 def _connect(path: Path | None) -> sqlite3.Connection:

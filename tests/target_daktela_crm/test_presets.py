@@ -309,7 +309,14 @@ def test_a_company_with_the_id_of_a_contact_is_one_elsewhere(crm: Crm) -> None:
 
 def _to_first_layout(crm: Crm) -> None:
     with closing(sqlite3.connect(crm.store)) as connection:
-        for table in ("originals", "value_rows", "definitions", "company_names"):
+        for table in (
+            "originals",
+            "value_rows",
+            "definitions",
+            "company_names",
+            "sent_contacts",
+            "sent_companies",
+        ):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("ALTER TABLE companies DROP COLUMN nameless")
         connection.execute("PRAGMA user_version = 1")

@@ -1,0 +1,76 @@
+"""What comes of records that skip the SDK's maps is what comes of them through the maps, byte for byte."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from target_daktela_crm.target import TargetDaktelaCrm
+from tests.target_daktela_crm.running import company, contact, encoded, feed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TAPS = sorted((Path(__file__).parents[1] / "crm" / "taps").glob("*/messages.jsonl"))
+RECORDS = [
+    company(1, description="text with \u00e1\u00e9 and \U0001f600"),
+    company(2, fields=[{"key": "number", "value": ["+420601000001", 601000002]}]),
+    *(contact(number, of=number % 3 + 1) for number in range(40)),
+    contact(41, of=None, name=None),
+    contact(7, of=2, name="Once more"),
+]
+
+
+@pytest.fixture(params=[*TAPS, None], ids=lambda path: "native" if path is None else path.parent.name)
+def given(request: pytest.FixtureRequest) -> Iterator[tuple[bytes, str]]:
+    """A preset and an input for it."""
+    path = request.param
+    if path is None:
+        yield encoded(feed(*RECORDS)), "daktela"
+    else:
+        yield path.read_bytes(), json.loads(path.with_name("expected.json").read_text("utf-8"))["preset"]
+
+
+def _written(
+    messages: bytes, preset: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any, *, short: bool
+) -> dict[str, bytes]:
+    """Return everything that a run puts out."""
+    folder.mkdir()
+    (folder / "messages.jsonl").write_bytes(messages)
+    if not short:
+        monkeypatch.setattr(TargetDaktelaCrm, "_note_what_takes", lambda *_: None)
+    through_maps: list[Any] = []
+
+    def transform(_self: Any, record: Any) -> Any:
+        through_maps.append(record)
+        return record
+
+    monkeypatch.setattr("singer_sdk.mapper.SameRecordTransform.transform", transform)
+    config = {"server": "acme", "access_token": "hush", "preset": preset, "dry_run": str(folder / "requests")}
+    target = TargetDaktelaCrm(config={**config, "store_path": str(folder / "store.sqlite3"), "max_rejects": 100})
+    with (folder / "messages.jsonl").open("rb") as file:
+        try:
+            target.listen(file)  # type: ignore[arg-type]
+        except Exception as error:  # noqa: BLE001 - whatever it is, it has to be the same
+            (folder / "error").write_text(str(error).replace(str(folder), ""), "utf-8")
+    monkeypatch.undo()
+    # Without a SCHEMA message, there are no maps.
+    assert bool(through_maps) == (not short and b'"SCHEMA"' in messages)
+    written = {path.name: path.read_bytes() for path in folder.rglob("*.json*") if path.name != "messages.jsonl"}
+    if (folder / "error").exists():
+        written["error"] = (folder / "error").read_bytes()
+    return {**written, "state": capfd.readouterr().out.encode()}
+
+
+def test_the_short_cut_leads_to_the_same(
+    given: tuple[bytes, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    messages, preset = given
+    by_sdk = _written(messages, preset, tmp_path / "sdk", monkeypatch, capfd, short=False)
+    shortly = _written(messages, preset, tmp_path / "short", monkeypatch, capfd, short=True)
+
+    assert shortly == by_sdk
+    assert "request-00001.json" in shortly
