@@ -179,7 +179,8 @@ def _is_certain(error: SignInError | RequestError) -> bool:
 
 
 def _remember(store: Store, stage: Mapping[str, Any]) -> None:
-    store.mark_accepted(store.entries())
+    store.mark_sending(store.entries())
+    store.mark_accepted()
     store.forget_others()
     now = datetime.now(UTC).isoformat(timespec="seconds")
     store.set("delete_accepted", now)

@@ -53,11 +53,11 @@ class Ledger(Protocol):
     def mark_sending(self, entries: Iterable[Entry]) -> None:
         """Note that these are on their way."""
 
-    def mark_accepted(self, entries: Iterable[Entry]) -> None:
+    def mark_accepted(self) -> None:
         """Note that these have arrived."""
 
-    def mark_refused(self, entries: Iterable[Entry]) -> None:
-        """Note that these have certainly not arrived."""
+    def mark_refused(self) -> None:
+        """Note that these have certainly been refused."""
 
     def stream_of(self, part: Part, *, is_contact: bool) -> str:
         """Return the stream that a contact or company came from."""
@@ -223,6 +223,8 @@ class Delivery:
 
     def _follows(self, entry: Entry) -> bool:
         """Return whether an entry's company is to blame, or a suspect; the entry then shares its fate."""
+        if not self._suspect_companies and not self._refused_companies:
+            return False
         key = entry.company.key if entry.company is not None else None
         if key in self._suspect_companies and entry.contact is not None:
             self._suspects.append((entry, "its company was refused: it makes the endpoint fail"))
@@ -256,11 +258,11 @@ class Delivery:
             self._post(body, patience)
         except RequestError as error:
             if not error.repeated and error.verdict.action in {Action.REFUSE, Action.SIGN_IN}:
-                self._ledger.mark_refused(entries)
+                self._ledger.mark_refused()
             self._sort_out(error, len(entries))
         self._silence = 0
         self.progress.accepted += 1
-        self._ledger.mark_accepted(entries)
+        self._ledger.mark_accepted()
         self.progress.contacts += sum(entry.contact is not None for entry in entries)
         # Those that head their contacts only have been delivered before.
         self.progress.companies += sum(entry.contact is None for entry in entries)

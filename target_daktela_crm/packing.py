@@ -113,23 +113,29 @@ class _Filling:
     def __init__(self) -> None:
         self.size = _FRAME
         self._is_empty = True
-        self._company: str | None = None
+        self._company: Part | None = None
         self._has_contacts = False
 
     def growth(self, entry: Entry) -> int:
         """Return by how many bytes the body would grow with one more entry."""
         contact = 0 if entry.contact is None else len(entry.contact.body)
-        if self._is_empty or self._company != _company_key(entry):
-            return len(_head(entry)) + len(_CONTACTS) + len(_CLOSE) + contact + (not self._is_empty)
-        return contact + bool(contact and self._has_contacts)
+        if self._goes_on(entry.company):
+            return contact + bool(contact and self._has_contacts)
+        return len(_head(entry)) + len(_CONTACTS) + len(_CLOSE) + contact + (not self._is_empty)
 
     def add(self, entry: Entry, growth: int) -> None:
         """Count an entry, by which the body grows by so many bytes."""
+        has_contact = entry.contact is not None
+        self._has_contacts = has_contact or (self._has_contacts and self._goes_on(entry.company))
         self.size += growth
-        key = _company_key(entry)
-        goes_on = not self._is_empty and key == self._company
-        self._has_contacts = entry.contact is not None or (goes_on and self._has_contacts)
-        self._is_empty, self._company = False, key
+        self._is_empty, self._company = False, entry.company
+
+    def _goes_on(self, company: Part | None) -> bool:
+        """Return whether a company is the one that the body ends with."""
+        last = self._company
+        if company is last:
+            return not self._is_empty
+        return company is not None and last is not None and company.key == last.key
 
 
 def _company_key(entry: Entry) -> str | None:

@@ -138,7 +138,8 @@ _IN_DOUBT = {
     "contacts": "delivered = NULL, known = iif(known, known, 2)",
     "companies": "delivered = NULL",
 }
-_REFUSED = {"contacts": "delivered = NULL, known = iif(known = 2, 0, known)", "companies": "delivered = NULL"}
+# An endpoint may take in a part of what it refuses.
+_REFUSED = {"contacts": "delivered = NULL", "companies": "delivered = NULL"}
 _ACCEPTED = {
     "contacts": "delivered = hash, delivered_company = company, known = 1",
     "companies": "delivered = hash",
@@ -553,39 +554,39 @@ class Store:
 
     def mark_sending(self, entries: Iterable[Entry]) -> None:
         """Note that nobody knows any more what Daktela has of these, until it has answered."""
-        for table, numbers in _numbers(entries).items():
-            self._connection.executemany(f"INSERT OR IGNORE INTO sent_{table} VALUES (?)", numbers)  # noqa: S608 - as above
+        # What has been sent before and not been answered stays unknown, whatever comes of sending it again.
+        self._mark(_IN_DOUBT)
+        contacts: list[tuple[int]] = []
+        companies: dict[int, None] = {}
+        for entry in entries:
+            if entry.contact is not None:
+                contacts.append((entry.contact.number,))
+            if entry.company is not None:
+                companies[entry.company.number] = None
+        self._connection.executemany("INSERT OR IGNORE INTO sent_contacts VALUES (?)", contacts)
+        self._connection.executemany("INSERT OR IGNORE INTO sent_companies VALUES (?)", zip(companies))
         self.commit()
 
-    def mark_refused(self, entries: Iterable[Entry]) -> None:
-        """Note that Daktela has certainly not taken these in."""
-        self._mark(entries, _REFUSED)
-
-    def mark_accepted(self, entries: Iterable[Entry]) -> None:
-        """Note that Daktela has these as they are."""
-        self._mark(entries, _ACCEPTED)
-
-    def _mark(self, entries: Iterable[Entry], changes: Mapping[str, str]) -> None:
-        for table, numbers in _numbers(entries).items():
-            # As a rule, what is answered is all that has been sent: then it need not be told one by one.
-            if len(numbers) == self._count(f"sent_{table}", "1"):
-                self._mark_sent(table, changes)
-            else:
-                change = f"UPDATE {table} SET {changes[table]} WHERE number = ?"  # noqa: S608 - as above
-                self._connection.executemany(change, numbers)
-                self._connection.executemany(f"DELETE FROM sent_{table} WHERE number = ?", numbers)  # noqa: S608
+    def mark_refused(self) -> None:
+        """Note that Daktela has certainly refused what has been sent."""
+        self._mark(_REFUSED)
         self.commit()
 
-    def _mark_sent(self, table: str, changes: Mapping[str, str]) -> None:
-        sent = f"SELECT number FROM sent_{table}"  # noqa: S608 - as above
-        self._connection.execute(f"UPDATE {table} SET {changes[table]} WHERE number IN ({sent})")  # noqa: S608
-        self._connection.execute(f"DELETE FROM sent_{table}")  # noqa: S608
+    def mark_accepted(self) -> None:
+        """Note that Daktela has what has been sent as it is."""
+        self._mark(_ACCEPTED)
+        self.commit()
 
     def doubt_sent(self) -> None:
-        """Count as undelivered what an earlier run has sent without an answer."""
-        for table in _IN_DOUBT:
-            self._mark_sent(table, _IN_DOUBT)
+        """Note that what an earlier run has sent was never answered."""
+        self._mark(_IN_DOUBT)
         self.commit()
+
+    def _mark(self, changes: Mapping[str, str]) -> None:
+        for table, change in changes.items():
+            query = f"UPDATE {table} SET {change} WHERE number IN (SELECT number FROM sent_{table})"  # noqa: S608 - as above
+            self._connection.execute(query)
+            self._connection.execute(f"DELETE FROM sent_{table}")  # noqa: S608 - as above
 
     def stream_of(self, part: Part, *, is_contact: bool) -> str:
         """Return the name of the stream that a contact or company came from last."""
@@ -718,18 +719,6 @@ def _statements(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
-
-
-def _numbers(entries: Iterable[Entry]) -> dict[str, list[tuple[int]]]:
-    """Return the places of contacts and companies in their tables."""
-    contacts: list[tuple[int]] = []
-    companies: dict[int, None] = {}
-    for entry in entries:
-        if entry.contact is not None:
-            contacts.append((entry.contact.number,))
-        if entry.company is not None:
-            companies[entry.company.number] = None
-    return {"contacts": contacts, "companies": [(number,) for number in companies]}
 
 
 def _connect(path: Path | None) -> sqlite3.Connection:

@@ -28,16 +28,21 @@ class Ledger:
 
     def __init__(self) -> None:
         self.accepted: set[tuple[str, str]] = set()
+        self._sent: list[Entry] = []
 
     def mark_sending(self, entries: Iterable[Entry]) -> None:
-        assert all(entry.contact or entry.company for entry in entries)
+        self._sent = list(entries)
+        assert all(entry.contact or entry.company for entry in self._sent)
 
-    def mark_refused(self, entries: Iterable[Entry]) -> None:
-        assert all(entry.contact or entry.company for entry in entries)
+    def mark_refused(self) -> None:
+        assert self._sent
+        self._sent = []
 
-    def mark_accepted(self, entries: Iterable[Entry]) -> None:
-        for entry in entries:
+    def mark_accepted(self) -> None:
+        assert self._sent
+        for entry in self._sent:
             self.accepted |= _parts(entry)
+        self._sent = []
 
     def stream_of(self, part: Part, *, is_contact: bool) -> str:
         assert part.key
