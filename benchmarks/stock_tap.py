@@ -52,6 +52,7 @@ class Calls(RESTStream[int]):
     name = "activities_call"
     path = "/api/v6/activities.json"
     primary_keys = ("name",)
+    replication_key = "time"
     records_jsonpath = "$.result.data[*]"
     schema = _properties().to_dict()
 
