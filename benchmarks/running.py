@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -58,19 +57,19 @@ def cost(command: list[str], source: Path | None = None, sink: Path | None = Non
     Raises:
         RuntimeError: it failed.
     """
-    with (
-        (source or Path(os.devnull)).open("rb") as read,
-        (sink or Path(os.devnull)).open("wb") as write,
-        Path(os.devnull).open("wb") as nothing,
-    ):
-        begun = time.perf_counter()
-        process = subprocess.Popen(command, cwd=ROOT, stdin=read, stdout=write, stderr=nothing)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - begun
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    with (source or Path(os.devnull)).open("rb") as read, (sink or Path(os.devnull)).open("wb") as write:
+        metered = subprocess.run(
+            [sys.executable, "-S", ROOT / "benchmarks" / "meter.py", *command],
+            check=True,
+            cwd=ROOT,
+            stdin=read,
+            stdout=write,
+            stderr=subprocess.PIPE,
+        )
+    code, *figures = json.loads(metered.stderr)
+    if code:
+        raise RuntimeError(f"{' '.join(command)} ended with {code}")
+    return Cost(*figures)
 
 
 def medians(cases: Mapping[str, Callable[[], Cost]], runs: int) -> dict[str, Cost]:
