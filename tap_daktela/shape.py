@@ -271,7 +271,7 @@ def _converters(prefix: str, zone: ZoneInfo) -> dict[Kind, Convert]:
         Kind.OBJECT: _object,
         Kind.KEYS: lambda value: [_part(element, "name", key) for element in _elements(value)],
         Kind.TITLES: lambda value: [_part(element, "title", _text) for element in _elements(value)],
-        Kind.SCALAR: lambda value: None if isinstance(value, (dict, list)) else _text(value),
+        Kind.SCALAR: lambda value: None if isinstance(value, (dict, list, rows.Row)) else _text(value),
         Kind.LOOSE: _loose,
     }
 

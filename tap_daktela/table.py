@@ -149,13 +149,18 @@ class TableShape:
         for name, column, kind, convert in node.leaves:
             columns[column] = _converted(found[name], kind, convert, self._shape.prefix)
         for name, branch in node.branches.items():
-            objects = found[name]
+            objects = found[name] if branch.relation else _without_empty_lists(found[name])
             types = {*map(type, objects)} - {_NONE}
             if len(types) > 1 or not all(issubclass(each, (dict, Row)) for each in types):
                 raise _UnusualError
             empty = _empty(next(iter(types), dict), branch)
             inner = [empty if value is None else value for value in objects]
             self._walk(inner, branch, columns, nameless, empty)
+
+
+def _without_empty_lists(objects: Values) -> Values:
+    """Return objects with null in place of empty lists: PHP's empty objects."""
+    return [None if value == [] else value for value in objects] if list in {*map(type, objects)} else objects
 
 
 def _empty(kind: Any, node: Node) -> Any:  # noqa: ANN401 - a class, and a row

@@ -7,6 +7,7 @@ Every answer is `{"error": …, "result": …, "_time": …}`. A list is usable 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -15,6 +16,8 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+"""As JSON writes it, and not a backslash with something behind it."""
 _BOM = b"\xef\xbb\xbf"
 _LONGEST_MESSAGE = 300
 
@@ -129,19 +132,22 @@ def _messages(error: object, place: tuple[str, ...] = ()) -> list[str]:
 
 
 def _decode(body: bytes) -> Any:  # noqa: ANN401 - JSON
-    body = body.removeprefix(_BOM)
+    body = without_nul(body.removeprefix(_BOM))
     if not body.strip():
         raise EnvelopeError("an empty answer")
     if body.lstrip()[:1] == b"<":
         raise EnvelopeError("an HTML page in place of JSON")
     try:
-        document = msgspec.json.decode(body)
+        return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        document = _decode_damaged(body)
+        return _decode_damaged(body)
     except RecursionError as error:
         raise EnvelopeError("an answer that is nested too deeply") from error
-    # Texts may hold NUL characters, which few databases take (daktela-api.md §3).
-    return _without_nul(document) if b"\\u0000" in body else document
+
+
+def without_nul(body: bytes) -> bytes:
+    """Return JSON without NUL characters in its texts, which few databases take (daktela-api.md §3)."""
+    return _NUL.sub(rb"\1", body) if b"\\u0000" in body else body
 
 
 def _decode_damaged(body: bytes) -> Any:  # noqa: ANN401 - JSON
@@ -162,10 +168,6 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def _whole_characters(value: Any) -> Any:  # noqa: ANN401 - JSON
     return _map_text(value, lambda text: text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
-
-
-def _without_nul(value: Any) -> Any:  # noqa: ANN401 - JSON
-    return _map_text(value, lambda text: text.replace("\x00", ""))
 
 
 def _map_text(value: Any, change: Callable[[str], str]) -> Any:  # noqa: ANN401 - JSON

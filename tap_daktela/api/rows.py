@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_daktela.api.envelope import Page, error_text, read_page, read_total
+from tap_daktela.api.envelope import Page, error_text, read_page, read_total, without_nul
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,15 +63,13 @@ class PageReader:
         Raises:
             ReportedError, EnvelopeError: as `read_page` does.
         """
-        # Texts with NUL characters have to be rid of them.
-        if b"\\u0000" not in body:
-            try:
-                answer: Any = self._decode(body)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                return read_page(body)
-            if not error_text(answer.error):
-                return Page(answer.result.data, read_total(answer.result.total), answer.time, answer.timezone)
-        return read_page(body)
+        try:
+            answer: Any = self._decode(without_nul(body))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return read_page(body)
+        if error_text(answer.error):
+            return read_page(body)
+        return Page(answer.result.data, read_total(answer.result.total), answer.time, answer.timezone)
 
 
 @lru_cache(maxsize=64)
@@ -103,7 +101,8 @@ def _row(tree: dict[str, Any]) -> type[Row]:
     fields: list[tuple[str, Any, Any]] = [
         (
             attribute(name),
-            (_row(inner) | None) if inner else Any,
+            # PHP's empty object is a list.
+            (_row(inner) | list[Any] | None) if inner else Any,
             msgspec.UNSET if name == "name" else None,
         )
         for name, inner in tree.items()

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_daktela.api.envelope import read_page
-from tap_daktela.api.rows import PageReader
+from tap_daktela.api.rows import PageReader, Row
 from tap_daktela.fields import Kind
 from tap_daktela.shape import Dialect, Shape, ShapeError, requested_fields
 from tap_daktela.streams import STREAMS
@@ -122,3 +122,16 @@ def test_rows_with_anything_in_them(name: str, changes: list[tuple[int, int, Any
 
 def test_every_kind_of_column_occurs() -> None:
     assert {column.kind for stream in STREAMS for column in stream.fields} == {*Kind}
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_what_is_usual_is_never_shaped_row_by_row(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Shape, "of_item", lambda *_: pytest.fail("a page was shaped row by row"))
+    stream = BY_NAME[name]
+    # PHP's empty objects are lists, and people type NUL characters: both are usual.
+    body = json.dumps({"error": [], "result": {"data": _rows(name), "total": 80}}).encode()
+    page = PageReader(requested_fields(stream, stream.fields))(body)
+    assert page.rows
+    assert isinstance(page.rows[0], Row)
+    shape = Shape(stream, stream.fields, Dialect(**DIALECT))
+    assert len(TableShape(shape)(page.rows)) == shape.tally.records > 0
