@@ -1,7 +1,8 @@
-"""`--test`: which instances let us in, and which streams the account may read, in plain words.
+"""`--test`: which instances let us in, which streams the account may read, and what has changed, in plain words.
 
 In: instances and declarations. Out: lines for a person, and whether every stream that is selected by default can
-be read. Each stream costs a request for one page.
+be read. Each stream costs a request for one page, and one for a few rows with all their fields. What these tell of
+other fields than are declared stands below the stream's line, as notes that fail nothing.
 """
 
 from __future__ import annotations
@@ -30,20 +31,26 @@ def check_up(instances: Iterable[Instance], streams: Iterable[Stream]) -> bool:
 def _check_instance(instance: Instance, streams: tuple[Stream, ...]) -> bool:
     try:
         clock = instance.clock("users")
+        who = f", signed in as {instance.user}" if instance.user else ""
+        click.echo(
+            f"{instance.server}: {instance.settings.address.base}{who}; {clock.zone.key}, {clock.now:%F %T} UTC"
+        )
+        readable = [_check_stream(stream, instance) for stream in streams]
     except InstanceError as error:
         click.echo(f"{instance.server}: {error}")
         return False
-    who = f", signed in as {instance.user}" if instance.user else ""
-    click.echo(
-        f"{instance.server}: {instance.settings.address.base}{who}; {clock.zone.key}, {clock.now:%F %T} UTC"
-    )
-    readable = True
-    for stream in streams:
-        try:
-            finding, ok = Sync(stream, stream.fields, instance, None).probe(), True
-        except StreamError as error:
-            finding, ok = str(error), False
-        mark = "ok" if ok else "FAILED" if stream.selected_by_default else "not readable"
-        click.echo(f"  {stream.name:<20} {mark}: {finding}")
-        readable &= ok or not stream.selected_by_default
-    return readable
+    return all(readable)
+
+
+def _check_stream(stream: Stream, instance: Instance) -> bool:
+    """Print a stream's line, and notes below it; return whether it can be read, or is one that few users need."""
+    sync = Sync(stream, stream.fields, instance, None)
+    try:
+        finding, ok = sync.probe(), True
+    except StreamError as error:
+        finding, ok = str(error), False
+    mark = "ok" if ok else "FAILED" if stream.selected_by_default else "not readable"
+    click.echo(f"  {stream.name:<20} {mark}: {finding}")
+    for note in sync.drift():
+        click.echo(f"  {'':<20} note: {note}")
+    return ok or not stream.selected_by_default

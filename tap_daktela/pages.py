@@ -58,6 +58,8 @@ class Batch:
 
     rows: list[Row]
     end: str | None = None
+    total: int | None = None
+    """How many rows the server counted when the reading began, None if it did not tell."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,7 @@ class _WindowReader:
         self._key = query.sort[-1]
         self._stride = max(1, query.take - max(2, query.take // OVERLAP))
         self._readings = deque([_Reading(window)])
+        self._total: int | None = None
 
     def read(self) -> Iterator[Batch]:
         while self._readings:
@@ -153,16 +156,18 @@ class _WindowReader:
             for _, future in reading.ahead:
                 self._fetcher.drop(future)
             self._readings.popleft()
-            yield Batch([], reading.window.end)
+            yield Batch([], reading.window.end, self._total)
 
     def _read_window(self, reading: _Reading) -> Iterator[Batch]:
         reply = self._first(reading)
+        # The first window begins as the whole range.
+        self._total = reply.page.total if self._total is None else self._total
         position = _Position(self._cursor, self._key, reading.window.start)
         idle = 0
         while True:
             fresh = position.new(reply.rows, reading.window.end)
             if fresh:
-                yield Batch(fresh)
+                yield Batch(fresh, total=self._total)
             if reply.ends(fresh) or position.at >= reading.window.end:
                 return
             idle = idle + 1 if not fresh and not reply.ahead else 0
@@ -204,10 +209,10 @@ class _WindowReader:
         """Read a second that no keyset gets through."""
         at, end = position.at, next_second(position.at)
         query = replace(self._ask_for(Window(at, end)), sort=(self._key,))
-        for rows in read_by_name(self._fetcher, query):
-            if any(time != at for time in column(rows, self._cursor)):
+        for batch in read_by_name(self._fetcher, query):
+            if any(time != at for time in column(batch.rows, self._cursor)):
                 raise ReadError(f"the server sent rows of another {self._cursor} ({query})")
-            yield Batch(position.new(rows, end))
+            yield Batch(position.new(batch.rows, end), total=self._total)
         position.skip_second()
 
     def _checked(self, reply: _Reply) -> _Reply:
@@ -299,7 +304,7 @@ class _WindowReader:
             self._readings.insert(place, _Reading(piece))
 
 
-def read_by_name(fetcher: Fetcher, query: Query) -> Iterator[list[Row]]:
+def read_by_name(fetcher: Fetcher, query: Query) -> Iterator[Batch]:
     """Return the rows of a whole list, sorted by the field that `query` sorts by.
 
     A pass that gives fewer rows than the server counts is read again, for some may have come in behind it. If
@@ -360,7 +365,7 @@ class _TableReader:
         """Whether as many rows came as the server counted in the end."""
         return self.total is None or self.count >= self.total
 
-    def read(self) -> Iterator[list[Row]]:
+    def read(self) -> Iterator[Batch]:
         """Return the rows, page by page."""
         reply = self._ask(0)
         stride = self._query.take - 1
@@ -372,7 +377,7 @@ class _TableReader:
             fresh = self._new(reply)
             if fresh:
                 self.count += len(fresh)
-                yield fresh
+                yield Batch(fresh, total=self.total)
             if reply.ends(fresh):
                 for _, future in self._ahead:
                     self._fetcher.drop(future)

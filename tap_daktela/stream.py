@@ -8,10 +8,12 @@ the value of a record: the SDK compares bookmarks as texts, and local times run 
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from singer_sdk import Stream
+from singer_sdk.exceptions import MapExpressionError
 from singer_sdk.helpers._util import utc_now
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context, Record
 
     from tap_daktela import fields
+    from tap_daktela.costs import Costs
     from tap_daktela.instance import Instance
     from tap_daktela.table import Table
 
@@ -41,6 +44,10 @@ class Run(Protocol):
     @property
     def instances(self) -> Mapping[str, Instance]:
         """The instances by name."""
+
+    @property
+    def costs(self) -> Costs:
+        """What the streams cost."""
 
     def check(self) -> None:
         """End the run if a signal has asked for it."""
@@ -96,8 +103,9 @@ class DaktelaStream(Stream):
 
     @override
     def log_sync_costs(self) -> None:
-        """Raise what failed: the SDK calls this once all streams have been read."""
+        """Tell what all streams cost, and raise what failed: the SDK calls this once all have been read."""
         super().log_sync_costs()
+        self._run.costs.tell(self.logger)
         self._run.raise_failures()
 
     @override
@@ -110,13 +118,16 @@ class DaktelaStream(Stream):
         """Yield the records of one instance, page by page, and move its bookmark between them."""
         instance = self._run.instances[str((context or {})["server"])]
         try:
-            sync = Sync(self.declaration, self.selected_columns(), instance, self.bookmark(context))
-            for step in sync.read():
-                self._run.check()
-                if isinstance(step, Checkpoint):
-                    self.advance(context, step.instant)
-                else:
-                    yield step
+            with self._run.costs.of(self.name, instance) as cost:
+                sync = Sync(self.declaration, self.selected_columns(), instance, self.bookmark(context))
+                for step in sync.read():
+                    self._run.check()
+                    if isinstance(step, Checkpoint):
+                        self.advance(context, step.instant)
+                    else:
+                        cost.rows += len(step)
+                        self._run.costs.reporter.tell(sync.rows, sync.expected)
+                        yield step
         except InstanceError as error:
             self._run.note_failure(self.name, instance.server, str(error), of_instance=True)
         except StreamError as error:
@@ -139,7 +150,8 @@ class DaktelaStream(Stream):
         """
         writer = self._tap.message_writer
         if not write_messages or not isinstance(writer, PageWriter) or not self._is_written_as_read():
-            yield from super()._sync_records(context, write_messages=write_messages)
+            with self._as_failed_map():
+                yield from super()._sync_records(context, write_messages=write_messages)
             return
         # What follows is the SDK's method of this name, for pages.
         counter, timer = self.get_record_counter(), self.get_sync_timer()
@@ -165,6 +177,25 @@ class DaktelaStream(Stream):
         if not context:
             self._finalize_state(self.stream_state)
         self._write_state_message()
+
+    @contextmanager
+    def _as_failed_map(self) -> Iterator[None]:
+        """Remember, for the end of the run, that an expression of a stream map failed in a block.
+
+        The error's own text may hold values, and only simpleeval's own errors tell which expression it was.
+        """
+        try:
+            yield
+        except OSError:
+            # The loader has gone.
+            raise
+        except Exception as error:
+            if all(type(each) is SameRecordTransform for each in self.stream_maps):
+                raise
+            self.logger.debug("What went wrong:", exc_info=True)
+            what = f": {error}" if isinstance(error, MapExpressionError) else f" with a {type(error).__name__}"
+            message = f"stream_maps: an expression for {self.name} fails{what}; it must hold for null, too"
+            self._run.note_failure(self.name, ", ".join(self.servers), message)
 
     def _is_written_as_read(self) -> bool:
         """Return whether the SDK would write records as they are: no maps, no limit, no part of one left out."""

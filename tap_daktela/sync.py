@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tap_daktela.api.auth import SignInError
 from tap_daktela.api.query import Condition, Query
 from tap_daktela.api.verdict import RequestError
+from tap_daktela.drift import Sample, differences
 from tap_daktela.pages import ReadError, read_by_name, read_windows
 from tap_daktela.rights import acceptable_fields, advice, missing_items, remarks, type_condition
 from tap_daktela.shape import Dialect, Shape, ShapeError, requested_fields
@@ -26,12 +27,16 @@ from tap_daktela.windows import Window, earliest_instant, lower_text, parse_inst
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from tap_daktela.api.envelope import Page
     from tap_daktela.fields import Field, Stream
     from tap_daktela.instance import Clock, Instance
+    from tap_daktela.pages import Batch
 
 logger = logging.getLogger(__name__)
 
 _PROBE_ROWS = 100
+_WHOLE_ROWS = 3
+"""A row with all its fields, and all that it is related to, can have 300 kB (daktela-api.md §3)."""
 _FIRST = datetime.min.replace(tzinfo=UTC)
 _DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
@@ -104,6 +109,11 @@ class Sync:
         self._columns = tuple(columns)
         self._instance = instance
         self._bookmark = bookmark
+        self._probed: Page | None = None
+        self.rows = 0
+        """How many rows have been read."""
+        self.expected: int | None = None
+        """How many there are, as far as the server has told."""
         with self._as_stream_error():
             self._clock = instance.clock(stream.endpoint)
         self._compile()
@@ -136,29 +146,48 @@ class Sync:
         Raises:
             StreamError: the account may not read the stream, or not what is in it.
         """
-        cursor = self._stream.replication_key
-        latest = (f"-{cursor}",) if cursor else ()
         with self._as_stream_error():
             try:
-                page = self._instance.fetcher.page(self._probe_query(latest))
+                page = self._instance.fetcher.page(self._probe_query())
             except RequestError as error:
                 if not self._give_up_refused_fields(error):
                     raise
-                page = self._instance.fetcher.page(self._probe_query(latest))
+                page = self._instance.fetcher.page(self._probe_query())
+            self._probed = page
             self._table(page.rows)
             if problem := missing_items(self._stream, self._instance, self._shape.tally):
                 raise StreamError(problem)
         total = len(page.rows) if page.total is None else page.total
         return "; ".join([f"{total} rows", *remarks(self._shape.tally)])
 
-    def _probe_query(self, latest: tuple[str, ...]) -> Query:
-        return replace(self._query, sort=(*latest, "name"), take=_PROBE_ROWS)
+    def drift(self) -> list[str]:
+        """Return in what the rows of the last probe are not as declared, a line each; see `drift.py`.
+
+        Costs a request for a few rows with all their fields: nothing else tells which ones there are.
+        """
+        if self._probed is None or not self._probed.rows:
+            return []
+        whole: list[Any] = []
+        problems: list[str] = []
+        with self._as_stream_error():
+            try:
+                whole = self._instance.fetcher.page(replace(self._probe_query(), fields=(), take=_WHOLE_ROWS)).rows
+            except RequestError as error:
+                problems.append(f"new and missing fields cannot be told: {error}")
+        asked, whole = ([row for row in rows if isinstance(row, dict)] for rows in (self._probed.rows, whole))
+        sample = Sample(asked, whole, is_old=self._probed.timezone is None)
+        return [*differences(self._stream, self._shape.root, sample), *problems]
+
+    def _probe_query(self) -> Query:
+        cursor = self._stream.replication_key
+        sort = (f"-{cursor}", "name") if cursor else ("name",)
+        return replace(self._query, sort=sort, take=_PROBE_ROWS, as_sent=True)
 
     def _read(self) -> Iterator[Table | Checkpoint]:
         cursor = self._stream.replication_key
         if cursor is None:
-            for rows in read_by_name(self._instance.fetcher, self._query):
-                yield self._table(rows)
+            for batch in self._counted(read_by_name(self._instance.fetcher, self._query)):
+                yield self._table(batch.rows)
             return
         wanted = plan_range(self._instance, self._clock, self._bookmark)
         if wanted is None:
@@ -181,13 +210,14 @@ class Sync:
             fields=tuple(dict.fromkeys([*self._query.fields, closed])),
             conditions=(*self._query.conditions, Condition(cursor, "lt", wanted.lower)),
         )
-        for batch in read_windows(self._instance.fetcher, query, closed, Window(wanted.lower, wanted.upper)):
+        window = Window(wanted.lower, wanted.upper)
+        for batch in self._counted(read_windows(self._instance.fetcher, query, closed, window)):
             yield self._table(batch.rows)
 
     def _read_range(self, cursor: str, wanted: Range) -> Iterator[Table | Checkpoint]:
         tally = self._shape.tally
         window = Window(wanted.lower, wanted.upper)
-        for batch in read_windows(self._instance.fetcher, self._query, cursor, window):
+        for batch in self._counted(read_windows(self._instance.fetcher, self._query, cursor, window)):
             yield self._table(batch.rows)
             # While all rows of a type lack their item, the account may lack a right. No bookmark passes them.
             if batch.end and not tally.itemless:
@@ -197,6 +227,16 @@ class Sync:
             if problem := missing_items(self._stream, self._instance, tally):
                 raise StreamError(problem)
             yield Checkpoint(wanted.end)
+
+    def _counted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Yield batches, and note how far that is."""
+        before, rows = self.expected or 0, 0
+        for batch in batches:
+            rows += len(batch.rows)
+            self.rows += len(batch.rows)
+            if batch.total is not None:
+                self.expected = before + max(batch.total, rows)
+            yield batch
 
     def _compile(self) -> None:
         run, instance = self._instance.run, self._instance

@@ -29,7 +29,9 @@ from typing_extensions import override
 from tap_daktela import settings
 from tap_daktela.api.command import InputError, PlainCommand, RunError, check_environment, plain_file_errors
 from tap_daktela.api.config import with_numbers
+from tap_daktela.api.progress import reporter
 from tap_daktela.checkup import check_up
+from tap_daktela.costs import Costs
 from tap_daktela.fields import SERVER
 from tap_daktela.instance import Instance
 from tap_daktela.stream import DaktelaStream
@@ -86,6 +88,11 @@ class TapDaktela(Tap):
     def instances(self) -> dict[str, Instance]:
         """The instances by name, none of them connected yet."""
         return {entry.server: Instance(entry, self.settings, self.check) for entry in self.settings.instances}
+
+    @cached_property
+    def costs(self) -> Costs:
+        """What the run costs, stream by stream."""
+        return Costs(reporter(self.logger))
 
     @override
     def discover_streams(self) -> list[DaktelaStream]:
@@ -156,6 +163,7 @@ class TapDaktela(Tap):
             name = signal.Signals(self._signal).name
             self.logger.warning("%s: stopping with the state reached so far", name)
             self.state_writer.write_state(self.state)
+            self.costs.tell(self.logger)
             sys.exit(128 + self._signal)
 
     # The command.

@@ -80,6 +80,7 @@ class Progress:
 
     def __init__(self) -> None:
         self.requests = 0
+        self.retries = 0
         self.accepted = 0
         self.bytes = 0
         self.companies = 0

@@ -19,6 +19,7 @@ import click
 from tap_daktela.api.auth import SignInError
 from tap_daktela.api.client import Client, Patience
 from tap_daktela.api.command import RunError
+from tap_daktela.api.progress import reporter
 from target_daktela_crm.columns import Unseen
 from target_daktela_crm.delivery import Delivery, Progress, stopped
 from target_daktela_crm.entities import Definition, MappingError, Refusal, Value
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("target-daktela-crm")
 
-_REPORTED = 10.0
-"""Seconds between two lines of progress."""
 _UNTIL_TOLD = 1_000
 """Records between two looks at the clock."""
 _HELD = 1_000
@@ -62,9 +61,11 @@ class Run:
         self.mapping = read_mapping(settings.preset, settings.streams, settings.phone_region)
         self._settings = settings
         self._config = config
-        self._started = self._told = time.monotonic()
+        self._started = time.monotonic()
+        # While it reads, a tap in front of it may draw on the same terminal.
+        self._reporter = reporter(logger, may_draw=False)
+        self._reporter.begin("receiving", "records")
         self._heard = 0
-        self._queued = 0
         self._is_told = False
         self._schemas: set[str] = set()
         self._fitting: set[str] = set()
@@ -136,7 +137,7 @@ class Run:
                 self._refuse_held(mapping)
         self._heard += 1
         if self._heard % _UNTIL_TOLD == 0:
-            self._tell(lambda: f"{self._heard:,} records received")
+            self._reporter.tell(self._heard)
 
     def _believe(self, mapping: StreamMapping) -> None:
         """Note that a stream is what the mapping takes it for, and take in those of its records that were held."""
@@ -309,22 +310,32 @@ class Run:
             may_send=self._before_request,
         )
         self.progress = delivery.progress
-        self._queued = queue.contacts
+        self._reporter = reporter(logger)
+        self._reporter.begin("delivering", "contacts", queue.contacts)
         try:
             delivery.deliver(self.store.entries())
         except SignInError as error:
             raise RunError(stopped(error)) from None
+        finally:
+            self._reporter.end()
 
     def _before_request(self) -> None:
         self._check_hours()
-        self._tell(lambda: f"{self.progress.contacts:,} of {self._queued:,} contacts delivered")
+        self._reporter.tell(self.progress.contacts)
 
     def _poster(self) -> Callable[[bytes, Patience], None]:
         settings = self._settings
         if settings.dry_run is not None:
             return folder_poster(settings.dry_run)
         client = Client(settings.address, settings.credentials, settings.transport)
-        return lambda body, patience: client.post(settings.sync_path, body, patience)
+
+        def post(body: bytes, patience: Patience) -> None:
+            try:
+                client.post(settings.sync_path, body, patience)
+            finally:
+                self.progress.retries = client.traffic.retries
+
+        return post
 
     def _stage(self, *, cut_off: bool) -> None:
         if self._settings.dry_run is not None:
@@ -365,12 +376,6 @@ class Run:
         )
 
     # Telling.
-
-    def _tell(self, text: Callable[[], str]) -> None:
-        now = time.monotonic()
-        if now - self._told >= _REPORTED:
-            self._told = now
-            logger.info("%s (%.0f s)", text(), now - self._started)
 
     def summarize(self) -> None:
         """Tell what the run did, once."""

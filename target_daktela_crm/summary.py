@@ -51,6 +51,7 @@ def as_object(summary: Summary, progress: Progress, rejects: Rejects) -> dict[st
         "delivered": {"companies": progress.companies, "contacts": progress.contacts},
         "dry_run": summary.is_dry,
         "requests": progress.requests,
+        "retries": progress.retries,
         "accepted": progress.accepted,
         "bytes": progress.bytes,
         "seconds": round(summary.seconds, 1),
@@ -87,6 +88,8 @@ def _lines(summary: Summary, progress: Progress, rejects: Rejects) -> Iterator[s
     requests = counted(progress.requests, "request", "requests")
     if progress.accepted != progress.requests:
         requests += f" ({progress.accepted:,} accepted)"
+    if progress.retries:
+        requests += f", {counted(progress.retries, 'retry', 'retries')}"
     yield _line("would deliver" if summary.is_dry else "delivered", delivered)
     yield _line(
         "written" if summary.is_dry else "sent", f"{requests}, {progress.bytes:,} bytes, {summary.seconds:.1f} s"

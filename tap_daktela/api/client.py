@@ -28,6 +28,7 @@ from tap_daktela.api.envelope import (
     ReportedError,
     read_acceptance,
     read_answer,
+    read_page,
 )
 from tap_daktela.api.rows import PageReader
 from tap_daktela.api.verdict import Action, RequestError, Verdict, judge, judge_body, judge_exception
@@ -102,6 +103,16 @@ class Identity(NamedTuple):
     timezone: str | None
 
 
+class Traffic(NamedTuple):
+    """What has gone to and fro so far."""
+
+    requests: int = 0
+    """Repetitions included."""
+    retries: int = 0
+    bytes: int = 0
+    """Of the bodies of answers, unpacked."""
+
+
 @dataclass(frozen=True)
 class _Request:
     """What is sent, and how to name it to a person."""
@@ -130,6 +141,8 @@ class Client:
 
     def __init__(self, address: Address, credentials: Credentials, transport: Transport) -> None:
         self.address = address
+        self.traffic = Traffic()
+        self._counting = threading.Lock()
         self._credentials = credentials
         self._transport = transport
         self._session = _session(transport)
@@ -175,7 +188,9 @@ class Client:
         """
         url = f"{self.address.api}{query.endpoint}.json"
         request = _Request("GET", url, str(query), self._auth, {"params": query.parameters()})
-        return self._send(request, PageReader(query.fields), cancelled)
+        # A field that is not there is not a null, for those who want to know.
+        read = read_page if query.as_sent else PageReader(query.fields)
+        return self._send(request, read, cancelled)
 
     def post(self, path: str, body: bytes, patience: Patience) -> None:
         """Send JSON to a path below the instance's URL that is not part of the API, until it is taken in.
@@ -239,7 +254,7 @@ class Client:
             stop=ends,
             wait=_wait,
             sleep=partial(_pause, event),
-            before_sleep=partial(_log_retry, request),
+            before_sleep=partial(self._note_retry, request),
             reraise=True,
         )
         try:
@@ -278,6 +293,7 @@ class Client:
 
     def _exchange(self, request: _Request) -> tuple[Verdict, bytes]:
         """Send a request; return what to do about its answer, and the answer's body."""
+        self._count(requests=1)
         try:
             with self._session.request(
                 request.method,
@@ -293,12 +309,22 @@ class Client:
             ) as response:
                 # Left to itself, requests reads 10 kB at a time, and each time the threads take turns.
                 body = b"".join(response.iter_content(_CHUNK))
+            self._count(bytes=len(body))
         except requests.RequestException as error:
             return judge_exception(error, self._transport.timeout), b""
         except (ValueError, HTTPError) as error:
             # The libraries below let a few of their own through, and their texts may repeat a header.
             return Verdict(Action.REFUSE, f"could not be asked: {type(error).__name__}"), b""
         return judge(response, body), body
+
+    def _note_retry(self, request: _Request, state: tenacity.RetryCallState) -> None:
+        self._count(retries=1)
+        _log_retry(request, state)
+
+    def _count(self, **more: int) -> None:
+        with self._counting:
+            now = self.traffic._asdict()
+            self.traffic = Traffic(**{name: count + more.get(name, 0) for name, count in now.items()})
 
 
 class _Ends:

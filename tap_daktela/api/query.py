@@ -28,11 +28,14 @@ class Query:
 
     endpoint: str
     fields: tuple[str, ...]
+    """To ask for; without any, rows come with all that there are."""
     conditions: tuple[Condition, ...] = ()
     sort: tuple[str, ...] = ()
     """Fields to sort by; `-` in front of one turns its order around. Without any, there is no order."""
     skip: int = 0
     take: int = 1000
+    as_sent: bool = False
+    """Whether rows are read as they come: with a null for a null only, and not for what is not there."""
 
     def page(self, skip: int) -> Query:
         """Return the query for the page that starts `skip` rows further in."""

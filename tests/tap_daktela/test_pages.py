@@ -196,8 +196,8 @@ def _read_windows(world: World, take: int, concurrency: int = 3, window: Window 
 def _read_by_name(world: World, take: int, concurrency: int = 3) -> Reading:
     pool = Pool(world, concurrency)
     reading = Reading([], [], pool)
-    for rows in read_by_name(cast("Fetcher", pool), _query(take)):
-        reading.rows += rows
+    for batch in read_by_name(cast("Fetcher", pool), _query(take)):
+        reading.rows += batch.rows
     return reading
 
 
@@ -621,8 +621,8 @@ def test_a_list_that_is_shorter_than_the_server_says_ends_in_an_error(
     names: set[Any] = set()
 
     def read() -> None:
-        for page in pages:
-            names.update(row["name"] for row in page)
+        for batch in pages:
+            names.update(row["name"] for row in batch.rows)
 
     with pytest.raises(ReadError, match="counts"):
         read()

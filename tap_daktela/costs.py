@@ -1,0 +1,103 @@
+"""What each stream of each instance cost: counts in; a table for people, and the same for machines, out."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tap_daktela.api.progress import Reporter
+    from tap_daktela.instance import Instance
+
+
+@dataclass
+class Cost:
+    """What one stream of one instance cost."""
+
+    stream: str
+    instance: str
+    rows: int = 0
+    """Records that were put out."""
+    requests: int = 0
+    """Repetitions included."""
+    retries: int = 0
+    bytes: int = 0
+    """Of the bodies of answers, unpacked."""
+    seconds: float = 0.0
+
+
+@dataclass
+class Costs:
+    """The costs of a run, in the order in which streams were read."""
+
+    reporter: Reporter
+    all: list[Cost] = field(default_factory=list)
+    _is_told: bool = False
+
+    @contextmanager
+    def of(self, stream: str, instance: Instance) -> Iterator[Cost]:
+        """Measure what happens in a block, which reads a stream of an instance and counts its rows."""
+        cost = Cost(stream, instance.server)
+        self.all.append(cost)
+        self.reporter.begin(f"{stream} ({instance.server})", "rows")
+        before, begun = instance.client.traffic, time.monotonic()
+        try:
+            yield cost
+        finally:
+            after = instance.client.traffic
+            cost.requests, cost.retries, cost.bytes = (
+                after.requests - before.requests,
+                after.retries - before.retries,
+                after.bytes - before.bytes,
+            )
+            cost.seconds = time.monotonic() - begun
+            self.reporter.end()
+
+    def tell(self, logger: logging.Logger) -> None:
+        """Write the table to standard error and the same into the log, once, if the log takes such messages."""
+        told, self._is_told = self._is_told, True
+        if self.all and not told and logger.isEnabledFor(logging.INFO):
+            click.echo(as_table(self.all), err=True)
+            content = as_objects(self.all)
+            logger.info("summary: %s", json.dumps(content, ensure_ascii=False), extra={"summary": content})
+
+
+def as_objects(costs: list[Cost]) -> list[dict[str, Any]]:
+    """Return costs as plain data."""
+    return [{**vars(cost), "seconds": round(cost.seconds, 1)} for cost in costs]
+
+
+def as_table(costs: list[Cost]) -> str:
+    """Return costs as lines to read, with their sums below where there are several."""
+    rows = [_cells(cost) for cost in costs]
+    if len(costs) > 1:
+        sums = {name: sum(getattr(cost, name) for cost in costs) for name in _COUNTED}
+        rows.append(_cells(Cost("all", "", **sums)))
+    rows.insert(0, [each.name for each in fields(Cost)])
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    return "\n".join(_line(row, widths) for row in rows)
+
+
+_NAMED = ("stream", "instance")
+_COUNTED = ("rows", "requests", "retries", "bytes", "seconds")
+
+
+def _cells(cost: Cost) -> list[str]:
+    counts = [f"{cost.rows:,}", f"{cost.requests:,}", f"{cost.retries:,}", f"{cost.bytes:,}"]
+    return [cost.stream, cost.instance, *counts, f"{cost.seconds:,.1f}"]
+
+
+def _line(row: list[str], widths: list[int]) -> str:
+    cells = [
+        cell.ljust(width) if place < len(_NAMED) else cell.rjust(width)
+        for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    return f"  {'  '.join(cells)}".rstrip()

@@ -1,0 +1,71 @@
+"""The schemas in the wheel, made from the code: `python -m tests.schemas` writes them, a test holds them.
+
+In: the declarations of `streams.py`. Out: `tap_daktela/schemas/{stream}.json`, each a JSON Schema of one stream's
+records. They are for users' tests; the tap itself does not read them.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tap_daktela
+from tap_daktela.streams import STREAMS
+
+if TYPE_CHECKING:
+    from tap_daktela.fields import Stream
+
+FOLDER = Path(tap_daktela.__file__).parent / "schemas"
+DRAFT = "http://json-schema.org/draft-07/schema#"
+
+
+def schema_of(stream: Stream) -> dict[str, Any]:
+    """Return what the file of a stream holds.
+
+    A column may be deselected, those of key and bookmark apart, so no others are required.
+    """
+    cursor = stream.replication_key
+    schema = stream.schema()
+    return {
+        "$schema": DRAFT,
+        "title": stream.name,
+        "description": stream.description,
+        "x-singer": {
+            "key_properties": list(stream.keys),
+            "replication_key": cursor,
+            "selected_by_default": stream.selected_by_default,
+        },
+        "type": schema["type"],
+        "required": [*stream.keys, *([cursor] if cursor else [])],
+        "properties": schema["properties"],
+    }
+
+
+def as_text(schema: dict[str, Any]) -> str:
+    """Return a schema as JSON, a line for each column, so that a change of one is a line of a diff."""
+    properties = ",\n".join(f"    {_json(name)}: {_json(column)}" for name, column in schema["properties"].items())
+    head = "".join(f"  {_json(key)}: {_json(value)},\n" for key, value in schema.items() if key != "properties")
+    return f'{{\n{head}  "properties": {{\n{properties}\n  }}\n}}\n'
+
+
+def files() -> dict[str, str]:
+    """Return the contents of all files by their names."""
+    return {f"{stream.name}.json": as_text(schema_of(stream)) for stream in STREAMS}
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _write() -> None:
+    """Write the files anew."""
+    FOLDER.mkdir(exist_ok=True)
+    for path in FOLDER.iterdir():
+        path.unlink()
+    for name, text in files().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    _write()

@@ -1,0 +1,214 @@
+"""The schemas in the wheel are those of the code, of discovery and of what is emitted.
+
+They are committed, so that a change of schema is a diff that a person sees. After a change on purpose, write the
+files anew, read the diff, and commit it together with the change:
+
+    python -m tests.schemas
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import subprocess
+import sys
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+
+from tap_daktela.streams import STREAMS
+from tests.schemas import FOLDER, files
+from tests.simulator import Simulator, generate
+from tests.tap_daktela.running import ROOT, Run, run_tap, select, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tap_daktela.fields import Stream
+
+    Check = Callable[[dict[str, Any], Any], list[str]]
+
+NAMES = [stream.name for stream in STREAMS]
+_TAP = [sys.executable, "-W", "error", "-c", "from tap_daktela.tap import TapDaktela; TapDaktela.cli()"]
+
+Catalog = dict[str, dict[str, Any]]
+
+
+def shipped(name: str) -> dict[str, Any]:
+    """Return a schema as a user's test loads it."""
+    text = resources.files("tap_daktela").joinpath(f"schemas/{name}.json").read_text("utf-8")
+    return dict(json.loads(text))
+
+
+# The code.
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_schema_of_a_stream_is_the_committed_one(name: str) -> None:
+    path = FOLDER / f"{name}.json"
+    committed = path.read_text(encoding="utf-8") if path.exists() else ""
+    lines = (committed.splitlines(), files()[path.name].splitlines())
+    difference = "\n".join(difflib.unified_diff(*lines, "committed", "declared", lineterm=""))
+    if difference:
+        update = "python -m tests.schemas"
+        pytest.fail(f"the schema of {name} has changed; if on purpose, {update}\n{difference}", pytrace=False)
+
+
+def test_no_schema_is_left_of_a_stream_that_is_gone() -> None:
+    assert sorted(path.name for path in FOLDER.iterdir()) == sorted(files())
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=NAMES)
+def test_the_schema_of_a_stream_is_valid_with_its_columns_in_order(stream: Stream) -> None:
+    schema = shipped(stream.name)
+    assert jsonschema.validators.validator_for(schema) is jsonschema.Draft7Validator
+    jsonschema.Draft7Validator.check_schema(schema)
+    assert schema["title"] == stream.name
+    assert list(schema["properties"]) == [column.name for column in stream.fields]
+
+
+# Discovery.
+
+
+def _discover(*options: str) -> Catalog:
+    run = subprocess.run([*_TAP, *options, "--discover"], stdout=subprocess.PIPE, text=True, check=True)
+    streams = json.loads(run.stdout)["streams"]
+    catalog = {stream["tap_stream_id"]: stream for stream in streams}
+    assert len(catalog) == len(streams)
+    return catalog
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    """Return what discovery prints without any setting: it needs no connection."""
+    return _discover()
+
+
+def test_discovery_lists_every_stream(catalog: Catalog) -> None:
+    assert sorted(catalog) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_discovery_tells_what_the_schema_of_a_stream_does_and_nothing_else(catalog: Catalog, name: str) -> None:
+    """So the committed schemas hold the catalog, too."""
+    schema = shipped(name)
+    keys, cursor, chosen = schema["x-singer"].values()
+    columns = [
+        {
+            "breadcrumb": ["properties", column],
+            "metadata": {"inclusion": "automatic" if column in {*keys, cursor} else "available"},
+        }
+        for column in schema["properties"]
+    ]
+    whole: dict[str, Any] = {
+        "inclusion": "available",
+        "selected": chosen,
+        "selected-by-default": chosen,
+        "table-key-properties": keys,
+    }
+    entry: dict[str, Any] = {
+        "tap_stream_id": name,
+        "stream": name,
+        "replication_method": "INCREMENTAL" if cursor else "FULL_TABLE",
+        "key_properties": keys,
+        "schema": {"type": schema["type"], "properties": schema["properties"]},
+    }
+    if cursor:
+        entry["replication_key"] = cursor
+        whole |= {"replication-key": cursor, "valid-replication-keys": [cursor]}
+    assert catalog[name] == {**entry, "metadata": [*columns, {"breadcrumb": [], "metadata": whole}]}
+    assert list(catalog[name]["schema"]["properties"]) == list(schema["properties"])
+
+
+def test_settings_change_nothing_in_the_catalog_but_what_they_say(catalog: Catalog, tmp_path: Path) -> None:
+    config = {
+        "instances": [{"server": "acme", "access_token": "t"}, {"server": "umbrella", "access_token": "t"}],
+        "prefix_stream_names": True,
+        "extra_fields": {"tickets": ["customFields.vip"]},
+    }
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config), encoding="utf-8")
+    found = _discover("--config", str(path))
+    assert sorted(found) == sorted(f"{server}_{name}" for server in ("acme", "umbrella") for name in catalog)
+    names = list(catalog["tickets"]["schema"]["properties"])
+    assert list(found["acme_tickets"]["schema"]["properties"]) == [*names[:-1], "customFields_vip", "server"]
+    assert found["umbrella_groups"]["schema"] == catalog["groups"]["schema"]
+
+
+# Records.
+
+
+def _dataset(build: str) -> Simulator:
+    return Simulator(generate(activities=1500, tickets=150, seed=11, build=build))
+
+
+@pytest.fixture(scope="module", params=["2026", "2021"])
+def run(request: pytest.FixtureRequest) -> Run:
+    """Return a run of all streams."""
+    with _dataset(request.param) as simulator:
+        result = run_tap(settings(simulator), catalog=select(*NAMES))
+    assert result.code == 0, result.log
+    return result
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_record_fits_the_schema_in_the_wheel(run: Run, name: str, violations: Check) -> None:
+    schema, sent = shipped(name), run.schemas[name]
+    assert run.records[name]
+    assert not [fault for record in run.records[name] for fault in violations(schema, record)]
+    assert sent["schema"]["properties"] == schema["properties"]
+    assert sent["key_properties"] == schema["x-singer"]["key_properties"]
+    cursor = schema["x-singer"]["replication_key"]
+    assert sent.get("bookmark_properties", []) == ([cursor] if cursor else [])
+
+
+def test_a_record_of_as_few_columns_as_can_be_selected_fits_too(violations: Check) -> None:
+    with _dataset("2026") as simulator:
+        run = run_tap(settings(simulator), catalog=select(*NAMES, columns=lambda _stream, _column: False))
+    assert run.code == 0, run.log
+    for name in NAMES:
+        schema = shipped(name)
+        assert {frozenset(record) for record in run.records[name]} == {frozenset(schema["required"])}
+        assert not [fault for record in run.records[name] for fault in violations(schema, record)]
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"name": None}, "$.name"),
+        ({"title": {"cs": "x"}}, "$.title"),
+        ({"priority": 1}, "$.priority"),
+        ({"created": "2026-03-01 12:00:00"}, "$.created"),
+        ({"followers_name": "acme_robot"}, "$.followers_name"),
+        ({"customFields": []}, "$.customFields"),
+        ({"edited": ...}, "$"),
+    ],
+)
+def test_a_record_that_the_tap_would_not_emit_does_not_fit(
+    run: Run, change: dict[str, Any], place: str, violations: Check
+) -> None:
+    record = {**run.records["tickets"][0], **change}
+    changed = {name: value for name, value in record.items() if value is not ...}
+    (fault,) = violations(shipped("tickets"), changed)
+    assert fault.startswith(f"{place}: ")
+
+
+# The wheel.
+
+
+def test_the_wheel_brings_the_schemas_along(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    [wheel] = tmp_path.glob("*.whl")
+    script = (
+        "import json, sys; sys.path.insert(0, sys.argv[1]); from importlib import resources; "
+        "found = resources.files('tap_daktela') / 'schemas'; assert sys.argv[1] in str(found); "
+        "print(json.dumps({each.name: each.read_text('utf-8') for each in found.iterdir()}))"
+    )
+    asked = subprocess.run(
+        [sys.executable, "-c", script, str(wheel)], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert json.loads(asked.stdout) == files()
