@@ -1,0 +1,295 @@
+"""The reference of streams, made from the declarations: `python -m tests.reference` writes it, a test holds it.
+
+In: the streams. Out: Markdown between the markers of `docs/streams.md`: contents, joins, diagrams and a section
+for each stream; and in `docs/from-the-extractor.md` the tables of the original extractor beside their streams.
+
+Which column names a row of which stream, the declarations say in the columns' descriptions ("joins queues.name",
+"as in statuses.name"): discovery shows the same words.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tap_daktela.fields import Kind
+from tap_daktela.streams import STREAMS
+from tests.tap_daktela import original
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tap_daktela.fields import Field, Stream
+
+WIDTH = 120
+DOCS = Path(__file__).parents[1] / "docs"
+STREAMS_PAGE = DOCS / "streams.md"
+EXTRACTOR_PAGE = DOCS / "from-the-extractor.md"
+
+BY_NAME = {stream.name: stream for stream in STREAMS}
+ITEM_STREAMS = tuple(stream.name for stream in STREAMS if stream.activity_type)
+MADE = "\N{EN DASH}"
+"""The source of columns that the tap makes."""
+ALL_ITEMS = "activities_*"
+"""Stands for all item streams together."""
+
+DIAGRAMS = {
+    "diagram-activities": (
+        *("activities_call", "activities_email", "activities_chat", "activities", "tickets", "contacts"),
+        *("accounts", "ticket_categories"),
+    ),
+    "diagram-records": ("campaign_records", "crm_records", "templates", "users"),
+}
+"""Diagram -> the streams whose joins it draws. The messengers' are those of chats."""
+
+TABLES = {
+    "activities_call": "activitiesCall",
+    "activities_email": "activitiesEmail",
+    "activities_chat": "activitiesChat",
+}
+"""Stream -> table of the original extractor, where the names differ."""
+
+_JOIN = re.compile(r"(?:joins|as in) (\w+)\.(\w+)")
+
+
+@dataclass(frozen=True)
+class Join:
+    """A column whose value is the key of another row, or whose values are the keys of several."""
+
+    stream: str
+    column: str
+    target: str
+    target_column: str
+    is_list: bool
+
+    @property
+    def at_most_one(self) -> bool:
+        """Whether a key stands for a single row: one call has a row for each of its activities."""
+        return BY_NAME[self.target].keys == (self.target_column,)
+
+
+def joins() -> list[Join]:
+    """Return all joins, in the order of the declarations."""
+    return [
+        Join(stream.name, column.name, match[1], match[2], column.kind is Kind.KEYS)
+        for stream in STREAMS
+        for column in stream.fields
+        if column.kind in {Kind.KEY, Kind.KEYS} and (match := _JOIN.search(column.description))
+    ]
+
+
+def without_stream() -> dict[str, list[str]]:
+    """Return the columns that are keys of things which no stream holds, each with its streams."""
+    joined = {(join.stream, join.column) for join in joins()}
+    found: dict[str, list[str]] = {}
+    for stream in STREAMS:
+        for column in stream.fields:
+            is_foreign = column.kind in {Kind.KEY, Kind.KEYS} and column.name not in stream.keys
+            if is_foreign and (stream.name, column.name) not in joined:
+                found.setdefault(column.name, []).append(stream.name)
+    return found
+
+
+# Contents and sections.
+
+
+def contents() -> str:
+    """Return a row for each stream, linked to its section."""
+    lines = ["| stream | selected by default | replication | what it holds |", "|---|---|---|---|"]
+    for stream in STREAMS:
+        selected = "yes" if stream.selected_by_default else "no"
+        name = f"[`{stream.name}`](#{stream.name})"
+        lines.append(f"| {name} | {selected} | {_replication(stream)} | {stream.description} |")
+    return "\n".join(lines)
+
+
+def sections() -> str:
+    """Return a section for each stream."""
+    return "\n\n".join(section(stream) for stream in STREAMS)
+
+
+def section(stream: Stream) -> str:
+    """Return what there is to say of a stream, and a row for each of its columns."""
+    facts = {
+        "key": ", ".join(f"`{key}`" for key in stream.keys),
+        "replication": _replication(stream),
+        "selected by default": "yes" if stream.selected_by_default else "no",
+        "read from": _request(stream),
+    }
+    return "\n".join(
+        [
+            f"### `{stream.name}`",
+            "",
+            textwrap.fill(stream.description, WIDTH, break_on_hyphens=False),
+            "",
+            "| | |",
+            "|---|---|",
+            *(f"| {name} | {fact} |" for name, fact in facts.items()),
+            "",
+            "| column | type | source | meaning |",
+            "|---|---|---|---|",
+            *(_row(stream, column) for column in stream.fields),
+        ]
+    )
+
+
+def _replication(stream: Stream) -> str:
+    return f"incremental, `{stream.replication_key}`" if stream.replication_key else "full table"
+
+
+def _request(stream: Stream) -> str:
+    conditions = [f"`type` is `{stream.activity_type}`"] if stream.activity_type else []
+    if stream.replication_key:
+        conditions.append(f"`{stream.replication_key}` lies in the run's range")
+    if stream.closed:
+        conditions[-1] += f", or `{stream.closed}` does for rows that are older"
+    where = f", where {' and '.join(conditions)}" if conditions else ", all rows"
+    return f"`{stream.endpoint}.json`{where}"
+
+
+def _row(stream: Stream, column: Field) -> str:
+    source = f"`{column.source}`" if column.source else MADE
+    meaning = column.description.replace("|", r"\|")
+    return f"| `{column.name}` | {_type(stream, column)} | {source} | {meaning} |"
+
+
+def _type(stream: Stream, column: Field) -> str:
+    schema = column.schema(required=column.name in stream.keys)
+    name = _not_null(schema["type"])
+    if "items" in schema:
+        name += f" of {_not_null(schema['items']['type'])}"
+    return f"{name}, {schema['format']}" if "format" in schema else name
+
+
+def _not_null(types: Iterable[str]) -> str:
+    [name] = [name for name in types if name != "null"]
+    return name
+
+
+# Joins.
+
+
+def joins_table() -> str:
+    """Return a row for each column that names rows of another stream, or of its own."""
+    found = sorted(joins(), key=lambda join: (list(BY_NAME).index(join.target), join.target_column))
+    lines = ["| this column | of these streams | names |", "|---|---|---|"]
+    for (target, name), group in groupby(found, key=lambda join: (join.target, join.target_column)):
+        columns: dict[tuple[str, bool], list[str]] = {}
+        for join in group:
+            columns.setdefault((join.column, join.is_list), []).append(join.stream)
+        for (column, is_list), streams in columns.items():
+            words = f"`{column}`, a list" if is_list else f"`{column}`"
+            lines.append(f"| {words} | {_listed(streams)} | `{target}.{name}` |")
+    return "\n".join(lines)
+
+
+def without_stream_table() -> str:
+    """Return a row for each column that is the key of something that no stream holds."""
+    lines = ["| this column | of these streams |", "|---|---|"]
+    lines += [f"| `{column}` | {_listed(streams)} |" for column, streams in without_stream().items()]
+    return "\n".join(lines)
+
+
+def diagram(sources: Iterable[str]) -> str:
+    """Return an entity diagram of the joins of `sources`, in Mermaid's language."""
+    drawn = [join for join in joins() if join.stream in sources and _is_drawn(join)]
+    entities = dict.fromkeys([*sources, *(join.target for join in drawn)])
+    edges: dict[tuple[str, str, str], list[str]] = {}
+    for join in drawn:
+        edges.setdefault((join.stream, _ends(join), join.target), []).append(join.column)
+    return "\n".join(
+        [
+            "```mermaid",
+            "erDiagram",
+            *(line for name in entities for line in _entity(name)),
+            *(f'    {" ".join(edge)} : "{", ".join(columns)}"' for edge, columns in edges.items()),
+            "```",
+        ]
+    )
+
+
+def _is_drawn(join: Join) -> bool:
+    # The other joins of an item are those of its activity over again, and would bury the way between the two.
+    return join.stream not in ITEM_STREAMS or join.target == "activities"
+
+
+def _ends(join: Join) -> str:
+    """Return how many rows a line joins at either end: `o|` none or one, `||` one, `o{` any number."""
+    in_key = join.column in BY_NAME[join.stream].keys
+    # An activity has one item at most.
+    left = "|o" if in_key else "}o"
+    if join.is_list or not join.at_most_one:
+        return f"{left}--o{{"
+    return f"{left}--||" if in_key else f"{left}--o|"
+
+
+def _entity(name: str) -> list[str]:
+    return [f"    {name} {{", *(f"        string {key} PK" for key in BY_NAME[name].keys), "    }"]
+
+
+def _listed(streams: list[str]) -> str:
+    """Return names of streams, all item streams as one."""
+    if set(ITEM_STREAMS) <= set(streams):
+        streams = [*(name for name in streams if name not in ITEM_STREAMS), ALL_ITEMS]
+    return ", ".join(f"`{name}`" for name in streams)
+
+
+# The original extractor.
+
+
+def extractor_tables() -> str:
+    """Return a row for each table of the original extractor, with its columns in its order."""
+    lines = ["| original table | stream | key | the original's columns, in its order |", "|---|---|---|---|"]
+    for name, stream in BY_NAME.items():
+        if name not in original.COLUMNS:
+            continue
+        columns = ", ".join(f"`{column}`" for column in extractor_columns(name))
+        keys = ", ".join(f"`{key}`" for key in stream.keys)
+        lines.append(f"| `{TABLES.get(name, name)}` | `{name}` | {keys} | {columns} |")
+    return "\n".join(lines)
+
+
+def extractor_columns(name: str) -> list[str]:
+    """Return the columns of an original table, without those that the original added itself."""
+    columns = [path.replace(".", "_") for path in original.COLUMNS[name]]
+    return ["activities_name", *columns[1:]] if name in original.ITEMS else columns
+
+
+# The pages.
+
+
+def parts() -> dict[Path, dict[str, str]]:
+    """Return what stands between the markers of each page."""
+    return {
+        STREAMS_PAGE: {
+            "contents": contents(),
+            "joins": joins_table(),
+            "without-stream": without_stream_table(),
+            **{name: diagram(sources) for name, sources in DIAGRAMS.items()},
+            "streams": sections(),
+        },
+        EXTRACTOR_PAGE: {"tables": extractor_tables()},
+    }
+
+
+def filled(page: Path, text: str) -> str:
+    """Return the text of a page with its generated parts as they must be.
+
+    Raises:
+        ValueError: the page has not exactly one place for each part.
+    """
+    for name, part in parts()[page].items():
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        text, count = pattern.subn(lambda match, part=part: f"{match[1]}\n{part}\n\n{match[2]}", text)  # type: ignore[misc]
+        if count != 1:
+            raise ValueError(f"{page.name} has {count} places for its part {name}")
+    return text
+
+
+if __name__ == "__main__":
+    for each in parts():
+        each.write_text(filled(each, each.read_text(encoding="utf-8")), encoding="utf-8")
