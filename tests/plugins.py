@@ -1,0 +1,124 @@
+"""The definitions for `meltano add --from-ref`, made from the code: `python -m tests.plugins` writes them.
+
+In: what both commands say of themselves, the streams, and the versions of Python in pyproject.toml. Out: a file
+for each in `plugins/`, in the form of MeltanoHub's definitions; tests hold them, and what Meltano makes of them.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import yaml
+from typing_extensions import override
+
+from tap_daktela.streams import STREAMS
+from tests.test_meltano_definition import CREDENTIALS, PLUGINS, expected_setting, own_settings
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "plugins"
+DISTRIBUTION = "tap-daktela"
+"""Both commands come with it."""
+
+VARIANT = "community"
+"""On the Hub it is the owner of the repository, once there is one."""
+
+_WIDTH = 115
+_CLASSIFIER = "Programming Language :: Python :: 3."
+_LABELS = {"tap-daktela": "Daktela", "target-daktela-crm": "Daktela CRM"}
+_KEYWORDS = {
+    "tap-daktela": ["api", "contact centre", "daktela", "meltano_sdk"],
+    "target-daktela-crm": ["contact centre", "crm", "daktela", "meltano_sdk"],
+}
+_USAGE = {
+    "tap-daktela": """\
+`meltano invoke tap-daktela --test` says of each stream whether the account may read it.
+
+Meltano selects every stream unless it is told which, and `meltano add --from-ref` leaves out what this definition
+has in `select` and `log_parser`: copy both into your `meltano.yml`.
+""",
+    "target-daktela-crm": """\
+It goes behind the tap of a CRM, with the `preset` of that CRM. A first run with `dry_run` writes the requests
+into a folder and sends nothing.
+
+Keep the file at `store_path` between runs. A load with `delete_missing` is sent by `target-daktela-crm --deliver`.
+`meltano add --from-ref` leaves out the `log_parser` of this definition: copy it into your `meltano.yml`.
+""",
+}
+
+
+def definition(name: str) -> dict[str, Any]:
+    """Return the definition of a plugin, in the order in which it is written."""
+    _, command = PLUGINS[name]
+    settings = own_settings(command)
+    entry: dict[str, Any] = {
+        "name": name,
+        "namespace": name.replace("-", "_"),
+        "variant": VARIANT,
+        "label": _LABELS[name],
+        "description": command.__doc__,
+        "domain_url": "https://www.daktela.com",
+        "keywords": _KEYWORDS[name],
+        "maintenance_status": "active",
+        "quality": "silver",
+        "pip_url": DISTRIBUTION,
+        "executable": name,
+        "log_parser": "singer-sdk",
+        "supported_python_versions": python_versions(),
+        "capabilities": [capability.value for capability in command.capabilities],
+    }
+    if "catalog" in entry["capabilities"]:
+        entry["select"] = [f"{stream.name}.*" for stream in STREAMS if stream.selected_by_default]
+    return entry | {
+        "settings_group_validation": _groups(settings),
+        "settings": [expected_setting(setting, schema) for setting, schema in settings.items()],
+        "usage": _USAGE[name],
+    }
+
+
+def python_versions() -> list[str]:
+    """Return the versions of Python that pyproject.toml names."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return [
+        f"3.{text.removeprefix(_CLASSIFIER)}" for text in project["classifiers"] if text.startswith(_CLASSIFIER)
+    ]
+
+
+def path(name: str) -> Path:
+    """Return where the definition of a plugin is kept."""
+    return FOLDER / f"{name}.yaml"
+
+
+def text(name: str) -> str:
+    """Return what the file of a plugin's definition must hold."""
+    head = "# Made from the code by `python -m tests.plugins`.\n"
+    return head + yaml.dump(definition(name), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH)
+
+
+def _groups(settings: dict[str, Any]) -> list[list[str]]:
+    """Return the sets of settings of which one is needed."""
+    single = [[where, *secrets] for where in ("url", "server") for secrets in CREDENTIALS]
+    return [*single, *([["instances"]] if "instances" in settings else [])]
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes paragraphs as they are read, and lists that occur twice twice."""
+
+    @override
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+    @override
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        style = "|" if "\n" in data else None
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for each in PLUGINS:
+        path(each).write_text(text(each), encoding="utf-8")
