@@ -24,6 +24,7 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 
+from examples.warehouse.page import write as write_page
 from tests import demo_crm
 from tests.meltano import MELTANO, ROOT, PipelineError, Project
 from tests.page import BAR, bar, bold, dim, heading, say, step
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 FOLDER = ROOT / ".demo"
 WAREHOUSE = "daktela.duckdb"
+PAGE = "contact-centre.html"
 EARLIER = "after-the-first-run.duckdb"
 LOADER = "target-duckdb"
 ZONE = ZoneInfo("Europe/Prague")
@@ -89,7 +91,8 @@ def demo(folder: Path, contact_centre: Mapping[str, int]) -> None:
             show_answered_by_queue(warehouse)
             show_open_tickets(warehouse, now)
         demo_crm.show(project, simulator.crm)
-    show_where(folder / WAREHOUSE)
+    write_page(folder / WAREHOUSE, folder / PAGE)
+    show_where(folder)
 
 
 # The steps.
@@ -262,14 +265,17 @@ def show_open_tickets(warehouse: duckdb.DuckDBPyConnection, now: datetime) -> No
         say(f"  {ages[weeks]:<20} {tickets:>6,}  {bar(tickets / most, BAR * 3 // 4)}")
 
 
-def show_where(warehouse: Path) -> None:
-    """Say where the tables are, and how to ask them something else."""
-    path = os.path.relpath(warehouse)
-    heading("Ask something else")
+def show_where(folder: Path) -> None:
+    """Say where the tables and their charts are, and how to ask them something else."""
+    warehouse, charts = (os.path.relpath(folder / name) for name in (WAREHOUSE, PAGE))
+    heading("What a warehouse does next")
     say(
-        f"The tables are in {path}, and the logs of the runs beside it. For example:",
+        f"Open {charts} in a browser: its charts show service level,",
+        "abandoned calls, occupancy, first answers and tickets that came back. The SQL behind",
+        f"them is in examples/warehouse, and the tables are in {warehouse}, with the",
+        "logs of the runs beside it. To ask something else, for example:",
         "",
-        f"""  .venv/bin/python -c "import duckdb; print(duckdb.connect('{path}').sql('FROM queues'))\"""",
+        f"""  .venv/bin/python -c "import duckdb; print(duckdb.connect('{warehouse}').sql('FROM queues'))\"""",
         "",
     )
 
