@@ -1,21 +1,29 @@
-"""The README's tables, made from the code: `python -m tests.readme` writes them, a test holds them.
+"""The tables of the documentation, made from the code: `python -m tests.readme` writes them, a test holds them.
 
-In: the settings of both commands, streams, presets and functions. Out: Markdown between the README's markers.
+In: the settings and capabilities of both commands, streams, presets and functions. Out: Markdown between markers
+in the README and in `docs/mapping.md`.
 """
 
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tap_daktela.settings import SCHEMA
 from tap_daktela.streams import STREAMS
+from tap_daktela.tap import TapDaktela
 from target_daktela_crm import settings as of_the_target
 from target_daktela_crm.functions import function_help
 from target_daktela_crm.preset import PRESETS, load_preset, preset_notes
+from target_daktela_crm.target import TargetDaktelaCrm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 README = Path(__file__).parents[1] / "README.md"
+MAPPING = README.parent / "docs" / "mapping.md"
 
 
 def settings_table(schema: Any = SCHEMA) -> str:
@@ -58,20 +66,53 @@ def functions_table() -> str:
     return "\n".join(lines)
 
 
-def filled(text: str) -> str:
-    """Return the README's text with its tables as they must be."""
-    tables = {
-        "settings": settings_table(),
-        "streams": streams_table(),
-        "presets": presets_table(),
-        "functions": functions_table(),
-        "target-settings": settings_table(of_the_target.SCHEMA),
-    }
-    for name, table in tables.items():
+def built_in_settings_table() -> str:
+    """Return a row for each setting that the SDK adds to a command, which is the same for both."""
+    added = []
+    for command in (TapDaktela, TargetDaktelaCrm):
+        schema: dict[str, Any] = {"properties": {}}
+        command.append_builtin_config(schema)
+        added.append(schema["properties"])
+    if added[0] != added[1]:
+        raise ValueError("the SDK's settings are no longer the same for both commands")
+    lines = ["| setting | meaning |", "|---|---|"]
+    lines += [f"| `{name}` | {' '.join(setting['description'].split())} |" for name, setting in added[0].items()]
+    return "\n".join(lines)
+
+
+def capabilities_table() -> str:
+    """Return a row for each capability of either command."""
+    lines = ["| capability | `tap-daktela` | `target-daktela-crm` |", "|---|---|---|"]
+    of_each = [[each.value for each in command.capabilities] for command in (TapDaktela, TargetDaktelaCrm)]
+    for name in dict.fromkeys([*of_each[0], *of_each[1]]):
+        marks = ["yes" if name in capabilities else "" for capabilities in of_each]
+        lines.append(f"| `{name}` | {marks[0]} | {marks[1]} |")
+    return "\n".join(lines)
+
+
+TABLES: dict[Path, dict[str, Callable[[], str]]] = {
+    README: {
+        "settings": settings_table,
+        "built-in-settings": built_in_settings_table,
+        "capabilities": capabilities_table,
+        "streams": streams_table,
+        "presets": presets_table,
+        "target-settings": partial(settings_table, of_the_target.SCHEMA),
+    },
+    MAPPING: {"functions": functions_table},
+}
+"""The tables of each file, by the name of their markers."""
+
+
+def filled(path: Path) -> str:
+    """Return a file's text with its tables as they must be."""
+    text = path.read_text(encoding="utf-8")
+    for name, table in TABLES[path].items():
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        text, count = pattern.subn(lambda match, table=table: f"{match[1]}{table}\n{match[2]}", text)  # type: ignore[misc]
+        content = table()
+        text, count = pattern.subn(lambda match, content=content: f"{match[1]}{content}\n{match[2]}", text)  # type: ignore[misc]
         if count != 1:
-            raise ValueError(f"the README has {count} places for the table of {name}")
+            raise ValueError(f"{path.name} has {count} places for the table of {name}")
     return text
 
 
@@ -80,4 +121,5 @@ def _shown(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for file in TABLES:
+        file.write_text(filled(file), encoding="utf-8")

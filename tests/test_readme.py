@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tap_daktela.settings import SCHEMA, problems
@@ -16,19 +17,21 @@ from target_daktela_crm import settings as of_the_target
 from target_daktela_crm.entities import Company, Contact
 from target_daktela_crm.mapping import read_mapping
 from target_daktela_crm.settings import Needs
-from tests.readme import README, filled
+from tests.readme import MAPPING, README, TABLES, filled
 
 TEXT = README.read_text(encoding="utf-8")
+OF_MAPPING = MAPPING.read_text(encoding="utf-8")
 ROOT = README.parent
 
 
-def test_the_tables_are_those_of_the_code() -> None:
-    assert filled(TEXT) == TEXT, "run `python -m tests.readme`"
+@pytest.mark.parametrize("file", TABLES, ids=lambda file: file.name)
+def test_the_tables_are_those_of_the_code(file: Path) -> None:
+    assert filled(file) == file.read_text(encoding="utf-8"), "run `python -m tests.readme`"
 
 
 def test_the_commands_exist() -> None:
     listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S607
-    named = set(re.findall(r"(?:`|^    )make ([a-z]+)", TEXT, re.MULTILINE))
+    named = set(re.findall(r"(?:`|^    )make ([a-z-]+)", TEXT, re.MULTILINE))
     assert {"demo", "test", "lint"} <= named
     for name in named:
         assert f"make {name}" in listed
@@ -48,7 +51,8 @@ def test_the_examples_are_good_configurations() -> None:
 
 
 def test_the_examples_of_the_target_are_good_configurations() -> None:
-    whole, over_salesforce, *others, hours = examples(TEXT.split("## A CRM into Daktela")[1])
+    whole, shortly, hours = examples(TEXT.split("## A CRM into Daktela")[1])
+    over_salesforce, *others = examples(OF_MAPPING)
     assert [other["preset"] for other in others] == ["pipedrive", "hubspot", "hubspot", "daktela", "daktela"]
     [loader], [utility] = whole["plugins"]["loaders"], whole["plugins"]["utilities"]
     assert {setting["name"] for setting in loader["settings"]} <= set(of_the_target.SCHEMA["properties"])
@@ -58,12 +62,13 @@ def test_the_examples_of_the_target_are_good_configurations() -> None:
     used = {name.lower() for name in re.findall(rf"{prefix}([A-Z_]+)=", TEXT)} - {"max_delete_fraction"}
     assert {"dry_run", "load_mode", "url"} <= used <= {setting["name"] for setting in loader["settings"]}
     place = {"url": "https://acme.daktela.com", "access_token": "x"}
-    for config in (loader["config"], {**loader["config"], **over_salesforce, **hours}, *others):
+    changed = [{**loader["config"], **hours, **each} for each in (shortly, over_salesforce)]
+    for config in (loader["config"], *changed, *others):
         assert not of_the_target.problems({**place, **config}, of_the_target.SCHEMA, Needs.CREDENTIALS)
 
 
 def test_the_example_of_a_mapping_does_what_the_readme_says() -> None:
-    _, over_salesforce, _, _, _, own_crm, _, _ = examples(TEXT.split("## A CRM into Daktela")[1])
+    over_salesforce, _, _, _, own_crm, _ = examples(OF_MAPPING)
     person = {"Id": "003", "Name": "Eva", "Phone": "+420601", "Description": "x", "Tier__c": "gold"}
     mapping = read_mapping("salesforce", over_salesforce["streams"], None).stream("Contact")
     assert mapping is not None
@@ -118,3 +123,39 @@ def test_the_messages_of_the_troubleshooting_table_are_the_commands_own() -> Non
         parts = [part.strip(" ,:") for part in re.split(r"…|6 times|503|integer|queue", message)]
         for part in parts:
             assert part in code, f"{part!r} of {message!r} is no message of the commands"
+
+
+@pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL))
+def test_the_examples_in_python_run(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    preview = tmp_path / "preview"
+    preview.mkdir()
+    company: dict[str, Any] = {"id": None, "name": None, "description": None, "contacts": []}
+    (preview / "request-00001.json").write_text(json.dumps({"data": [company]}), "utf-8")
+    exec(compile(block, "README.md", "exec"), {})  # noqa: S102 - the README's own
+
+
+PAGES = sorted(
+    page
+    for folder in (".", "docs", "examples")
+    for page in ROOT.joinpath(folder).glob("**/*.md" if folder != "." else "*.md")
+    if ".venv" not in str(page)
+)
+
+
+def _anchors(page: Path) -> set[str]:
+    """Return what headings of a page can be linked as."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        name, _, anchor = target.partition("#")
+        linked = (page.parent / name).resolve() if name else page
+        assert linked.exists(), f"{target} does not exist"
+        if anchor:
+            assert anchor in _anchors(linked), f"{target} has no such heading"
