@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tap_daktela.api.progress import unheard
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tap_daktela.api.progress import Reporter
     from tap_daktela.instance import Instance
@@ -25,7 +27,7 @@ class Cost:
     stream: str
     instance: str
     rows: int = 0
-    """Records that were put out."""
+    """Records that were read, before stream maps."""
     requests: int = 0
     """Repetitions included."""
     retries: int = 0
@@ -41,6 +43,8 @@ class Costs:
     reporter: Reporter
     all: list[Cost] = field(default_factory=list)
     _is_told: bool = False
+    _settle: Callable[[], None] | None = None
+    """Measures the stream that is being read, up to now."""
 
     @contextmanager
     def of(self, stream: str, instance: Instance) -> Iterator[Cost]:
@@ -49,23 +53,29 @@ class Costs:
         self.all.append(cost)
         self.reporter.begin(f"{stream} ({instance.server})", "rows")
         before, begun = instance.client.traffic, time.monotonic()
+
+        def settle() -> None:
+            counts = zip(before, instance.client.traffic, strict=True)
+            cost.requests, cost.retries, cost.bytes = (after - earlier for earlier, after in counts)
+            cost.seconds = time.monotonic() - begun
+
+        self._settle = settle
         try:
             yield cost
         finally:
-            after = instance.client.traffic
-            cost.requests, cost.retries, cost.bytes = (
-                after.requests - before.requests,
-                after.retries - before.retries,
-                after.bytes - before.bytes,
-            )
-            cost.seconds = time.monotonic() - begun
+            settle()
+            self._settle = None
             self.reporter.end()
 
     def tell(self, logger: logging.Logger) -> None:
         """Write the table to standard error and the same into the log, once, if the log takes such messages."""
         told, self._is_told = self._is_told, True
+        if self._settle is not None:
+            # A signal ends the run in the middle of a stream.
+            self._settle()
         if self.all and not told and logger.isEnabledFor(logging.INFO):
-            click.echo(as_table(self.all), err=True)
+            with unheard():
+                click.echo(as_table(self.all), err=True)
             content = as_objects(self.all)
             logger.info("summary: %s", json.dumps(content, ensure_ascii=False), extra={"summary": content})
 

@@ -63,6 +63,8 @@ class Instance:
     """Called while waiting for the instance; raises to end the run."""
     user: str = ""
     """Who is signed in, once somebody is."""
+    tells_fields: bool = True
+    """Whether it answers requests for all fields of a row."""
     _clock: Clock | None = None
     _error: InstanceError | None = None
     _warnings: set[str] = field(default_factory=set)

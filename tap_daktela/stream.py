@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from singer_sdk import Stream
-from singer_sdk.exceptions import MapExpressionError
+from singer_sdk.exceptions import AbortedSyncExceptionBase, MapExpressionError, RequestedAbortException
 from singer_sdk.helpers._util import utc_now
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
@@ -186,8 +186,8 @@ class DaktelaStream(Stream):
         """
         try:
             yield
-        except OSError:
-            # The loader has gone.
+        except (OSError, AbortedSyncExceptionBase, RequestedAbortException):
+            # The loader has gone, or the SDK has had all that it wanted.
             raise
         except Exception as error:
             if all(type(each) is SameRecordTransform for each in self.stream_maps):

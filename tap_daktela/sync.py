@@ -11,12 +11,14 @@ import logging
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from tap_daktela.api.auth import SignInError
+from tap_daktela.api.client import Patience
 from tap_daktela.api.query import Condition, Query
-from tap_daktela.api.verdict import RequestError
+from tap_daktela.api.verdict import Action, RequestError
 from tap_daktela.drift import Sample, differences
 from tap_daktela.pages import ReadError, read_by_name, read_windows
 from tap_daktela.rights import acceptable_fields, advice, missing_items, remarks, type_condition
@@ -165,18 +167,26 @@ class Sync:
 
         Costs a request for a few rows with all their fields: nothing else tells which ones there are.
         """
-        if self._probed is None or not self._probed.rows:
+        if self._probed is None or not self._probed.rows or not self._instance.tells_fields:
             return []
         whole: list[Any] = []
         problems: list[str] = []
         with self._as_stream_error():
             try:
-                whole = self._instance.fetcher.page(replace(self._probe_query(), fields=(), take=_WHOLE_ROWS)).rows
+                whole = self._whole_rows()
             except RequestError as error:
+                # Of an instance that takes its time to say no, other streams are not asked.
+                self._instance.tells_fields = error.verdict.action is not Action.RETRY
                 problems.append(f"new and missing fields cannot be told: {error}")
         asked, whole = ([row for row in rows if isinstance(row, dict)] for rows in (self._probed.rows, whole))
         sample = Sample(asked, whole, is_old=self._probed.timezone is None)
         return [*differences(self._stream, self._shape.root, sample), *problems]
+
+    def _whole_rows(self) -> list[Any]:
+        query = replace(self._probe_query(), fields=(), take=_WHOLE_ROWS)
+        # Asked once: notes are not worth a wait.
+        ask = partial(self._instance.client.page, query, patience=Patience(attempts=1))
+        return self._instance.fetcher.run(ask).rows
 
     def _probe_query(self) -> Query:
         cursor = self._stream.replication_key

@@ -56,12 +56,12 @@ def deliver_stage(store: Store, settings: Settings, *, accept_unknown: bool) -> 
         raise InputError([f"not delivered: {problem}" for problem in problems])
     _check_whole(store, load)
     body = encode(store.entries(), delete=True)
+    progress = Progress()
     if settings.dry_run is not None:
         folder_poster(settings.dry_run)(body, Patience())
     else:
-        _send(body, store, settings)
+        progress.retries = _send(body, store, settings)
         _remember(store, stage)
-    progress = Progress()
     progress.requests, progress.accepted, progress.bytes = 1, 1, len(body)
     progress.companies, progress.contacts = queue.companies, queue.contacts
     summary = Summary(
@@ -149,7 +149,8 @@ def _check_whole(store: Store, load: Load) -> None:
         raise InputError([f"not delivered: {missing}, so the store is damaged"])
 
 
-def _send(body: bytes, store: Store, settings: Settings) -> None:
+def _send(body: bytes, store: Store, settings: Settings) -> int:
+    """Send the load; return how often that had to be repeated."""
     client = Client(settings.address, settings.credentials, settings.transport)
     try:
         # Before anything is in doubt: credentials that are refused change nothing.
@@ -169,6 +170,7 @@ def _send(body: bytes, store: Store, settings: Settings) -> None:
             f"{error}. Whether the load arrived is unknown: everything counts as undelivered now, and the load is "
             "still staged"
         ) from None
+    return client.traffic.retries
 
 
 def _is_certain(error: SignInError | RequestError) -> bool:

@@ -182,7 +182,7 @@ class Delivery:
         if entry.company is not None and entry.contact is not None:
             alone = Entry(entry.company, None)
             try:
-                self._attempt([alone])
+                self._attempt([alone], again=True)
             except _RefusedError as error:
                 self._blame(alone, str(error))
                 self._follows(entry)
@@ -237,8 +237,8 @@ class Delivery:
             self._reject(entry, f"its company was refused: {self._refused_companies[key]}", follows=True)
         return True
 
-    def _attempt(self, entries: Sequence[Entry]) -> None:
-        """Send a body until it is taken in.
+    def _attempt(self, entries: Sequence[Entry], *, again: bool = False) -> None:
+        """Send a body until it is taken in; what is sent `again` is not counted once more.
 
         Raises:
             _TooLargeError: it must be smaller.
@@ -266,7 +266,7 @@ class Delivery:
         self._ledger.mark_accepted()
         self.progress.contacts += sum(entry.contact is not None for entry in entries)
         # Those that head their contacts only have been delivered before.
-        self.progress.companies += sum(entry.contact is None for entry in entries)
+        self.progress.companies += sum(entry.contact is None for entry in entries if not again)
 
     def _sort_out(self, error: RequestError, entries: int) -> None:
         verdict = error.verdict

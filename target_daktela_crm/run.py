@@ -19,7 +19,7 @@ import click
 from tap_daktela.api.auth import SignInError
 from tap_daktela.api.client import Client, Patience
 from tap_daktela.api.command import RunError
-from tap_daktela.api.progress import reporter
+from tap_daktela.api.progress import reporter, unheard
 from target_daktela_crm.columns import Unseen
 from target_daktela_crm.delivery import Delivery, Progress, stopped
 from target_daktela_crm.entities import Definition, MappingError, Refusal, Value
@@ -32,15 +32,16 @@ from target_daktela_crm.store import Store
 from target_daktela_crm.summary import Summary, as_object, as_text, counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from target_daktela_crm.mapping import StreamMapping
+    from target_daktela_crm.packing import Entry
     from target_daktela_crm.settings import Settings
 
 logger = logging.getLogger("target-daktela-crm")
 
-_UNTIL_TOLD = 1_000
+_UNTIL_TOLD = 100
 """Records between two looks at the clock."""
 _HELD = 1_000
 """Records of a stream that may look as if they were of another CRM, before the run ends for that."""
@@ -311,17 +312,24 @@ class Run:
         )
         self.progress = delivery.progress
         self._reporter = reporter(logger)
-        self._reporter.begin("delivering", "contacts", queue.contacts)
+        self._reporter.begin("delivering", "companies and contacts", queue.companies + queue.contacts)
         try:
-            delivery.deliver(self.store.entries())
+            delivery.deliver(self._told(self.store.entries()))
         except SignInError as error:
             raise RunError(stopped(error)) from None
         finally:
             self._reporter.end()
 
+    def _told(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Yield entries, and tell meanwhile how many have been delivered."""
+        for count, entry in enumerate(entries):
+            if count % _UNTIL_TOLD == 0:
+                self._reporter.tell(self.progress.companies + self.progress.contacts)
+            yield entry
+
     def _before_request(self) -> None:
         self._check_hours()
-        self._reporter.tell(self.progress.contacts)
+        self._reporter.tell(self.progress.companies + self.progress.contacts)
 
     def _poster(self) -> Callable[[bytes, Patience], None]:
         settings = self._settings
@@ -394,7 +402,8 @@ class Run:
 
 def write_summary(summary: Summary, progress: Progress, rejects: Rejects) -> None:
     """Write a summary for people to standard error, and one for machines into the log."""
-    click.echo(as_text(summary, progress, rejects), err=True)
+    with unheard():
+        click.echo(as_text(summary, progress, rejects), err=True)
     content = as_object(summary, progress, rejects)
     logger.info("summary: %s", json.dumps(content, ensure_ascii=False), extra={"summary": content})
 

@@ -253,12 +253,15 @@ class Store:
                     f"there is no store at {path}: nothing has been run yet, or store_path is another"
                 )
             connection = _connect(path if keep or not is_new else None)
-            store = cls._prepared(connection, path, owner, is_new=is_new, keep=keep)
+            try:
+                store = cls._prepared(connection, path, owner, is_new=is_new, keep=keep)
+            except BaseException:
+                connection.close()
+                raise
         except sqlite3.Error as error:
             raise StoreError(explain(path, error)) from None
         except OSError as error:
             raise StoreError(f"the store {path} cannot be opened: {error.strerror or error}") from None
-        store.doubt_sent()
         if store.get("doubt"):
             store.doubt_everything()
         return store
@@ -284,6 +287,8 @@ class Store:
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {LAYOUT}")
         store = cls(connection, is_new=is_new, keeps=keep)
+        # What an earlier run has sent was never answered. First, since Daktela may have it: see `_may_change`.
+        store._mark(_IN_DOUBT)
         store._check_owner(path, owner)
         store.commit()
         return store
@@ -575,11 +580,6 @@ class Store:
     def mark_accepted(self) -> None:
         """Note that Daktela has what has been sent as it is."""
         self._mark(_ACCEPTED)
-        self.commit()
-
-    def doubt_sent(self) -> None:
-        """Note that what an earlier run has sent was never answered."""
-        self._mark(_IN_DOUBT)
         self.commit()
 
     def _mark(self, changes: Mapping[str, str]) -> None:

@@ -179,7 +179,9 @@ class Client:
         """
         _ = self._auth.token
 
-    def page(self, query: Query, cancelled: threading.Event | None = None) -> Page:
+    def page(
+        self, query: Query, cancelled: threading.Event | None = None, patience: Patience | None = None
+    ) -> Page:
         """Return the rows that `query` asks for; `cancelled`, once set, ends the waiting between attempts.
 
         Raises:
@@ -190,7 +192,7 @@ class Client:
         request = _Request("GET", url, str(query), self._auth, {"params": query.parameters()})
         # A field that is not there is not a null, for those who want to know.
         read = read_page if query.as_sent else PageReader(query.fields)
-        return self._send(request, read, cancelled)
+        return self._send(request, read, cancelled, patience)
 
     def post(self, path: str, body: bytes, patience: Patience) -> None:
         """Send JSON to a path below the instance's URL that is not part of the API, until it is taken in.

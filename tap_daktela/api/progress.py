@@ -9,11 +9,12 @@ import logging
 import os
 import sys
 import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from rich.progress import Progress
 
@@ -45,6 +46,13 @@ class Work:
     def left(self) -> float | None:
         """Seconds that it will take, None if that cannot be told."""
         return max(self.total - self.done, 0) / self.rate if self.total is not None and self.rate else None
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Let a block write to standard error that may be closed or full: no run fails for what nobody hears."""
+    with suppress(OSError, ValueError):
+        yield
 
 
 def described(work: Work) -> str:
@@ -105,17 +113,19 @@ class Bar:
 
     def show(self, work: Work) -> None:
         """Draw the bar."""
-        if self._bar is None:
-            self._bar = self._begun(work)
-        task = self._bar.tasks[0].id
-        said = described(work).removeprefix(f"{work.what}: ")
-        self._bar.update(task, completed=work.done, total=work.total, said=said)
+        with unheard():
+            if self._bar is None:
+                self._bar = self._begun(work)
+            task = self._bar.tasks[0].id
+            said = described(work).removeprefix(f"{work.what}: ")
+            self._bar.update(task, completed=work.done, total=work.total, said=said)
 
     def hide(self) -> None:
         """Take the bar away."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        bar, self._bar = self._bar, None
+        if bar is not None:
+            with unheard():
+                bar.stop()
             for handler in self._handlers:
                 handler.setStream(sys.stderr)
 
@@ -175,5 +185,7 @@ def reporter(logger: logging.Logger, *, may_draw: bool = True) -> Reporter:
     """Return what tells of a run: a bar if standard error is a terminal and `may_draw`, else lines in the log."""
     if not logger.isEnabledFor(logging.INFO):
         return Reporter(None)
-    draws = may_draw and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    draws = (
+        may_draw and sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    )
     return Reporter(Bar() if draws else Lines(logger))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tap_daktela.costs import Cost, as_table
 from tests.simulator import Fault, Simulator, generate
-from tests.tap_daktela.running import run_tap, select, settings
+from tests.tap_daktela.running import ROOT, run_command, run_tap, select, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,3 +95,35 @@ def test_a_table_has_sums_and_aligned_columns() -> None:
         "  activities_call  emea         30        12        1         99      0.5\n"
         "  all                        1,230        15        1  1,000,099      1.8"
     )
+
+
+@pytest.mark.parametrize("end", ["2>&-", "2>/dev/full", "2> >(head -n1 >/dev/null)"])
+def test_nothing_fails_for_what_nobody_hears(simulator: Simulator, tmp_path: Path, end: str) -> None:
+    config, catalog = tmp_path / "config.json", tmp_path / "catalog.json"
+    config.write_text(json.dumps(settings(simulator)), "utf-8")
+    catalog.write_text(json.dumps(select("queues", "tickets")), "utf-8")
+    command = f"{sys.executable} -m tests.tap_daktela.quick --config {config} --catalog {catalog} {end}"
+
+    run = subprocess.run(["bash", "-c", command], cwd=ROOT, stdout=subprocess.PIPE, check=False)  # noqa: S607
+
+    assert run.returncode == 0
+    messages = [json.loads(line) for line in run.stdout.splitlines()]
+    assert {message["stream"] for message in messages if message["type"] == "RECORD"} == {"queues", "tickets"}
+
+
+def test_a_signal_leaves_the_figures_of_the_stream_that_it_ends(simulator: Simulator) -> None:
+    run = run_tap(
+        settings(simulator, page_size=5), catalog=select("tickets"), stop_after=20, stop_with=signal.SIGTERM
+    )
+    assert run.code == 143
+    [cost] = _summary(run)
+    assert cost["requests"] > 1
+    assert cost["bytes"] > 50 * cost["rows"] > 0
+
+
+def test_a_test_of_records_with_a_map_is_no_failure(simulator: Simulator, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(settings(simulator, stream_maps={"queues": {"title": "str(name)"}})), "utf-8")
+    run = run_command(["--config", str(path), "--test=records"])
+    assert run.returncode == 0
+    assert "stream_maps" not in run.stderr, "the SDK's own end of such a test is no failure of a map"

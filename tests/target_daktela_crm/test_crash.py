@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 import signal
+import subprocess
+import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tap_daktela.api.client import Client
 from tap_daktela.api.command import RunError
+from target_daktela_crm.entities import Contact
+from target_daktela_crm.store import Owner, Store, StoreError
 from target_daktela_crm.target import TargetDaktelaCrm
 from tests.simulator import Fault, Simulator, generate
 from tests.target_daktela_crm.running import (
+    ROOT,
     SCHEMAS,
     Crm,
     Message,
@@ -320,3 +327,38 @@ def test_a_state_may_be_deep(crm: Crm) -> None:
     run = crm.run(encoded(feed(contact(7), bookmark=None)) + line)
     assert run.code == 0
     assert len(run.states) == 1
+
+
+def test_a_store_stays_with_its_owner_while_daktela_may_have_something_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "acme.sqlite3"
+    owner = Owner("https://acme.daktela.com", "/sync", "daktela")
+    store = Store.open(path, owner)
+    store.begin_run()
+    store.put(Contact("7", b'{"id":7}', None, None, deleted=False), "contacts", store.run)
+    store.flush()
+    store.join(detach_unknown=False)
+    store.queue(everything=False)
+    store.mark_sending(store.entries())
+    # Killed before the answer came.
+    store.close()
+
+    with pytest.raises(StoreError, match="belongs to url"):
+        Store.open(path, replace(owner, url="https://other.daktela.com"))
+    store = Store.open(path, owner)
+    assert store.load().known == 1
+    assert store.queue(everything=False).contacts == 1
+    store.close()
+
+
+@pytest.mark.parametrize("end", ["2>&-", "2>/dev/full"])
+def test_nothing_fails_for_what_nobody_hears(tmp_path: Path, end: str) -> None:
+    config, records = tmp_path / "config.json", tmp_path / "records.jsonl"
+    place = {"server": "acme", "access_token": "hush", "store_path": str(tmp_path / "s.sqlite3")}
+    config.write_text(json.dumps({**place, "dry_run": str(tmp_path / "requests")}), "utf-8")
+    records.write_bytes(encoded(feed(company(1), contact(7, of=1))))
+    command = f"{sys.executable} -m tests.target_daktela_crm.quick --config {config} --input {records} {end}"
+
+    run = subprocess.run(["bash", "-c", command], cwd=ROOT, check=False)  # noqa: S607
+
+    assert run.returncode == 0
+    assert (tmp_path / "requests" / "request-00001.json").exists()

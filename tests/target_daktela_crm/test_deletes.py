@@ -599,3 +599,8 @@ def test_a_dry_run_of_a_staged_load_writes_the_request_and_stages_nothing(ready:
     run = ready.run(feed(*MANY), **STAGED, dry_run=str(tmp_path / "dry"), max_request_bytes=1000)
     assert not list((tmp_path / "dry").glob("request-*"))
     assert any("max_request_bytes" in note for note in run.summary["notes"])
+
+
+def test_the_summary_of_a_delivery_counts_what_had_to_be_repeated(ready: Crm, instance: Simulator) -> None:
+    instance.faults.append(Fault("503", endpoint="sync", times=2))
+    assert ready.deliver("--accept-unknown").summary["retries"] == 2
