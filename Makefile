@@ -8,6 +8,7 @@ PYTHON ?= python3
 
 VENV := .venv
 MELTANO_VENV := .venv-meltano
+EXAMPLES_VENV := .venv-examples
 INSTALL := -m pip install --quiet --disable-pip-version-check --only-binary :all:
 
 .DEFAULT_GOAL := help
@@ -29,6 +30,10 @@ test: ## Run all tests, those that run Meltano as a process included.
 		.meltano/target-duckdb.installed .meltano/target-jsonl.installed
 	@$(VENV)/bin/python -m pytest
 
+.PHONY: test-examples
+test-examples: $(VENV)/installed $(EXAMPLES_VENV)/installed ## Run the tests of the examples that need an environment of their own.
+	@$(EXAMPLES_VENV)/bin/python -m pytest examples/backfill
+
 .PHONY: lint
 lint: $(VENV)/installed ## Check style, format and types.
 	@$(VENV)/bin/ruff check
@@ -48,10 +53,11 @@ bench: $(VENV)/installed ## Measure what the commands cost, beside limits and st
 pins: $(MELTANO_VENV)/installed ## Choose the newest versions that pyproject.toml allows, for requirements/.
 	@$(COMPILE) pyproject.toml --group dev --output-file requirements/dev.txt
 	@$(COMPILE) --group meltano --output-file requirements/meltano.txt
+	@$(COMPILE) examples/backfill/requirements.in --output-file examples/backfill/requirements.txt
 
 .PHONY: clean
 clean: ## Remove all that make has installed or written, Meltano's state included.
-	@rm -rf $(VENV) $(MELTANO_VENV) .meltano .demo .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist output
+	@rm -rf $(VENV) $(MELTANO_VENV) $(EXAMPLES_VENV) .meltano .demo .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist output
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # For all systems and versions of Python at once, and without a word about where packages come from. uv comes with
@@ -77,6 +83,12 @@ $(MELTANO_VENV)/installed: requirements/meltano.txt | python
 	@echo "Installing Meltano into $(MELTANO_VENV)"
 	@$(PYTHON) -m venv --clear $(MELTANO_VENV)
 	@$(MELTANO_VENV)/bin/python $(INSTALL) --requirement requirements/meltano.txt
+	@touch $@
+
+$(EXAMPLES_VENV)/installed: examples/backfill/requirements.txt | python
+	@echo "Installing what the examples need into $(EXAMPLES_VENV)"
+	@$(PYTHON) -m venv --clear $(EXAMPLES_VENV)
+	@$(EXAMPLES_VENV)/bin/python $(INSTALL) --requirement examples/backfill/requirements.txt
 	@touch $@
 
 # A loader, in the environment that Meltano gives it.

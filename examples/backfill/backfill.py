@@ -1,0 +1,148 @@
+"""Years of history in slices, a month of an instance each, which Dagster runs, repeats and remembers.
+
+In: `backfill.toml`, or the file that the variable BACKFILL names, and a token for each instance.
+Out: rows in the loader's warehouse, and for each slice a state, from which it goes on after a failure.
+"""
+
+# Dagster reads annotations while it runs, so they are no texts here.
+import json
+import os
+import subprocess
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import dagster as dg
+
+SETTINGS = Path(os.environ.get("BACKFILL", Path(__file__).with_name("backfill.toml")))
+
+LAST_ZONE = "Etc/GMT+12"
+"""Where a month ends last of all places. Dagster lists it from then on, when it is over at every instance."""
+
+
+class Pipeline(dg.ConfigurableResource[Any]):
+    """A tap and a loader, with a pipe between them."""
+
+    tap: str
+    tap_settings: dict[str, Any]
+    loader: str
+    loader_settings: dict[str, Any]
+
+    def load(self, settings: Mapping[str, Any], streams: Sequence[str], state: Path) -> None:
+        """Load `streams`; go on from the file `state`, if there is one, and keep in it how far that got.
+
+        Raises:
+            dagster.Failure: the streams have not been loaded to their end.
+        """
+        with TemporaryDirectory() as name:
+            folder = Path(name)
+            tap = [self.tap, "--config", _written(folder / "tap.json", {**self.tap_settings, **settings})]
+            loader = [self.loader, "--config", _written(folder / "loader.json", self.loader_settings)]
+            selected = ["--catalog", _written(folder / "catalog.json", _catalog(tap, streams))]
+            earlier = ["--state", str(state)] if state.exists() else []
+            codes = _pipe([*tap, *selected, *earlier], loader, state)
+        if any(codes):
+            raise dg.Failure(
+                f"tap and loader ended with {codes}, and their logs say why; the next run of the slice goes on "
+                f"from {state if state.exists() else 'its beginning'}"
+            )
+
+
+def definitions(settings: Mapping[str, Any]) -> dg.Definitions:
+    """Return what Dagster is to know: an asset for each group of streams, partitioned by instance and month."""
+    partitions = dg.MultiPartitionsDefinition(
+        {
+            "instance": dg.StaticPartitionsDefinition(list(settings["instances"])),
+            "month": dg.MonthlyPartitionsDefinition(
+                settings["start_month"], end_date=settings["end_month"], timezone=LAST_ZONE, fmt="%Y-%m"
+            ),
+        }
+    )
+    return dg.Definitions(
+        assets=[_asset(name, partitions, settings) for name in settings["assets"]],
+        resources={"pipeline": Pipeline(**settings["pipeline"])},
+        # The assets of a slice one after the other; several slices are several runs.
+        executor=dg.in_process_executor,
+    )
+
+
+def _asset(
+    name: str, partitions: dg.MultiPartitionsDefinition, settings: Mapping[str, Any]
+) -> dg.AssetsDefinition:
+    @dg.asset(name=name, partitions_def=partitions)
+    def load_slice(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
+        server, month = context.partition_key.split("|")
+        window = context.partition_time_window
+        of_slice = {
+            **settings["instances"][server],
+            "server": server,
+            "access_token": _token(server),
+            # Dates without an offset: midnight of the instance, in whatever zone it is.
+            "start_date": f"{window.start:%Y-%m-%d}",
+            "end_date": f"{window.end:%Y-%m-%d}",
+            # What has been read is not read again: looking back is for the regular runs.
+            "lookback_minutes": 0,
+        }
+        pipeline.load(of_slice, settings["assets"][name], Path(settings["states"], server, f"{month}.{name}.json"))
+
+    return load_slice
+
+
+def _token(server: str) -> str:
+    variable = f"{server.upper().replace('-', '_')}_ACCESS_TOKEN"
+    if not os.environ.get(variable):
+        raise dg.Failure(f"{variable} is not set: put the token of {server} into it")
+    return os.environ[variable]
+
+
+def _catalog(tap: Sequence[str], streams: Sequence[str]) -> dict[str, Any]:
+    """Return the tap's catalog with `streams` selected, all of which must be incremental."""
+    discovery = subprocess.run([*tap, "--discover"], stdout=subprocess.PIPE, check=False)
+    if discovery.returncode:
+        raise dg.Failure("the tap cannot tell its streams, and its log says why")
+    catalog: dict[str, Any] = json.loads(discovery.stdout)
+    incremental = {entry["tap_stream_id"] for entry in catalog["streams"] if entry.get("replication_key")}
+    if unfit := sorted({*streams} - incremental):
+        raise dg.Failure(f"only incremental streams have slices: {', '.join(unfit)}")
+    for entry in catalog["streams"]:
+        for item in entry["metadata"]:
+            if not item["breadcrumb"]:
+                item["metadata"]["selected"] = entry["tap_stream_id"] in streams
+    return catalog
+
+
+def _pipe(tap: Sequence[str], loader: Sequence[str], state: Path) -> tuple[int, int]:
+    """Run `tap` into `loader`, keep each state that the loader confirms, and return their exit codes."""
+    with (
+        subprocess.Popen(tap, stdout=subprocess.PIPE) as reading,
+        subprocess.Popen(loader, stdin=reading.stdout, stdout=subprocess.PIPE) as writing,
+    ):
+        assert reading.stdout
+        assert writing.stdout
+        # The loader's alone from here on, so that the tap hears of it when the loader ends.
+        reading.stdout.close()
+        try:
+            for line in writing.stdout:
+                _keep(line, state)
+        except BaseException:
+            reading.terminate()
+            raise
+    return reading.returncode, writing.returncode
+
+
+def _keep(line: bytes, state: Path) -> None:
+    """Replace the file as a whole: the machine may fail at any time."""
+    state.parent.mkdir(parents=True, exist_ok=True)
+    fresh = state.with_suffix(".new")
+    fresh.write_bytes(line)
+    fresh.replace(state)
+
+
+def _written(path: Path, content: Mapping[str, Any]) -> str:
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return str(path)
+
+
+defs = definitions(tomllib.loads(SETTINGS.read_text(encoding="utf-8")))
