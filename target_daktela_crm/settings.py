@@ -90,7 +90,7 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         "streams",
         th.ObjectType(additional_properties=True),
         title="Streams",
-        description="Stream -> mapping, over the preset, key by key; see the section on mapping.",
+        description="Stream -> mapping, over the preset, key by key; see docs/mapping.md.",
     ),
     th.Property(
         "load_mode",
