@@ -34,8 +34,8 @@ Record = dict[str, Any]
 Convert = Callable[[Any], Any]
 
 _SHOWN = 40
-_MOST_DAYS = 10_000
-_MOST_HOURS = 200_000
+_MOST_DAYS = 1_000
+_MOST_HOURS = 2_000
 
 
 class ShapeError(Exception):

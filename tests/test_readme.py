@@ -125,6 +125,17 @@ def test_the_messages_of_the_troubleshooting_table_are_the_commands_own() -> Non
             assert part in code, f"{part!r} of {message!r} is no message of the commands"
 
 
+def test_the_figures_of_performance_are_those_that_were_measured() -> None:
+    section = TEXT.split("## Performance\n")[1].split("\n## ")[0]
+    results = (ROOT / "benchmarks" / "RESULTS.md").read_text("utf-8")
+    figures = re.findall(r"\d+,\d{3}", section.replace("1,000,000", ""))
+    assert len(figures) == 5
+    for figure in figures:
+        assert figure in results
+    for megabytes in re.findall(r"(\d+) MB", section):
+        assert re.search(rf"\| {megabytes}(\.\d+)? MB", results)
+
+
 @pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL))
 def test_the_examples_in_python_run(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
