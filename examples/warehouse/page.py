@@ -168,5 +168,6 @@ def _kind(rows: Sequence[Row], column: str) -> str:
 
 def _data(column: str, value: object) -> str:
     """Return a figure for people, with its exact value for programs."""
-    exact = "" if value is None else escape(str(value), quote=True)
+    # Not to the last digit: DuckDB adds up in no certain order.
+    exact = "" if value is None else escape(f"{value:.9g}" if isinstance(value, float) else str(value), quote=True)
     return f'<data value="{exact}">{escape(figure(column, value))}</data>'
