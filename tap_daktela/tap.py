@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from tap_daktela import fields
 
 
-_OBJECTS_UNTIL_COLLECTED = 1_000_000
+_OBJECTS_UNTIL_COLLECTED = 50_000
 """Objects more than there were, upon which Python looks for cycles."""
 _SECONDS_UNTIL_SWITCHED = 0.05
 """Seconds for which a thread may compute while others wait to."""
@@ -173,6 +173,7 @@ class TapDaktela(Tap):
     def invoke(cls, *, state: IO[str] | None = None, catalog: IO[str] | None = None, **options: Any) -> None:
         """Run the tap; `main` tells what is wrong with its input."""
         # Rows are no part of any cycle, and to look for cycles among them over and over takes a quarter of a run.
+        # But each request leaves some, of 10 kB.
         gc.freeze()
         gc.set_threshold(_OBJECTS_UNTIL_COLLECTED)
         # While rows are shaped, the threads that fetch the next ones need not interrupt it every few milliseconds.
