@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from tap_daktela.api.progress import unheard
+from tap_daktela.api.progress import sum_up
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Callable, Iterator
 
     from tap_daktela.api.progress import Reporter
@@ -73,11 +70,8 @@ class Costs:
         if self._settle is not None:
             # A signal ends the run in the middle of a stream.
             self._settle()
-        if self.all and not told and logger.isEnabledFor(logging.INFO):
-            with unheard():
-                click.echo(as_table(self.all), err=True)
-            content = as_objects(self.all)
-            logger.info("summary: %s", json.dumps(content, ensure_ascii=False), extra={"summary": content})
+        if self.all and not told:
+            sum_up(logger, as_table(self.all), as_objects(self.all))
 
 
 def as_objects(costs: list[Cost]) -> list[dict[str, Any]]:

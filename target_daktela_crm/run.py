@@ -14,12 +14,10 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from tap_daktela.api.auth import SignInError
 from tap_daktela.api.client import Client, Patience
 from tap_daktela.api.command import RunError
-from tap_daktela.api.progress import reporter, unheard
+from tap_daktela.api.progress import reporter, sum_up
 from target_daktela_crm.columns import Unseen
 from target_daktela_crm.delivery import Delivery, Progress, stopped
 from target_daktela_crm.entities import Definition, MappingError, Refusal, Value
@@ -402,10 +400,7 @@ class Run:
 
 def write_summary(summary: Summary, progress: Progress, rejects: Rejects) -> None:
     """Write a summary for people to standard error, and one for machines into the log."""
-    with unheard():
-        click.echo(as_text(summary, progress, rejects), err=True)
-    content = as_object(summary, progress, rejects)
-    logger.info("summary: %s", json.dumps(content, ensure_ascii=False), extra={"summary": content})
+    sum_up(logger, as_text(summary, progress, rejects), as_object(summary, progress, rejects))
 
 
 def folder_poster(folder: Path) -> Callable[[bytes, Patience], None]:

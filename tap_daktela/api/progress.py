@@ -1,20 +1,23 @@
-"""What a run is doing: counts in; a line of log every few seconds out or, on a terminal, a bar.
+"""What a run is doing: counts in; lines of log or, on a terminal, a bar out; in the end, a summary.
 
 Both commands tell of one piece of work at a time. Nothing is told where the log takes no messages of level INFO.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+import click
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from rich.progress import Progress
 
@@ -46,13 +49,6 @@ class Work:
     def left(self) -> float | None:
         """Seconds that it will take, None if that cannot be told."""
         return max(self.total - self.done, 0) / self.rate if self.total is not None and self.rate else None
-
-
-@contextmanager
-def unheard() -> Iterator[None]:
-    """Let a block write to standard error that may be closed or full: no run fails for what nobody hears."""
-    with suppress(OSError, ValueError):
-        yield
 
 
 def described(work: Work) -> str:
@@ -93,7 +89,8 @@ class Lines:
     def show(self, work: Work) -> None:
         """Log a line, unless there was one a moment ago."""
         now = self.clock()
-        if now - (self._told if self._told is not None else now - work.seconds) >= INTERVAL:
+        waited = work.seconds if self._told is None else now - self._told
+        if waited >= INTERVAL:
             self._told = now
             content = {"what": work.what, "done": work.done, "total": work.total, "unit": work.unit}
             seconds = {"rate": round(work.rate, 1), "seconds": round(work.seconds, 1), "seconds_left": work.left}
@@ -113,7 +110,7 @@ class Bar:
 
     def show(self, work: Work) -> None:
         """Draw the bar."""
-        with unheard():
+        with _unheard():
             if self._bar is None:
                 self._bar = self._begun(work)
             task = self._bar.tasks[0].id
@@ -124,7 +121,7 @@ class Bar:
         """Take the bar away."""
         bar, self._bar = self._bar, None
         if bar is not None:
-            with unheard():
+            with _unheard():
                 bar.stop()
             for handler in self._handlers:
                 handler.setStream(sys.stderr)
@@ -189,3 +186,16 @@ def reporter(logger: logging.Logger, *, may_draw: bool = True) -> Reporter:
         may_draw and sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     )
     return Reporter(Bar() if draws else Lines(logger))
+
+
+def sum_up(logger: logging.Logger, text: str, content: object) -> None:
+    """Write what a run came to: for people to standard error, for machines into the log, unless that is quiet."""
+    if logger.isEnabledFor(logging.INFO):
+        with _unheard():
+            click.echo(text, err=True)
+        logger.info("summary: %s", json.dumps(content, ensure_ascii=False), extra={"summary": content})
+
+
+def _unheard() -> suppress:
+    """Let a block write to standard error that may be closed or full: no run fails for what nobody hears."""
+    return suppress(OSError, ValueError)

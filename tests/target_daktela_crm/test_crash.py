@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import random
 import signal
 import subprocess
@@ -362,3 +363,7 @@ def test_nothing_fails_for_what_nobody_hears(tmp_path: Path, end: str) -> None:
 
     assert run.returncode == 0
     assert (tmp_path / "requests" / "request-00001.json").exists()
+
+    quiet = {**os.environ, "TARGET_DAKTELA_CRM_LOGLEVEL": "WARNING"}
+    told = subprocess.run(command.removesuffix(end).split(), cwd=ROOT, env=quiet, capture_output=True, check=True)
+    assert told.stderr == b""
