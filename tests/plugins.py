@@ -8,16 +8,29 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from typing_extensions import override
 
 from tap_daktela.streams import STREAMS
-from tests.test_meltano_definition import CREDENTIALS, PLUGINS, expected_setting, own_settings
+from tap_daktela.tap import TapDaktela
+from target_daktela_crm.preset import PRESETS, preset_notes
+from target_daktela_crm.target import TargetDaktelaCrm
+
+if TYPE_CHECKING:
+    from singer_sdk.plugin_base import PluginBase
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "plugins"
+
+Definition = dict[str, Any]
+
+CREDENTIALS = (["access_token"], ["username", "password"])
+PLUGINS: dict[str, tuple[str, type[PluginBase]]] = {
+    "tap-daktela": ("extractors", TapDaktela),
+    "target-daktela-crm": ("loaders", TargetDaktelaCrm),
+}
 DISTRIBUTION = "tap-daktela"
 """Both commands come with it."""
 
@@ -46,6 +59,45 @@ Keep the file at `store_path` between runs. A load with `delete_missing` is sent
 `meltano add --from-ref` leaves out the `log_parser` of this definition: copy it into your `meltano.yml`.
 """,
 }
+
+
+def expected_setting(name: str, schema: Definition) -> Definition:
+    """Return the entry that a setting has in meltano.yml."""
+    entry = {"name": name, "label": schema["title"], "kind": expected_kind(schema)}
+    if is_secret(schema):
+        entry["sensitive"] = True
+    if "default" in schema:
+        entry["value"] = schema["default"]
+    if "enum" in schema:
+        labels = {preset: preset_notes(preset)["CRM"] for preset in PRESETS}
+        entry["options"] = [
+            {"label": labels.get(each, each.capitalize()), "value": each} for each in schema["enum"]
+        ]
+    return entry | {"description": schema["description"]}
+
+
+def expected_kind(schema: Definition) -> str:
+    if "enum" in schema:
+        return "options"
+    if schema.get("format") == "date-time":
+        return "date_iso8601"
+    [kind] = {*schema["type"]} - {"null"}
+    # Meltano cannot pass on a decimal from the environment; the commands read numbers from texts.
+    return "string" if kind == "number" else str(kind)
+
+
+def is_secret(schema: Definition) -> bool:
+    """Return whether a setting is a secret, or holds one somewhere inside."""
+    inside = [*schema.get("properties", {}).values(), *filter(None, [schema.get("items")])]
+    return bool(schema.get("secret")) or any(is_secret(part) for part in inside)
+
+
+def own_settings(command: type[PluginBase]) -> Definition:
+    """Return the schema of every setting, the SDK's own included."""
+    schema: Definition = {"properties": dict(command.config_jsonschema["properties"])}
+    command.append_builtin_config(schema)
+    properties: Definition = schema["properties"]
+    return properties
 
 
 def definition(name: str) -> dict[str, Any]:

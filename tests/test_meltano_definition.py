@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -16,20 +15,11 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from tap_daktela.streams import STREAMS
-from tap_daktela.tap import TapDaktela
-from target_daktela_crm.preset import PRESETS, preset_notes
 from target_daktela_crm.settings import for_delivery
 from target_daktela_crm.target import TargetDaktelaCrm
-
-if TYPE_CHECKING:
-    from singer_sdk.plugin_base import PluginBase
+from tests.plugins import CREDENTIALS, PLUGINS, Definition, expected_setting, own_settings
 
 ROOT = Path(__file__).parents[1]
-CREDENTIALS = (["access_token"], ["username", "password"])
-PLUGINS: dict[str, tuple[str, type[PluginBase]]] = {
-    "tap-daktela": ("extractors", TapDaktela),
-    "target-daktela-crm": ("loaders", TargetDaktelaCrm),
-}
 OF_A_DELIVERY = {
     "url",
     "server",
@@ -44,8 +34,6 @@ OF_A_DELIVERY = {
     "dry_run",
 }
 """What a delivery is not told by the load that is staged."""
-
-Definition = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -72,45 +60,6 @@ def utility(project: Definition) -> Definition:
 def plugin(project: Definition, kind: str, name: str) -> Definition:
     [found] = [entry for entry in project["plugins"][kind] if entry["name"] == name]
     return dict(found)
-
-
-def expected_setting(name: str, schema: Definition) -> Definition:
-    """Return the entry that a setting has in meltano.yml."""
-    entry = {"name": name, "label": schema["title"], "kind": expected_kind(schema)}
-    if is_secret(schema):
-        entry["sensitive"] = True
-    if "default" in schema:
-        entry["value"] = schema["default"]
-    if "enum" in schema:
-        labels = {preset: preset_notes(preset)["CRM"] for preset in PRESETS}
-        entry["options"] = [
-            {"label": labels.get(each, each.capitalize()), "value": each} for each in schema["enum"]
-        ]
-    return entry | {"description": schema["description"]}
-
-
-def expected_kind(schema: Definition) -> str:
-    if "enum" in schema:
-        return "options"
-    if schema.get("format") == "date-time":
-        return "date_iso8601"
-    [kind] = {*schema["type"]} - {"null"}
-    # Meltano cannot pass on a decimal from the environment; the commands read numbers from texts.
-    return "string" if kind == "number" else str(kind)
-
-
-def is_secret(schema: Definition) -> bool:
-    """Return whether a setting is a secret, or holds one somewhere inside."""
-    inside = [*schema.get("properties", {}).values(), *filter(None, [schema.get("items")])]
-    return bool(schema.get("secret")) or any(is_secret(part) for part in inside)
-
-
-def own_settings(command: type[PluginBase]) -> Definition:
-    """Return the schema of every setting, the SDK's own included."""
-    schema: Definition = {"properties": dict(command.config_jsonschema["properties"])}
-    command.append_builtin_config(schema)
-    properties: Definition = schema["properties"]
-    return properties
 
 
 @pytest.mark.parametrize("name", PLUGINS)

@@ -20,8 +20,7 @@ from typing_extensions import override
 
 from tap_daktela.streams import STREAMS
 from tests.meltano import MELTANO, Project
-from tests.plugins import FOLDER, definition, path, text
-from tests.test_meltano_definition import PLUGINS, own_settings
+from tests.plugins import FOLDER, PLUGINS, definition, own_settings, path, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
