@@ -80,6 +80,10 @@ class Unseen:
         """Look for what `wanted` has for each stream: names, and the keys one of which is there if they are."""
         self._wanted = {stream: dict(keys) for stream, keys in wanted.items() if keys}
 
+    def __contains__(self, stream: str) -> bool:
+        """Return whether something of a stream is still to be seen."""
+        return stream in self._wanted
+
     def see(self, stream: str, record: Mapping[str, Any]) -> None:
         """Strike out what a record, or the properties of a schema, has."""
         if stream in self._wanted:

@@ -264,9 +264,10 @@ class Delivery:
         self._silence = 0
         self.progress.accepted += 1
         self._ledger.mark_accepted()
-        self.progress.contacts += sum(entry.contact is not None for entry in entries)
+        companies = sum(entry.contact is None for entry in entries)
+        self.progress.contacts += len(entries) - companies
         # Those that head their contacts only have been delivered before.
-        self.progress.companies += sum(entry.contact is None for entry in entries if not again)
+        self.progress.companies += 0 if again else companies
 
     def _sort_out(self, error: RequestError, entries: int) -> None:
         verdict = error.verdict

@@ -10,6 +10,8 @@ from __future__ import annotations
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -20,7 +22,7 @@ _CLOSE = b"]}"
 _FRAME = len(_BEGIN) + len(_END)
 
 
-class Part(NamedTuple):
+class Part(msgspec.Struct, frozen=True, gc=False):
     """A company or a contact."""
 
     number: int
@@ -30,7 +32,7 @@ class Part(NamedTuple):
     """Its JSON object; that of a company without `contacts`."""
 
 
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """A contact with its company; a company alone has no contact, a contact alone no company."""
 
     company: Part | None
@@ -120,13 +122,12 @@ class _Filling:
         """Return by how many bytes the body would grow with one more entry."""
         contact = 0 if entry.contact is None else len(entry.contact.body)
         if self._goes_on(entry.company):
-            return contact + bool(contact and self._has_contacts)
+            return contact + (1 if contact and self._has_contacts else 0)
         return len(_head(entry)) + len(_CONTACTS) + len(_CLOSE) + contact + (not self._is_empty)
 
     def add(self, entry: Entry, growth: int) -> None:
         """Count an entry, by which the body grows by so many bytes."""
-        has_contact = entry.contact is not None
-        self._has_contacts = has_contact or (self._has_contacts and self._goes_on(entry.company))
+        self._has_contacts = entry.contact is not None or (self._has_contacts and self._goes_on(entry.company))
         self.size += growth
         self._is_empty, self._company = False, entry.company
 

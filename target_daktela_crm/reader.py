@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
@@ -49,17 +50,24 @@ class TolerantReader(GenericSingerReader[bytes]):
         Raises:
             ValueError: it is no JSON object.
         """
-        line = line.removeprefix(_BOM)
         try:
             message = decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            # Half surrogate pairs, NaN and bytes that are not UTF-8: other taps' libraries let them through.
-            text = line.decode("utf-8", "replace")
-            self.repaired += "\ufffd" in text
-            message = json.loads(text, parse_float=read_number, parse_constant=lambda _: None, object_hook=_whole)
+            message = self._repaired(line.removeprefix(_BOM))
         if not isinstance(message, dict):
             raise ValueError("is no JSON object")  # noqa: TRY004 - it is about the line
         return message
+
+    def _repaired(self, line: bytes) -> Any:  # noqa: ANN401 - JSON
+        """Return what a line says that is almost JSON.
+
+        Half surrogate pairs, NaN and bytes that are not UTF-8: other taps' libraries let them through.
+        """
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):
+            return decode(line)
+        text = line.decode("utf-8", "replace")
+        self.repaired += "\ufffd" in text
+        return json.loads(text, parse_float=read_number, parse_constant=lambda _: None, object_hook=_whole)
 
     @override
     def process_lines(
@@ -79,12 +87,11 @@ class TolerantReader(GenericSingerReader[bytes]):
                     self._undecodable(line)
                 continue
             kind = message.get("type")
-            callback = callbacks.get(kind) if isinstance(kind, str) else None
-            if callback is None:
-                self.on_unreadable(line, "is no Singer message that this target knows")
+            if isinstance(kind, str) and kind in callbacks:
+                callbacks[kind](message)
+                counts[kind] += 1
             else:
-                callback(message)
-                counts[str(kind)] += 1
+                self.on_unreadable(line, "is no Singer message that this target knows")
         return counts
 
     def _undecodable(self, line: bytes) -> None:

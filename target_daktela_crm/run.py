@@ -30,11 +30,10 @@ from target_daktela_crm.store import Store
 from target_daktela_crm.summary import Summary, as_object, as_text, counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from target_daktela_crm.mapping import StreamMapping
-    from target_daktela_crm.packing import Entry
     from target_daktela_crm.settings import Settings
 
 logger = logging.getLogger("target-daktela-crm")
@@ -68,6 +67,7 @@ class Run:
         self._is_told = False
         self._schemas: set[str] = set()
         self._fitting: set[str] = set()
+        self._known: set[str] = set()
         self._held: dict[str, list[tuple[str, dict[str, Any]]]] = {}
         self._unseen = Unseen({each.name: each.wanted for each in self.mapping.streams})
         self._kinds_unseen = Unseen({each.name: each.kinds for each in self.mapping.streams})
@@ -124,7 +124,9 @@ class Run:
             RunError: none of many records has what tells the mapping's streams from those of another CRM.
         """
         self.summary.received[stream] += 1
-        if mapping.name in self._fitting:
+        if mapping.name in self._known:
+            self._map(mapping, stream, record, self.store.run)
+        elif mapping.name in self._fitting:
             self._take(mapping, stream, record)
         elif mapping.fits(record) or mapping.is_stub(record):
             self._believe(mapping)
@@ -147,6 +149,8 @@ class Run:
     def _take(self, mapping: StreamMapping, stream: str, record: dict[str, Any]) -> None:
         self._see(mapping, record)
         if mapping.name not in self.mapping.with_values:
+            if mapping.name not in self._unseen and mapping.name not in self._kinds_unseen:
+                self._known.add(mapping.name)
             self._map(mapping, stream, record, self.store.run)
             return
         try:
@@ -172,7 +176,8 @@ class Run:
             except MappingError as error:
                 told = True
                 self.rejects.add(stream, error.identifier, str(error), record)
-        self.summary.passed_over += not told
+        if not told:
+            self.summary.passed_over += 1
 
     def _assemble(self) -> None:
         """Map the records whose values came as rows of other streams."""
@@ -312,18 +317,11 @@ class Run:
         self._reporter = reporter(logger)
         self._reporter.begin("delivering", "companies and contacts", queue.companies + queue.contacts)
         try:
-            delivery.deliver(self._told(self.store.entries()))
+            delivery.deliver(self.store.entries())
         except SignInError as error:
             raise RunError(stopped(error)) from None
         finally:
             self._reporter.end()
-
-    def _told(self, entries: Iterable[Entry]) -> Iterator[Entry]:
-        """Yield entries, and tell meanwhile how many have been delivered."""
-        for count, entry in enumerate(entries):
-            if count % _UNTIL_TOLD == 0:
-                self._reporter.tell(self.progress.companies + self.progress.contacts)
-            yield entry
 
     def _before_request(self) -> None:
         self._check_hours()

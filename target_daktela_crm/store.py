@@ -37,7 +37,7 @@ LAYOUT = 3
 
 _BUFFERED = 2_000
 """Rows that are written at once."""
-_COMMITTED = 20_000
+_COMMITTED = 100_000
 """Rows after which what has been written is made durable."""
 _FETCHED = 500
 _BY_COLUMN = 2
@@ -219,6 +219,15 @@ def hash_of(body: bytes) -> bytes:
     return blake2b(body, digest_size=16).digest()
 
 
+def _body_and_hash(body: bytes | None) -> tuple[bytearray | None, bytearray | None]:
+    """Return what is written of a body.
+
+    Texts, numbers and bytearrays are all that Python's sqlite3 takes as they are. For each value of another kind,
+    such as bytes and flags, it looks for an adapter, which would take a third of the time that a row needs.
+    """
+    return (None, None) if body is None else (bytearray(body), bytearray(hash_of(body)))
+
+
 class Store:
     """An open store. One process at a time has it."""
 
@@ -349,25 +358,25 @@ class Store:
     def put(self, entity: Entity, stream: str, run: int) -> None:
         """Take in what a record tells that came in `run`: this one or, if it waited for others, an earlier one."""
         if isinstance(entity, Contact):
-            key, body, own, modified, deleted, tells, company_name = entity
-            digest = hash_of(body) if body is not None else None
+            own, deleted = entity.company, entity.deleted
             # A deletion tells nothing of where the contact belonged.
-            told = 0 if deleted else tells
-            self._contacts.append((key, body, digest, modified, deleted, run, stream, own, told))
-            if company_name is not None and own is not None:
-                self._names[own] = company_name
+            told = 0 if deleted else entity.tells_company
+            row = (entity.key, *_body_and_hash(entity.body), entity.modified, int(deleted), run, stream, own, told)
+            self._contacts.append(row)
+            if entity.company_name is not None and own is not None:
+                self._names[own] = entity.company_name
         elif isinstance(entity, Company):
-            key, body, modified, deleted, nameless = entity
-            digest = hash_of(body) if body is not None else None
-            self._companies.append((key, body, digest, modified, deleted, nameless, run, stream))
+            states = (entity.modified, int(entity.deleted), int(entity.nameless))
+            self._companies.append((entity.key, *_body_and_hash(entity.body), *states, run, stream))
         elif isinstance(entity, Link):
-            self._links.append((stream, *entity, run))
+            ends = (entity.contact, entity.company)
+            self._links.append((stream, entity.key, *ends, int(entity.primary), int(entity.deleted), run))
         elif isinstance(entity, Value):
             self.assembly.add_value(stream, entity, run)
         elif isinstance(entity, Definition):
             self.assembly.add_definition(stream, entity)
         if run == self.run:
-            self.note_stream(stream)
+            self._streams.add(stream)
         self._count_one()
 
     def keep(self, stream: str, key: str, record: dict[str, Any], modified: float | None) -> None:
@@ -377,7 +386,7 @@ class Store:
 
     def note_stream(self, stream: str) -> None:
         """Note that a stream has come in this run."""
-        self._streams.add(stream.casefold())
+        self._streams.add(stream)
 
     def _count_one(self) -> None:
         self._uncommitted += 1
@@ -399,7 +408,7 @@ class Store:
             self._connection.executemany(_PUT_NAME, self._names.items())
             self._names.clear()
         if self._streams:
-            names = [(name, self.run) for name in self._streams]
+            names = [(name.casefold(), self.run) for name in self._streams]
             self._connection.executemany("INSERT OR REPLACE INTO streams VALUES (?, ?)", names)
             self._streams.clear()
 
@@ -419,28 +428,37 @@ class Store:
         """
         self._name_companies()
         self._choose_among_links(since=self.run if is_whole else 0)
-        self._connection.execute(
+        execute = self._connection.execute
+        execute("DROP TABLE IF EXISTS temp.moved")
+        execute("CREATE TEMP TABLE moved (number INTEGER PRIMARY KEY, company TEXT, waits INTEGER)")
+        # Few contacts move, so that only these are written.
+        execute(
             """
-            UPDATE contacts SET company = found.company, waits = found.waits
+            INSERT INTO moved
+            SELECT number, company, waits
             FROM (
-                SELECT contacts.number,
+                SELECT wanted.number, before, waited,
                        CASE WHEN NOT companies.deleted THEN companies.key END AS company,
                        NOT :detach AND wanted.company IS NOT NULL AND companies.key IS NULL AND NOT (
                            :unique_ids AND wanted.company IN (SELECT key FROM contacts)
                        ) AS waits
-                FROM contacts
-                JOIN (
-                    SELECT contacts.number,
+                FROM (
+                    SELECT contacts.number, contacts.company AS before, contacts.waits AS waited,
                            CASE WHEN chosen.contact IS NULL THEN contacts.own ELSE chosen.company END AS company
                     FROM contacts LEFT JOIN chosen ON chosen.contact = contacts.key
-                ) AS wanted ON wanted.number = contacts.number
+                    WHERE NOT contacts.deleted
+                ) AS wanted
                 LEFT JOIN companies ON companies.key = wanted.company
-                WHERE NOT contacts.deleted
-            ) AS found
-            WHERE contacts.number = found.number
-              AND (contacts.company IS NOT found.company OR contacts.waits IS NOT found.waits)
+            )
+            WHERE company IS NOT before OR waits IS NOT waited
             """,
             {"detach": detach_unknown, "unique_ids": unique_ids},
+        )
+        execute(
+            """
+            UPDATE contacts SET company = moved.company, waits = moved.waits
+            FROM moved WHERE contacts.number = moved.number
+            """
         )
         self.commit()
 
@@ -561,15 +579,17 @@ class Store:
         """Note that nobody knows any more what Daktela has of these, until it has answered."""
         # What has been sent before and not been answered stays unknown, whatever comes of sending it again.
         self._mark(_IN_DOUBT)
-        contacts: list[tuple[int]] = []
+        contacts: list[int] = []
         companies: dict[int, None] = {}
         for entry in entries:
             if entry.contact is not None:
-                contacts.append((entry.contact.number,))
+                contacts.append(entry.contact.number)
             if entry.company is not None:
                 companies[entry.company.number] = None
-        self._connection.executemany("INSERT OR IGNORE INTO sent_contacts VALUES (?)", contacts)
-        self._connection.executemany("INSERT OR IGNORE INTO sent_companies VALUES (?)", zip(companies))
+        for table, numbers in (("contacts", contacts), ("companies", list(companies))):
+            # As one value, which is four times as fast as a statement for each.
+            query = f"INSERT OR IGNORE INTO sent_{table} SELECT value FROM json_each(?)"  # noqa: S608 - as above
+            self._connection.execute(query, (json.dumps(numbers),))
         self.commit()
 
     def mark_refused(self) -> None:
@@ -670,18 +690,25 @@ class Store:
 
         And how many contacts that Daktela has it told to be deleted, and how many are on hold, whenever they came.
         """
-        query = """
-            SELECT coalesce(sum({due}), 0), coalesce(sum(NOT deleted AND NOT {waits} AND NOT ({due})), 0)
-            FROM {table} WHERE run = ?
-        """
-        tables = [("companies", _DUE_COMPANY, "0"), ("contacts", _DUE_CONTACT, "waits")]
+        sums = {
+            "companies": f"run = {self.run} AND NOT deleted AS came, {_DUE_COMPANY} AS due, 0 AS waits, 0 AS gone",
+            "contacts": (
+                f"run = {self.run} AND NOT deleted AS came, {_DUE_CONTACT} AS due, {_ON_HOLD} AS waits,"
+                f" run = {self.run} AND {_DELETED} AS gone"
+            ),
+        }
         rows = [
-            self._connection.execute(query.format(table=table, due=due, waits=waits), (self.run,)).fetchone()
-            for table, due, waits in tables
+            self._connection.execute(
+                f"""
+                SELECT coalesce(sum(came AND due), 0), coalesce(sum(came AND NOT due AND NOT waits), 0),
+                       coalesce(sum(gone), 0), coalesce(sum(waits), 0)
+                FROM (SELECT {flags} FROM {table})
+                """  # noqa: S608 - conditions of this module
+            ).fetchone()
+            for table, flags in sums.items()
         ]
-        counts = {name: sum(row[place] for row in rows) for place, name in enumerate(("changed", "unchanged"))}
-        deleted = self._count("contacts", f"{_DELETED} AND run = {self.run}")
-        return {**counts, "deleted": deleted, "on_hold": self._count("contacts", _ON_HOLD)}
+        names = ("changed", "unchanged", "deleted", "on_hold")
+        return {name: sum(counts) for name, counts in zip(names, zip(*rows, strict=True), strict=True)}
 
     def examples_on_hold(self, most: int) -> list[str]:
         """Return a few of the contacts on hold, each with the company that it waits for."""
@@ -729,6 +756,8 @@ def _connect(path: Path | None) -> sqlite3.Connection:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         path.chmod(0o600)
     connection = sqlite3.connect(path or "", timeout=_PATIENCE, isolation_level=None)
+    # Of a new file. With SQLite's own 4,096 bytes, a tenth more time is spent on finding pages.
+    connection.execute("PRAGMA page_size = 16384")
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")

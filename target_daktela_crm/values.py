@@ -64,7 +64,7 @@ def encode(value: object) -> bytes:
         return json.dumps(value, ensure_ascii=False, default=read_text).encode("utf-8", "replace")
 
 
-class Identifier(NamedTuple):
+class Identifier(msgspec.Struct, frozen=True, gc=False):
     """An id of the CRM."""
 
     key: str

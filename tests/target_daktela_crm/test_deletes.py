@@ -384,7 +384,7 @@ def test_guard_a_store_that_is_damaged(crm: Crm) -> None:
     crm.run(feed(company(1), *people), **FULL)
     crm.run(feed(company(1), *people), **STAGED)
     content = crm.store.read_bytes()
-    for place in range(0, len(content), 4096):
+    for place in range(0, len(content), int.from_bytes(content[16:18])):
         crm.store.write_bytes(content[:place] + b"\x00" * 3000 + content[place + 3000 :])
         run = crm.deliver("--accept-unknown")
         assert run.code == 1, place

@@ -348,8 +348,9 @@ def test_a_contact_of_salesforce_is_a_contact() -> None:
     mapping = read_mapping("salesforce", None, None)
     (contact,) = _entities(mapping, "Contact", CONTACT)
     assert isinstance(contact, Contact)
-    assert contact[0] == "0035g00000XyZzZAAV"
-    assert contact[2:] == ("0015g00000AbCdEAAV", 1772355600.0, False, 2, None)
+    assert contact.key == "0035g00000XyZzZAAV"
+    assert (contact.company, contact.modified, contact.deleted) == ("0015g00000AbCdEAAV", 1772355600.0, False)
+    assert (contact.tells_company, contact.company_name) == (2, None)
     assert _body(contact) == {
         "id": "0035g00000XyZzZAAV",
         "name": "Eva Malá",
@@ -518,7 +519,7 @@ def test_a_link_without_an_id_is_its_pair() -> None:
     record = {"on": 1, "person_id": Decimal("27483910200.0"), "company": "007"}
     (link,) = _map("links", record, LINKS)
     assert isinstance(link, Link)
-    assert link[1:] == ("27483910200", "007", False, False)
+    assert link == Link(link.key, "27483910200", "007", primary=False, deleted=False)
     (same,) = _map("links", {**record, "person_id": "27483910200"}, LINKS)
     assert same == link
     (one,) = _map("links", {"on": 1, "person_id": "1", "company": "1:2"}, LINKS)
@@ -610,7 +611,8 @@ def test_contacts_inside_a_record_have_conditions_and_times_of_their_own() -> No
     }
     company, *contacts = _map("leads", record, NESTED)
     assert isinstance(company, Company)
-    assert [each[:1] + each[2:5] for each in contacts] == [
+    people = [each for each in contacts if isinstance(each, Contact)]
+    assert [(each.key, each.company, each.modified, each.deleted) for each in people] == [
         ("2", "1", 9.0, False),
         ("4", "1", 5.0, True),
         ("5", "1", 5.0, False),
