@@ -20,6 +20,7 @@ from __future__ import annotations
 import json
 import logging
 from http import HTTPStatus
+from itertools import filterfalse
 from typing import TYPE_CHECKING, Protocol
 
 from tap_daktela.api.client import Patience
@@ -124,8 +125,7 @@ class Delivery:
             RunError: nothing more can be sent; what has been taken in is marked.
             TooManyRejectsError: likewise, since too much was refused.
         """
-        sendable = (entry for entry in entries if not self._follows(entry))
-        for packed in pack(sendable, lambda: self._limit, self._most):
+        for packed in pack(filterfalse(self._follows, entries), lambda: self._limit, self._most):
             self._reports, self._failure = False, None
             self._accepted_before = self.progress.accepted
             if isinstance(packed, Body):

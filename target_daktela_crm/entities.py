@@ -158,13 +158,15 @@ class Attributes:
     ) -> None:
         self.role = role
         self._looks = looks
-        self._texts = tuple((name, looks.get(name), _reader_of_text(name, style)) for name in texts)
+        self._has_condition = "when" in looks
+        self._tells_deletions = "deleted" in looks
+        self._texts = tuple((name, looks.get(name, _nothing), _reader_of_text(name, style)) for name in texts)
         self._fields = fields
         self._raw = style.raw
 
     def concerns(self, record: Record) -> bool:
         """Return whether a record is one of this role."""
-        return "when" not in self._looks or _says("when", self._looks, record, None)
+        return not self._has_condition or _says("when", self._looks, record, None)
 
     def identifier(self, record: Record) -> Identifier:
         """Return the record's id."""
@@ -172,7 +174,9 @@ class Attributes:
 
     def deleted(self, record: Record, key: str) -> bool:
         """Return whether the CRM says that the record is deleted, or the tap, as taps of databases do."""
-        return _is_deleted(self._looks, record, key)
+        if self._tells_deletions and _says("deleted", self._looks, record, key):
+            return True
+        return record.get("_sdc_deleted_at") is not None
 
     def modified(self, record: Record, key: str) -> float | None:
         """Return when the record was changed last."""
@@ -186,7 +190,7 @@ class Attributes:
         name = ""
         try:
             for name, look, read in self._texts:
-                content[name] = None if look is None else read(look(record))
+                content[name] = read(look(record))
             name = "fields"
             content[name] = self._fields(record)
         except UnreadableError as error:
@@ -379,6 +383,10 @@ def _id_if_any(looks: Mapping[str, Look], record: Record) -> str | None:
         return None
 
 
+def _nothing(_record: Record) -> None:
+    """Find nothing."""
+
+
 def _says(name: str, looks: Mapping[str, Look], record: Record, key: str | None) -> bool:
     return name in looks and bool(read_value(name, read_flag, looks[name], record, key))
 
@@ -403,7 +411,7 @@ def required_id(name: str, look: Look, record: Record, identifier: str | None) -
     """Return an id that must be there."""
     try:
         value = look(record)
-        if not is_empty(value):
+        if type(value) is int or not is_empty(value):
             return read_id(value)
     except UnreadableError as error:
         raise MappingError(f"{name}: {error}", identifier) from None
@@ -414,6 +422,8 @@ def optional_id(name: str, look: Look, record: Record, identifier: str | None) -
     """Return the key of an id that may be missing, of the first one in a list."""
     try:
         found = look(record)
+        if type(found) is int:
+            return read_id(found).key
         for value in flat(found) if isinstance(found, list) else (found,):
             # False is what a condition leaves behind that is not met.
             if value is not False and not is_empty(value):

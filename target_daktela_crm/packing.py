@@ -55,18 +55,18 @@ class TooLarge(NamedTuple):
 
 
 def pack(entries: Iterable[Entry], limit: Callable[[], int], most: int) -> Iterator[Body | TooLarge]:
-    """Yield bodies of at most `limit()` bytes, which may shrink meanwhile, in the order of the entries.
+    """Yield bodies of at most `limit()` bytes, which may shrink from one to the next, in the order of the entries.
 
     An entry that alone is larger gets a body of its own, as long as it is not over `most`; beyond, it is TooLarge.
     Entries of one company must come one after the other.
     """
     held: list[Entry] = []
-    filling = _Filling()
+    filling, bound = _Filling(), limit()
     for entry in entries:
         growth = filling.growth(entry)
-        if held and filling.size + growth > limit():
+        if held and filling.size + growth > bound:
             yield Body(held, filling.size)
-            held, filling = [], _Filling()
+            held, filling, bound = [], _Filling(), limit()
             growth = filling.growth(entry)
         if not held and _FRAME + growth > most:
             yield TooLarge(entry, _FRAME + growth)

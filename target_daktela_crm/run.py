@@ -170,9 +170,10 @@ class Run:
                     told = True
                     if isinstance(entity, Refusal):
                         self.rejects.add(stream, entity.identifier, entity.reason, entity.part)
+                    elif isinstance(entity, (Value, Definition)):
+                        self.store.put(entity, mapping.name, run)
                     else:
-                        is_row = isinstance(entity, (Value, Definition))
-                        self.store.put(entity, mapping.name if is_row else stream, run)
+                        self.store.put(entity, stream, run)
             except MappingError as error:
                 told = True
                 self.rejects.add(stream, error.identifier, str(error), record)
@@ -271,7 +272,8 @@ class Run:
             unique_ids=self.mapping.unique_ids,
         )
         self.summary.states = self.store.received()
-        self.summary.examples_on_hold = self.store.examples_on_hold(EXAMPLES)
+        if self.summary.states["on_hold"]:
+            self.summary.examples_on_hold = self.store.examples_on_hold(EXAMPLES)
         if policy == "reject":
             self._reject_waiting()
             self.summary.states["on_hold"] = 0

@@ -37,6 +37,7 @@ LAYOUT = 3
 
 _BUFFERED = 2_000
 """Rows that are written at once."""
+_EMPTY = blake2b(digest_size=16)
 _COMMITTED = 100_000
 """Rows after which what has been written is made durable."""
 _FETCHED = 500
@@ -216,16 +217,9 @@ class _Candidate(NamedTuple):
 
 def hash_of(body: bytes) -> bytes:
     """Return what two bodies are compared by."""
-    return blake2b(body, digest_size=16).digest()
-
-
-def _body_and_hash(body: bytes | None) -> tuple[bytearray | None, bytearray | None]:
-    """Return what is written of a body.
-
-    Texts, numbers and bytearrays are all that Python's sqlite3 takes as they are. For each value of another kind,
-    such as bytes and flags, it looks for an adapter, which would take a third of the time that a row needs.
-    """
-    return (None, None) if body is None else (bytearray(body), bytearray(hash_of(body)))
+    state = _EMPTY.copy()
+    state.update(body)
+    return state.digest()
 
 
 class Store:
@@ -358,16 +352,22 @@ class Store:
     def put(self, entity: Entity, stream: str, run: int) -> None:
         """Take in what a record tells that came in `run`: this one or, if it waited for others, an earlier one."""
         if isinstance(entity, Contact):
-            own, deleted = entity.company, entity.deleted
+            key, body, own, deleted = entity.key, entity.body, entity.company, int(entity.deleted)
+            # Texts, numbers and bytearrays are all that Python's sqlite3 takes as they are. For others, such as
+            # bytes and flags, it looks for adapters, which is a third of the time that a row needs.
+            digest = None if body is None else bytearray(hash_of(body))
+            content = None if body is None else bytearray(body)
             # A deletion tells nothing of where the contact belonged.
             told = 0 if deleted else entity.tells_company
-            row = (entity.key, *_body_and_hash(entity.body), entity.modified, int(deleted), run, stream, own, told)
-            self._contacts.append(row)
+            self._contacts.append((key, content, digest, entity.modified, deleted, run, stream, own, told))
             if entity.company_name is not None and own is not None:
                 self._names[own] = entity.company_name
         elif isinstance(entity, Company):
-            states = (entity.modified, int(entity.deleted), int(entity.nameless))
-            self._companies.append((entity.key, *_body_and_hash(entity.body), *states, run, stream))
+            key, body, deleted = entity.key, entity.body, int(entity.deleted)
+            digest = None if body is None else bytearray(hash_of(body))
+            content = None if body is None else bytearray(body)
+            nameless = int(entity.nameless)
+            self._companies.append((key, content, digest, entity.modified, deleted, nameless, run, stream))
         elif isinstance(entity, Link):
             ends = (entity.contact, entity.company)
             self._links.append((stream, entity.key, *ends, int(entity.primary), int(entity.deleted), run))

@@ -81,13 +81,13 @@ def read_id(value: object) -> Identifier:
     Raises:
         UnreadableError: neither a number nor a text.
     """
+    if type(value) is int and value in _NATIVE:
+        return Identifier(str(value), value)
     if isinstance(value, str):
         text = value.replace("\x00", "") if "\x00" in value else value
         if not text or text.isspace():
             raise UnreadableError("is missing")
         return Identifier(text, text)
-    if type(value) is int and value in _NATIVE:
-        return Identifier(str(value), value)
     return _identifier_of_number(value)
 
 
