@@ -1,8 +1,8 @@
 """Request bodies to Daktela, one at a time, in order: entries of the store in, the fate of each of them out.
 
-A body that is taken in is marked at once, so that a crash costs one body at most; the endpoint upserts by id, so
-repeating one does no harm. What is refused is looked for by halving, and rejected alone. What follows is about
-bodies without `delete`; one with it is sent by `deletion.py`, whole or not at all.
+A body that is taken in is marked before the next one is sent, so that a crash costs one body at most; the endpoint
+upserts by id, so repeating one does no harm. What is refused is looked for by halving, and rejected alone. What
+follows is about bodies without `delete`; one with it is sent by `deletion.py`, whole or not at all.
 
     taken in            marked as delivered
     413                 sent again in halves, and the smaller size is kept for the run

@@ -286,6 +286,8 @@ class Run:
         finally:
             if self.progress.requests:
                 self.store.set("last_delivery", {"time": _now(), **vars(self.progress)})
+            # What has been taken in last is not durable yet.
+            self.store.commit()
         self.rejects.settle()
         if self._settings.is_full and not len(self.rejects) and not cut_off and self.store.load().contacts:
             self.store.set("full_accepted", _now())

@@ -600,9 +600,11 @@ class Store:
         self.commit()
 
     def mark_accepted(self) -> None:
-        """Note that Daktela has what has been sent as it is."""
+        """Note that Daktela has what has been sent as it is.
+
+        It is durable with what is sent next, or with `commit`: a crash before only has it sent once more.
+        """
         self._mark(_ACCEPTED)
-        self.commit()
 
     def _mark(self, changes: Mapping[str, str]) -> None:
         for table, change in changes.items():

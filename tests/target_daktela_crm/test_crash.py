@@ -217,6 +217,16 @@ def test_a_run_goes_on_where_the_last_one_ended_and_repeats_one_body_at_most(
     assert written == len(instance.crm.contacts), "what had been accepted was sent again"
 
 
+def test_what_was_taken_in_last_before_a_run_ends_is_not_sent_again(crm: Crm, instance: Simulator) -> None:
+    people = [contact(number, of=1) for number in range(5)]
+    settings = {"max_request_bytes": SMALL, "max_rejects": 0}
+    assert crm.run(feed(company(1), *people, contact(9, description="x" * SMALL)), **settings).code == 1
+    assert len(crm.contacts()) == 5
+
+    assert crm.run(feed(contact(9)), **settings).code == 0
+    assert instance.crm.counts.contacts_written == 6
+
+
 @pytest.mark.parametrize("kind", ["applied-reset", "applied-500"])
 def test_s5_what_may_have_arrived_does_not_hide_that_the_crm_has_gone_back(
     crm: Crm, instance: Simulator, kind: str
