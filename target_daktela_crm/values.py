@@ -143,7 +143,7 @@ def clean_name(value: object) -> str | None:
     text = clean_text(value)
     if text is None:
         return None
-    words = _NO_NAME.sub(" ", text).split()
+    words = (_NO_NAME.sub(" ", text) if "[" in text else text).split()
     while words and words[0] in _DASHES:
         words.pop(0)
     while words and words[-1] in _DASHES:
@@ -220,8 +220,10 @@ def read_phone(text: str, region: str | None) -> Phone | None:
     E.164, without an extension; otherwise as it is written, as is a national number of a length that phones of the
     region do not have: it may be one of another country. A number that is not possible at all is none.
     """
-    # Marks of direction come with numbers that are copied from elsewhere.
-    text = "".join(character for character in text if unicodedata.category(character) != "Cf").strip()
+    if not text.isascii():
+        # Marks of direction come with numbers that are copied from elsewhere.
+        text = "".join(character for character in text if unicodedata.category(character) != "Cf")
+    text = text.strip()
     found = _PHONE.search(text if text.isascii() else unicodedata.normalize("NFKC", text))
     if found is None or "@" in text:
         return None
@@ -297,7 +299,7 @@ def flat(value: object) -> Iterator[Any]:
 
 def _digits(written: str) -> str:
     written = _BRACKETED_ZERO.sub("", written) if "+" in written or written.startswith("00") else written
-    digits = "".join(character for character in written if character.isdecimal())
+    digits = "".join(filter(str.isdecimal, written))
     if "+" in written:
         return f"+{digits}"
     return f"+{digits[2:]}" if digits.startswith("00") else digits
