@@ -43,7 +43,7 @@ Record: TypeAlias = dict[str, Any]
 _BETWEEN = re.compile(r"[;,\n]|\s/\s")
 """What people put between several numbers or addresses; a slash alone belongs to German numbers."""
 _NAMES = frozenset({"name", "firstname", "lastname"})
-_encode = msgspec.json.Encoder().encode
+_encode_into = msgspec.json.Encoder().encode_into
 
 
 class MappingError(ValueError):
@@ -58,7 +58,7 @@ class Company(msgspec.Struct, frozen=True, gc=False):
     """A company, as one record tells of it."""
 
     key: str
-    body: bytes | None
+    body: bytes | bytearray | None
     """The company's object in the request, without `contacts`; None if all that is known is its deletion."""
     modified: float | None
     deleted: bool
@@ -70,7 +70,7 @@ class Contact(msgspec.Struct, frozen=True, gc=False):
     """A contact, as one record tells of it."""
 
     key: str
-    body: bytes | None
+    body: bytes | bytearray | None
     """The contact's object in the request; None if all that is known is its deletion."""
     company: str | None
     """Key of the company that the record names."""
@@ -184,7 +184,7 @@ class Attributes:
         value: float | None = None if look is None else read_value("modified", read_moment, look, record, key)
         return value
 
-    def body(self, record: Record, identifier: Identifier) -> tuple[bytes, bool]:
+    def body(self, record: Record, identifier: Identifier) -> tuple[bytearray, bool]:
         """Return the object of the request that the record becomes, and whether it has a name of its own."""
         content: dict[str, Any] = {"id": identifier.sent}
         name = ""
@@ -198,7 +198,9 @@ class Attributes:
         is_named = bool(content["name"])
         if not is_named:
             content["name"] = self._name(content, identifier)
-        return _encode(content), is_named
+        body = bytearray()
+        _encode_into(content, body)
+        return body, is_named
 
     def _name(self, content: Mapping[str, Any], identifier: Identifier) -> str | None:
         """Return a name for what has none.

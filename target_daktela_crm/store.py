@@ -215,7 +215,7 @@ class _Candidate(NamedTuple):
     """See `Contact.tells_company`."""
 
 
-def hash_of(body: bytes) -> bytes:
+def hash_of(body: bytes | bytearray) -> bytes:
     """Return what two bodies are compared by."""
     state = _EMPTY.copy()
     state.update(body)
@@ -356,18 +356,16 @@ class Store:
             # Texts, numbers and bytearrays are all that Python's sqlite3 takes as they are. For others, such as
             # bytes and flags, it looks for adapters, which is a third of the time that a row needs.
             digest = None if body is None else bytearray(hash_of(body))
-            content = None if body is None else bytearray(body)
             # A deletion tells nothing of where the contact belonged.
             told = 0 if deleted else entity.tells_company
-            self._contacts.append((key, content, digest, entity.modified, deleted, run, stream, own, told))
+            self._contacts.append((key, body, digest, entity.modified, deleted, run, stream, own, told))
             if entity.company_name is not None and own is not None:
                 self._names[own] = entity.company_name
         elif isinstance(entity, Company):
             key, body, deleted = entity.key, entity.body, int(entity.deleted)
             digest = None if body is None else bytearray(hash_of(body))
-            content = None if body is None else bytearray(body)
             nameless = int(entity.nameless)
-            self._companies.append((key, content, digest, entity.modified, deleted, nameless, run, stream))
+            self._companies.append((key, body, digest, entity.modified, deleted, nameless, run, stream))
         elif isinstance(entity, Link):
             ends = (entity.contact, entity.company)
             self._links.append((stream, entity.key, *ends, int(entity.primary), int(entity.deleted), run))

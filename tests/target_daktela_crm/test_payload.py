@@ -243,10 +243,10 @@ def _request(preset: str, records: list[tuple[str, Record]]) -> bytes:
     company: Part | None = None
     for number, entity in enumerate(_mapped(preset, records)):
         if isinstance(entity, Company) and entity.body is not None:
-            company = Part(number, f"{number}", entity.body)
+            company = Part(number, f"{number}", bytes(entity.body))
             entries.append(Entry(company, None))
         elif isinstance(entity, Contact) and entity.body is not None:
-            contact = Part(number, entity.key, entity.body)
+            contact = Part(number, entity.key, bytes(entity.body))
             if entries and entries[-1] == Entry(company, None):
                 entries.pop()
             entries.append(Entry(company, contact))
@@ -280,9 +280,12 @@ def test_the_example_s_own_records_become_the_example() -> None:
     (single,) = (entity for role in contacts.roles for entity in role(alone["contacts"][0]))
     assert isinstance(single, Contact)
     assert single.body is not None
-    acme = Part(1, company.key, company.body)
+    acme = Part(1, company.key, bytes(company.body))
     content = encode(
-        [Entry(acme, Part(2, member.key, member.body)), Entry(None, Part(3, single.key, single.body))]
+        [
+            Entry(acme, Part(2, member.key, bytes(member.body))),
+            Entry(None, Part(3, single.key, bytes(single.body))),
+        ]
     )
     del example["delete"]
     assert json.loads(content) == example
