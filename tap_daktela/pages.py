@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Future
 
+    from tap_daktela.api.client import Unread
     from tap_daktela.api.envelope import Page
     from tap_daktela.api.query import Query
     from tap_daktela.fetch import Fetcher
@@ -100,12 +101,12 @@ class _Reading:
     """A window with the pages asked for."""
 
     window: Window
-    first: Future[Page] | None = None
+    first: Future[Unread] | None = None
     is_planned: bool = False
     """Whether its first page has come, and with it the number of pages to ask for."""
     offsets: deque[int] = field(default_factory=deque)
     """Where the pages not yet asked for begin."""
-    ahead: deque[tuple[Query, Future[Page]]] = field(default_factory=deque)
+    ahead: deque[tuple[Query, Future[Unread]]] = field(default_factory=deque)
 
 
 class _Position:
@@ -247,8 +248,8 @@ class _WindowReader:
     def _ask_ahead(self) -> None:
         """Ask for as many pages as there is room for; beginnings of windows first, which tell the totals."""
         for reading in list(self._readings):
-            if reading.first is not None and not reading.is_planned and reading.first.done():
-                self._plan_ahead(reading)
+            if reading.first is not None and not reading.is_planned:
+                self._plan_ahead(reading, self._fetcher.peek(reading.first))
         unfinished = (reading for reading in self._readings if not reading.is_planned or reading.offsets)
         for reading in islice(unfinished, self._fetcher.concurrency):
             if reading.first is None and self._fetcher.has_room:
@@ -259,7 +260,7 @@ class _WindowReader:
             if reading.first is None:
                 break
 
-    def _open(self, reading: _Reading) -> Future[Page]:
+    def _open(self, reading: _Reading) -> Future[Unread]:
         reading.first = self._fetcher.submit(self._ask_for(reading.window))
         return reading.first
 
@@ -267,10 +268,9 @@ class _WindowReader:
         query = self._ask_for(reading.window).page(reading.offsets.popleft())
         reading.ahead.append((query, self._fetcher.submit(query)))
 
-    def _plan_ahead(self, reading: _Reading) -> None:
-        if reading.first is None or reading.first.exception() is not None:
+    def _plan_ahead(self, reading: _Reading, page: Page | None) -> None:
+        if page is None:
             return
-        page = reading.first.result()
         with suppress(ReadError):
             # What is wrong with the page is told when its turn comes.
             self._checked(_Reply(self._ask_for(reading.window), page))
@@ -352,7 +352,7 @@ class _TableReader:
         self._fetcher = fetcher
         self._query = query
         self._key = query.sort[-1]
-        self._ahead: deque[tuple[int, Future[Page]]] = deque()
+        self._ahead: deque[tuple[int, Future[Unread]]] = deque()
         self._offsets: deque[int] = deque()
         self._before: set[Any] = set()
         self.count = 0

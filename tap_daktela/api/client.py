@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -48,6 +48,8 @@ ATTEMPTS = 6
 FIRST_WAIT = 1.0
 LAST_WAIT = 16.0
 """Seconds between two attempts, at first and at most; up to half of each is left out by lot."""
+
+_ACCEPTED = Verdict(Action.ACCEPT, status=HTTPStatus.OK)
 
 _NOT_SIGNED_IN = frozenset(
     {
@@ -119,6 +121,28 @@ class _Request:
     name: str
     auth: TokenAuth | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    come: list[bytes] = field(default_factory=list)
+    """An answer that has come already, by which the first attempt is judged; empty where none has."""
+
+
+@dataclass
+class Unread:
+    """The answer to a query, its rows read when they are needed first, and by the thread that needs them."""
+
+    query: Query
+    body: bytes = field(repr=False)
+
+    @cached_property
+    def page(self) -> Page:
+        """The rows.
+
+        Raises:
+            ReportedError, EnvelopeError: as `read_page` does; `Client.ask_again` knows what to do about it.
+        """
+        page = _reader(self.query)(self.body)
+        # A page is kept for a while, and its text is no longer needed.
+        self.body = b""
+        return page
 
 
 class _Again(Exception):  # noqa: N818 - not an error but a request to repeat
@@ -185,11 +209,24 @@ class Client:
             RequestError: the page cannot be had.
             SignInError: the token expired and no other can be had.
         """
-        url = f"{self.address.api}{query.endpoint}.json"
-        request = _Request("GET", url, str(query), self._auth, {"params": query.parameters()})
-        # A field that is not there is not a null, for those who want to know.
-        read = read_page if query.as_sent else PageReader(query.fields)
-        return self._send(request, read, cancelled, patience)
+        return self._send(self._list(query), _reader(query), cancelled, patience)
+
+    def ask(self, query: Query, cancelled: threading.Event | None = None) -> Unread:
+        """Return the answer to `query`, whatever its body holds.
+
+        Raises:
+            RequestError, SignInError: as `page` does.
+        """
+        return Unread(query, self._send(self._list(query), bytes, cancelled))
+
+    def ask_again(self, unread: Unread, cancelled: threading.Event | None = None) -> Page:
+        """Return the page whose answer turned out not to be one; that answer counts as the first attempt.
+
+        Raises:
+            RequestError, SignInError: as `page` does.
+        """
+        request = replace(self._list(unread.query), come=[unread.body])
+        return self._send(request, _reader(unread.query), cancelled)
 
     def post(self, path: str, body: bytes, patience: Patience) -> None:
         """Send JSON to a path below the instance's URL that is not part of the API, until it is taken in.
@@ -204,6 +241,10 @@ class Client:
         url = self.address.base + path
         request = _Request("POST", url, f"POST {url}", self._auth, options)
         self._send(request, read_acceptance, patience=patience)
+
+    def _list(self, query: Query) -> _Request:
+        url = f"{self.address.api}{query.endpoint}.json"
+        return _Request("GET", url, str(query), self._auth, {"params": query.parameters()})
 
     def _sign_in(self) -> str:
         """Sign in with user name and password; return the token, which builds send in two shapes."""
@@ -274,7 +315,7 @@ class Client:
         signed_in_again = False
         while True:
             token = request.auth.token if request.auth else ""
-            verdict, body = self._exchange(request)
+            verdict, body = (_ACCEPTED, request.come.pop()) if request.come else self._exchange(request)
             if verdict.action is Action.ACCEPT:
                 try:
                     return read(body)
@@ -349,6 +390,11 @@ class _Ends:
             or self._time_outs >= (self._patience.time_outs or self._most)
             or self._reports >= (self._patience.reports or self._most)
         )
+
+
+def _reader(query: Query) -> Callable[[bytes], Page]:
+    # A field that is not there is not a null, for those who want to know.
+    return read_page if query.as_sent else PageReader(query.fields)
 
 
 def _session(transport: Transport) -> requests.Session:

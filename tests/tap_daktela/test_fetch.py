@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from typing_extensions import override
 
+from tap_daktela.api import client as client_module
 from tap_daktela.api.address import parse
-from tap_daktela.api.client import Client, Credentials, Transport
-from tap_daktela.api.envelope import Page
+from tap_daktela.api.client import ATTEMPTS, Client, Credentials, Transport, Unread
 from tap_daktela.api.query import Query
+from tap_daktela.api.rows import PageReader
 from tap_daktela.api.verdict import RequestError
 from tap_daktela.fetch import Fetcher
 from tests.simulator import Fault, Simulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tap_daktela.api.envelope import Page
 
 GROUPS = Query(endpoint="groups", fields=("name",), sort=("name",), take=2)
 
@@ -32,7 +35,7 @@ class _Gate:
         self.lock = threading.Lock()
         self.in_flight = self.most_in_flight = 0
 
-    def page(self, query: Query, cancelled: threading.Event | None = None) -> Page:
+    def ask(self, query: Query, cancelled: threading.Event | None = None) -> Unread:
         with self.lock:
             self.asked.append(query.skip)
             self.cancelled.append(cancelled)
@@ -41,7 +44,7 @@ class _Gate:
         self.open.acquire()
         with self.lock:
             self.in_flight -= 1
-        return Page([{"name": query.skip}], None)
+        return Unread(query, b'{"result": {"data": [{"name": %d}]}}' % query.skip)
 
 
 def _patient() -> Callable[[], None]:
@@ -123,6 +126,56 @@ def test_an_error_comes_to_whoever_waits_and_the_next_page_none_the_less(daktela
     assert len(fetcher.take(good).rows) == 2
 
 
+@pytest.mark.parametrize("kind", ["html", "empty", "truncated-json", "error-200", "no-result"])
+def test_an_answer_that_is_no_page_counts_as_an_attempt(
+    daktela: Simulator, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    fetcher = _fetcher(daktela)
+    usual = fetcher.page(GROUPS)
+    daktela.faults = [Fault(kind)]
+    future = fetcher.submit(GROUPS)
+    assert fetcher.wait(future).rows == usual.rows
+    assert "attempt 2 of 6 follows" in caplog.text
+    assert fetcher.wait(future) is fetcher.take(future)
+    assert len(daktela.requests) == 3
+    daktela.faults = [Fault(kind, times=None)]
+    with pytest.raises(RequestError, match=f"{ATTEMPTS} times"):
+        fetcher.page(GROUPS)
+    assert len(daktela.requests) == 3 + ATTEMPTS
+    assert (fetcher.held, fetcher.requests) == (0, 3)
+
+
+def test_answers_are_read_by_whoever_takes_them(daktela: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = []
+
+    class Noting(PageReader):
+        @override
+        def __call__(self, body: bytes) -> Page:
+            threads.append(threading.current_thread())
+            return super().__call__(body)
+
+    monkeypatch.setattr(client_module, "PageReader", Noting)
+    assert len(_fetcher(daktela).page(GROUPS).rows) == 2
+    assert threads == [threading.current_thread()]
+
+
+def test_a_page_is_looked_at_once_it_is_there_and_only_if_it_is_one(daktela: Simulator) -> None:
+    gate = _Gate()
+    fetcher = _gated(gate, 1)
+    future = fetcher.submit(GROUPS)
+    assert fetcher.peek(future) is None
+    gate.open.release()
+    _until(future.done)
+    assert fetcher.peek(future) is fetcher.wait(future)
+    daktela.faults = [Fault("403"), Fault("html")]
+    fetcher = _fetcher(daktela, 1)
+    for _ in range(2):
+        future = fetcher.submit(GROUPS)
+        _until(future.done)
+        assert fetcher.peek(future) is None
+    assert fetcher.held == 2
+
+
 def test_a_page_that_cannot_be_had_is_held_no_longer(daktela: Simulator) -> None:
     daktela.faults = [Fault("403")]
     fetcher = _fetcher(daktela)
@@ -134,7 +187,7 @@ def test_a_page_that_cannot_be_had_is_held_no_longer(daktela: Simulator) -> None
 def test_an_error_that_is_a_time_out_of_the_client_s_own_ends_the_waiting() -> None:
     class Slow(_Gate):
         @override
-        def page(self, query: Query, cancelled: threading.Event | None = None) -> Page:
+        def ask(self, query: Query, cancelled: threading.Event | None = None) -> Unread:
             raise TimeoutError("mine")
 
     with pytest.raises(TimeoutError, match="mine"):
@@ -178,7 +231,7 @@ def test_what_is_abandoned_before_it_was_sent_is_never_sent() -> None:
     fetcher.abandon()
     assert fetcher.held == 0
     gate.open.release(10)
-    assert fetcher.page(GROUPS.page(9)).rows == [{"name": 9}]
+    assert fetcher.page(GROUPS.page(9)).rows[0]["name"] == 9
     assert list(gate.asked) == [0, 9]
 
 
@@ -191,7 +244,7 @@ def test_a_page_that_is_dropped_is_held_no_longer_and_never_sent() -> None:
         fetcher.drop(future)
     assert fetcher.held == 1
     gate.open.release(10)
-    assert fetcher.take(futures[2]).rows == [{"name": 2}]
+    assert fetcher.take(futures[2]).rows[0]["name"] == 2
     assert list(gate.asked) == [0, 2]
 
 

@@ -146,6 +146,9 @@ class Pool:
             self._answer_one()
         return future.result()
 
+    def peek(self, future: Future[Page]) -> Page | None:
+        return future.result() if future.done() else None
+
     def take(self, future: Future[Page]) -> Page:
         page = self.wait(future)
         self.held -= 1
