@@ -7,6 +7,7 @@ an object should be, has no place in these objects: `envelope.py` reads such a b
 from __future__ import annotations
 
 from functools import lru_cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -41,7 +42,9 @@ def column(rows: Sequence[Any], name: str) -> list[Any]:
     if not rows or not isinstance(rows[0], Row):
         return [row.get(name) for row in rows]
     field = attribute(name)
-    values = [getattr(row, field, None) for row in rows]
+    if field not in rows[0].__struct_fields__:
+        return [None] * len(rows)
+    values = [*map(attrgetter(field), rows)]
     return [None if value is msgspec.UNSET else value for value in values] if msgspec.UNSET in values else values
 
 

@@ -471,7 +471,11 @@ def test_rows_that_are_not_sorted_by_time_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "at", [None, 7, "", "2026-03-01", "2026-03-01T00:00:02", "2026-03-01 00:00:02.5", "later"]
+    "at",
+    [
+        *(None, 7, "", "2026-03-01", "2026-03-01T00:00:02", "2026-03-01 00:00:02.5", "later"),
+        *("2026-03-01 00:00:02\n2026-03-01 00:00:03", "2026-03-01 00:00:02\n", "2026-03-01 00:00:0\u0662"),
+    ],
 )
 def test_rows_whose_time_does_not_sort_as_the_others_are_refused(at: Any) -> None:
     with pytest.raises(ReadError, match="as at"):
