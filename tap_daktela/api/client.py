@@ -331,21 +331,33 @@ class Client:
                 raise RequestError(replace(verdict, reason=reason), request.name)
             signed_in_again = renewal is Renewal.HERE
 
+    @cached_property
+    def _surroundings(self) -> dict[str, Any]:
+        """Proxies and certificates, of the settings and of the environment, for all requests to the instance.
+
+        To look for them before each request takes a tenth of the time that a request takes.
+        """
+        # What is said here wins over a variable of the environment, what is said in the session does not.
+        found = self._session.merge_environment_settings(
+            self.address.api, {}, stream=True, verify=self._transport.verify_tls, cert=None
+        )
+        return dict(found)
+
     def _exchange(self, request: _Request) -> tuple[Verdict, bytes]:
         """Send a request; return what to do about its answer, and the answer's body."""
         self._count(requests=1)
         try:
-            with self._session.request(
-                request.method,
-                request.url,
-                # In every case a callable of our own: without one, requests would look into ~/.netrc.
-                auth=request.auth or _anonymous,
-                timeout=self._transport.timeout,
-                # Here and not in the session, where a variable of the environment would win over it.
-                verify=self._transport.verify_tls,
-                allow_redirects=False,
-                stream=True,
-                **request.options,
+            prepared = self._session.prepare_request(
+                requests.Request(
+                    request.method,
+                    request.url,
+                    # In every case a callable of our own: without one, requests would look into ~/.netrc.
+                    auth=request.auth or _anonymous,
+                    **request.options,
+                )
+            )
+            with self._session.send(
+                prepared, timeout=self._transport.timeout, allow_redirects=False, **self._surroundings
             ) as response:
                 # At once. Left to itself, requests reads 10 kB at a time, and each time the threads take turns;
                 # pieces of any size are copied twice, which is half of the time that reading a page takes.

@@ -392,10 +392,12 @@ class _Recorder(HTTPAdapter):
     def __init__(self) -> None:
         super().__init__()
         self.verify: list[Any] = []
+        self.proxies: list[Any] = []
 
     @override
     def send(self, request: Any, *_: Any, **options: Any) -> requests.Response:
         self.verify.append(options["verify"])
+        self.proxies.append(options["proxies"].get("https"))
         raise requests.exceptions.InvalidURL(request.url)
 
 
@@ -415,6 +417,22 @@ def test_certificates_are_verified_as_the_setting_says_and_an_authority_of_one_s
     with pytest.raises(RequestError):
         client.page(GROUPS)
     assert recorder.verify == [(bundle or True) if wanted else False]
+
+
+@pytest.mark.parametrize(("excepted", "expected"), [("", "http://proxy.example.com:3128"), (".example.com", None)])
+def test_proxies_of_the_environment_are_heeded_in_every_request_and_looked_for_once(
+    monkeypatch: pytest.MonkeyPatch, excepted: str, expected: str | None
+) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy.example.com:3128")
+    monkeypatch.setenv("no_proxy", excepted)
+    client = Client(parse("https://acme.example.com"), Credentials(access_token="t"), Transport())
+    recorder = _Recorder()
+    client._session.mount("https://", recorder)
+    for _ in range(2):
+        with pytest.raises(RequestError):
+            client.page(GROUPS)
+        monkeypatch.setenv("https_proxy", "http://other.example.com:3128")
+    assert recorder.proxies == [expected] * 2
 
 
 class _Odd(ThreadingHTTPServer):
