@@ -338,9 +338,10 @@ _BOOLEANS: dict[Any, bool] = {
 
 
 def _boolean(value: object) -> bool:
-    if isinstance(value, (bool, int, float, str)) and value in _BOOLEANS:
+    try:
         return _BOOLEANS[value]
-    raise ValueError(value)
+    except (KeyError, TypeError):
+        raise ValueError(value) from None
 
 
 def _object(value: object) -> dict[str, Any] | None:

@@ -194,10 +194,16 @@ def _columns_of_objects(rows: Sequence[Row], names: tuple[str, ...]) -> list[Val
 def _converted(values: Values, kind: Kind, convert: Convert, prefix: str) -> Values:
     """Return a column's values; raises what its converter raises."""
     types = set(map(type, values))
+    if kind is Kind.OBJECT and list in types:
+        # PHP's empty objects.
+        values = [{} if value == [] else value for value in values]
+        types = set(map(type, values))
     if kind in _PLAIN and types <= _PLAIN[kind]:
         return values
     if kind is Kind.KEY and types <= _TEXTS:
         return [prefix + value if value else None for value in values]
+    if kind is Kind.PREFIXED and types <= _TEXTS:
+        return [None if value is None else prefix + value for value in values]
     if kind is Kind.KEY and types <= _INTEGERS:
         return [None if value is None else f"{prefix}{value}" for value in values]
     return [None if value is None else convert(value) for value in values]

@@ -424,6 +424,7 @@ def test_proxies_of_the_environment_are_heeded_in_every_request_and_looked_for_o
     monkeypatch: pytest.MonkeyPatch, excepted: str, expected: str | None
 ) -> None:
     monkeypatch.setenv("https_proxy", "http://proxy.example.com:3128")
+    monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.setenv("no_proxy", excepted)
     client = Client(parse("https://acme.example.com"), Credentials(access_token="t"), Transport())
     recorder = _Recorder()
