@@ -645,7 +645,9 @@ def _row(stream: Stream, column: Field, value: Any, depth: int) -> Row:
     *path, last = column.source.split(".")[: max(1, len(column.source.split(".")) - depth)]
     place = row
     for part in path:
-        place = place.setdefault(part, {})
+        if not isinstance(place.get(part), dict):
+            place[part] = {}
+        place = place[part]
     place[last] = value
     return row
 
