@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -48,6 +48,9 @@ ATTEMPTS = 6
 FIRST_WAIT = 1.0
 LAST_WAIT = 16.0
 """Seconds between two attempts, at first and at most; up to half of each is left out by lot."""
+
+_LISTS = 32
+"""Of how many lists, or windows of one, the request is kept prepared."""
 
 _ACCEPTED = Verdict(Action.ACCEPT, status=HTTPStatus.OK)
 
@@ -116,11 +119,10 @@ class Traffic(NamedTuple):
 class _Request:
     """What is sent, and how to name it to a person."""
 
-    method: str
-    url: str
+    prepare: Callable[[], requests.PreparedRequest]
+    """Makes the request, without its token."""
     name: str
     auth: TokenAuth | None = None
-    options: dict[str, Any] = field(default_factory=dict)
     come: list[bytes] = field(default_factory=list)
     """An answer that has come already, by which the first attempt is judged; empty where none has."""
 
@@ -167,6 +169,7 @@ class Client:
         self._credentials = credentials
         self._transport = transport
         self._session = _session(transport)
+        self._prepared_list = lru_cache(maxsize=_LISTS)(self._prepare_list)
         self._auth = TokenAuth(
             address.origin,
             token=credentials.access_token or None,
@@ -183,7 +186,8 @@ class Client:
         # Spelled so. It answers 200 without a token, too: only its `user` tells (daktela-api.md §1). The clock and
         # the zone are taken from here and not from the login, since a user may have a zone of their own.
         answer = self._send(
-            _Request("GET", f"{self.address.api}whoim.json", "GET whoim.json", self._auth), read_answer
+            _Request(self._preparing("GET", f"{self.address.api}whoim.json"), "GET whoim.json", self._auth),
+            read_answer,
         )
         user = answer.result.get("user") if isinstance(answer.result, dict) else None
         if not user:
@@ -237,14 +241,37 @@ class Client:
             RequestError: it is not taken in; the verdict says what was the matter with the last attempt.
             SignInError: the token expired and no other can be had.
         """
-        options = {"data": body, "headers": {"Content-Type": "application/json"}}
         url = self.address.base + path
-        request = _Request("POST", url, f"POST {url}", self._auth, options)
-        self._send(request, read_acceptance, patience=patience)
+        prepare = self._preparing("POST", url, data=body, headers={"Content-Type": "application/json"})
+        self._send(_Request(prepare, f"POST {url}", self._auth), read_acceptance, patience=patience)
+
+    def _preparing(
+        self,
+        method: str,
+        url: str,
+        **options: Any,  # noqa: ANN401 - those of requests
+    ) -> Callable[[], requests.PreparedRequest]:
+        """Return the function that prepares a request."""
+        # In every case a callable of our own: without one, requests would look into ~/.netrc.
+        request = requests.Request(method, url, auth=_anonymous, **options)
+        return partial(self._session.prepare_request, request)
 
     def _list(self, query: Query) -> _Request:
+        return _Request(partial(self._prepare_page, query), str(query), self._auth)
+
+    def _prepare_page(self, query: Query) -> requests.PreparedRequest:
+        """Return the request for a page, which differs from that for another in the end of its URL alone.
+
+        To prepare each from the beginning takes a third of the time that a request takes.
+        """
+        prepared = self._prepared_list(query.page(0)).copy()
+        name, value = query.parameters()[-1]
+        prepared.url = f"{prepared.url}&{name}={value}"
+        return prepared
+
+    def _prepare_list(self, query: Query) -> requests.PreparedRequest:
         url = f"{self.address.api}{query.endpoint}.json"
-        return _Request("GET", url, str(query), self._auth, {"params": query.parameters()})
+        return self._preparing("GET", url, params=query.parameters()[:-1])()
 
     def _sign_in(self) -> str:
         """Sign in with user name and password; return the token, which builds send in two shapes."""
@@ -266,7 +293,8 @@ class Client:
         }
         try:
             answer = self._send(
-                _Request("POST", f"{self.address.api}login.json", "POST login.json", None, {"json": body}), read
+                _Request(self._preparing("POST", f"{self.address.api}login.json", json=body), "POST login.json"),
+                read,
             )
         except RequestError as error:
             if error.verdict.status in _NOT_SIGNED_IN:
@@ -347,15 +375,7 @@ class Client:
         """Send a request; return what to do about its answer, and the answer's body."""
         self._count(requests=1)
         try:
-            prepared = self._session.prepare_request(
-                requests.Request(
-                    request.method,
-                    request.url,
-                    # In every case a callable of our own: without one, requests would look into ~/.netrc.
-                    auth=request.auth or _anonymous,
-                    **request.options,
-                )
-            )
+            prepared = (request.auth or _anonymous)(request.prepare())
             with self._session.send(
                 prepared, timeout=self._transport.timeout, allow_redirects=False, **self._surroundings
             ) as response:

@@ -42,7 +42,7 @@ class Query:
         return replace(self, skip=skip)
 
     def parameters(self) -> list[tuple[str, str]]:
-        """Return the request's parameters, not yet encoded for a URL."""
+        """Return the request's parameters, not yet encoded for a URL; the last is where the page begins."""
         pairs = [(f"fields[{index}]", name) for index, name in enumerate(self.fields)]
         for index, condition in enumerate(self.conditions):
             pairs += [
@@ -53,7 +53,7 @@ class Query:
         for index, name in enumerate(self.sort):
             direction = "desc" if name.startswith("-") else "asc"
             pairs += [(f"sort[{index}][field]", name.removeprefix("-")), (f"sort[{index}][dir]", direction)]
-        return [*pairs, ("skip", str(self.skip)), ("take", str(self.take))]
+        return [*pairs, ("take", str(self.take)), ("skip", str(self.skip))]
 
     @override
     def __str__(self) -> str:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 import pytest
 import requests
@@ -204,6 +205,21 @@ def test_a_page_is_what_the_query_asks_for(daktela: Simulator) -> None:
     expected = [{"name": row["name"], "title": row["title"]} for row in rows[1:3]]
     assert [as_dictionary(row) for row in page.rows] == expected
     assert (page.total, page.time, page.timezone) == (len(rows), daktela.now, "Europe/Prague")
+
+
+def test_what_is_prepared_once_for_a_list_is_sent_with_the_place_and_the_token_of_each_page(
+    daktela: Simulator,
+) -> None:
+    client = _by_password(daktela)
+    queries = [
+        replace(GROUPS, take=2, skip=skip, sort=sort) for sort in (("name",), ("-name",)) for skip in (0, 1, 3)
+    ]
+    for query in queries:
+        client.page(query)
+        daktela.revoke()
+    answered = [request for request in daktela.requests if request.endpoint == "groups" and request.status == 200]
+    assert [parse_qsl(request.query_string) for request in answered] == [query.parameters() for query in queries]
+    assert len({request.headers["x-auth-token"] for request in answered}) == len(queries)
 
 
 @pytest.mark.parametrize("habits", [{"data_as": "dict"}, {"total_as": "string"}, {"bom": True}])

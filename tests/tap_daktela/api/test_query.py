@@ -39,13 +39,13 @@ def test_parameters_are_indexed_and_never_comma_separated() -> None:
         ("sort[0][dir]", "desc"),
         ("sort[1][field]", "name"),
         ("sort[1][dir]", "asc"),
-        ("skip", "200"),
         ("take", "100"),
+        ("skip", "200"),
     ]
 
 
 def test_skip_and_take_are_always_sent_since_the_server_s_defaults_are_unknown() -> None:
-    assert Query(endpoint="groups", fields=()).parameters() == [("skip", "0"), ("take", "1000")]
+    assert Query(endpoint="groups", fields=()).parameters() == [("take", "1000"), ("skip", "0")]
 
 
 def test_a_further_page_differs_in_its_place_alone() -> None:
