@@ -144,8 +144,9 @@ class TableShape:
         """
         found = dict(zip(node.names, _columns_of(rows, node.names), strict=True))
         if node.relation and None in found["name"]:
-            without = [row for row, name in zip(rows, found["name"], strict=True) if name is None]
-            nameless[node.relation] += sum(row is not blank and is_there(as_dictionary(row)) for row in without)
+            pairs = zip(rows, found["name"], strict=True)
+            without = [row for row, name in pairs if name is None and row is not blank]
+            nameless[node.relation] += sum(is_there(as_dictionary(row)) for row in without)
         for name, column, kind, convert in node.leaves:
             columns[column] = _converted(found[name], kind, convert, self._shape.prefix)
         for name, branch in node.branches.items():
