@@ -7,7 +7,10 @@ refused in a `SignInError`.
 from __future__ import annotations
 
 import logging
+import mmap
 import threading
+from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from http import HTTPStatus
@@ -127,12 +130,25 @@ class _Request:
     """An answer that has come already, by which the first attempt is judged; empty where none has."""
 
 
-@dataclass
 class Unread:
     """The answer to a query, its rows read when they are needed first, and by the thread that needs them."""
 
-    query: Query
-    body: bytes = field(repr=False)
+    def __init__(self, query: Query, body: bytes, spare: deque[mmap.mmap] | None = None) -> None:
+        """Keep a body, in one of the `spare` pieces of memory if one is large enough.
+
+        They are no part of the threads' own memory, in which bodies that wait to be read would leave gaps: a long
+        run would hold a tenth more than a short one.
+        """
+        self.query = query
+        self._size = len(body)
+        self._spare = deque() if spare is None else spare
+        self._waiting = _room(self._spare, self._size)
+        self._waiting[: self._size] = body
+
+    @property
+    def body(self) -> bytes:
+        """The answer's body, until its page has been read."""
+        return self._waiting[: self._size]
 
     @cached_property
     def page(self) -> Page:
@@ -143,7 +159,7 @@ class Unread:
         """
         page = _reader(self.query)(self.body)
         # A page is kept for a while, and its text is no longer needed.
-        self.body = b""
+        self._spare.append(self._waiting)
         return page
 
 
@@ -166,6 +182,7 @@ class Client:
         self.address = address
         self.traffic = Traffic()
         self._counting = threading.Lock()
+        self._spare: deque[mmap.mmap] = deque()
         self._credentials = credentials
         self._transport = transport
         self._session = _session(transport)
@@ -221,7 +238,7 @@ class Client:
         Raises:
             RequestError, SignInError: as `page` does.
         """
-        return Unread(query, self._send(self._list(query), bytes, cancelled))
+        return Unread(query, self._send(self._list(query), bytes, cancelled), self._spare)
 
     def ask_again(self, unread: Unread, cancelled: threading.Event | None = None) -> Page:
         """Return the page whose answer turned out not to be one; that answer counts as the first attempt.
@@ -422,6 +439,15 @@ class _Ends:
             or self._time_outs >= (self._patience.time_outs or self._most)
             or self._reports >= (self._patience.reports or self._most)
         )
+
+
+def _room(spare: deque[mmap.mmap], size: int) -> mmap.mmap:
+    """Return a piece of memory of so many bytes or more."""
+    # Another thread may take the last one.
+    with suppress(IndexError):
+        if len(found := spare.pop()) >= size:
+            return found
+    return mmap.mmap(-1, 1 << size.bit_length())
 
 
 def _reader(query: Query) -> Callable[[bytes], Page]:

@@ -18,6 +18,7 @@ from tap_daktela.fetch import Fetcher
 from tests.simulator import Fault, Simulator
 
 if TYPE_CHECKING:
+    import mmap
     from collections.abc import Callable
 
     from tap_daktela.api.envelope import Page
@@ -284,3 +285,22 @@ def test_a_request_of_another_kind_is_made_in_the_same_threads_and_holds_nothing
 def test_threads_do_not_keep_a_process_from_ending() -> None:
     fetcher = _gated(_Gate(), 2)
     assert fetcher.run(lambda: threading.current_thread().daemon)
+
+
+def test_memory_that_is_used_again_holds_one_answer_at_a_time() -> None:
+    spare: deque[mmap.mmap] = deque()
+
+    def unread(*names: int) -> Unread:
+        rows = ", ".join(f'{{"name": {name}}}' for name in names)
+        return Unread(GROUPS, f'{{"result": {{"data": [{rows}]}}}}'.encode(), spare)
+
+    def names(answer: Unread) -> list[int]:
+        return [row["name"] for row in answer.page.rows]
+
+    first, second = unread(1), unread(*range(500))
+    assert names(first) == [1]
+    third, fourth = unread(3), unread(*range(700))
+    assert names(second) == [*range(500)]
+    fifth = unread(5)
+    assert [names(each) for each in (fourth, fifth, third, first)] == [[*range(700)], [5], [3], [1]]
+    assert Unread(GROUPS, b"", spare).body == b""
