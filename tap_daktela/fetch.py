@@ -1,8 +1,8 @@
 """Several requests at a time: queries in, pages out, in whatever order the reader asks for them.
 
-The threads only make requests; what a page holds, and what it means, is found out by the one thread that reads.
-Decoded where they arrive, answers would cost 5 % more: the threads take turns at it, and when a page's turn comes,
-others have taken its place in the processor's cache.
+The threads only make requests, and repeat those whose answers are no pages. What a page holds, and what it means,
+is found out by the one thread that reads. Decoded where they arrive, answers would cost 5 % more: the threads take
+turns at it, and when a page's turn comes, others have taken its place in the processor's cache.
 They are daemons, so that a process told to end does not wait for a server that does not answer.
 """
 
@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future, wait
-from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tap_daktela.api.envelope import EnvelopeError
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tap_daktela.api.client import Client, Unread
+    from tap_daktela.api.client import Client
     from tap_daktela.api.envelope import Page
     from tap_daktela.api.query import Query
+    from tap_daktela.api.unread import Unread
 
 Result = TypeVar("Result")
 
@@ -68,19 +66,16 @@ class Fetcher:
             RequestError, SignInError: as the client raises them.
         """
         unread = self._wait(future)
-        try:
-            return unread.page
-        except EnvelopeError:
-            unread.page = self.run(partial(self._client.ask_again, unread, self._cancelled))
-            return unread.page
+        return self._wait(self._again(unread)) if unread.page is None else unread.page
 
     def peek(self, future: Future[Unread]) -> Page | None:
         """Return a page if it is there, and None if it is not, or not yet, or cannot be had; it stays held."""
         if not future.done() or future.exception() is not None:
             return None
-        with suppress(EnvelopeError):
-            return future.result().page
-        return None
+        unread = future.result()
+        if unread.page is None:
+            self._again(unread)
+        return unread.page
 
     def take(self, future: Future[Unread]) -> Page:
         """Wait for a page and return it; it is held no longer."""
@@ -107,6 +102,12 @@ class Fetcher:
         self._cancelled.set()
         self._cancelled = threading.Event()
         self.held = 0
+
+    def _again(self, unread: Unread) -> Future[Page]:
+        """Return the repetition of a request whose answer is no page, which begins when that is found out."""
+        if unread.again is None:
+            unread.again = self._put(partial(self._client.ask_again, unread, self._cancelled))
+        return unread.again
 
     def _wait(self, future: Future[Result]) -> Result:
         while True:

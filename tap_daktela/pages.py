@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Future
 
-    from tap_daktela.api.client import Unread
     from tap_daktela.api.envelope import Page
     from tap_daktela.api.query import Query
+    from tap_daktela.api.unread import Unread
     from tap_daktela.fetch import Fetcher
 
 Row: TypeAlias = Any

@@ -9,5 +9,7 @@ linter holds both. Read it in the order of a request:
     client.py    one request with its retries
     verdict.py   what to do about an answer
     envelope.py  an answer's rows, total and clock
+    rows.py      rows as objects, of the fields asked for
+    unread.py    an answer that waits to be read
     command.py   how a command ends that cannot go on
 """

@@ -7,10 +7,8 @@ refused in a `SignInError`.
 from __future__ import annotations
 
 import logging
-import mmap
 import threading
 from collections import deque
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from http import HTTPStatus
@@ -31,12 +29,12 @@ from tap_daktela.api.envelope import (
     ReportedError,
     read_acceptance,
     read_answer,
-    read_page,
 )
-from tap_daktela.api.rows import PageReader
+from tap_daktela.api.unread import Unread, reader
 from tap_daktela.api.verdict import Action, RequestError, Verdict, judge, judge_body, judge_exception
 
 if TYPE_CHECKING:
+    import mmap
     from collections.abc import Callable
 
     from tap_daktela.api.address import Address
@@ -128,39 +126,8 @@ class _Request:
     auth: TokenAuth | None = None
     come: list[bytes] = field(default_factory=list)
     """An answer that has come already, by which the first attempt is judged; empty where none has."""
-
-
-class Unread:
-    """The answer to a query, its rows read when they are needed first, and by the thread that needs them."""
-
-    def __init__(self, query: Query, body: bytes, spare: deque[mmap.mmap] | None = None) -> None:
-        """Keep a body, in one of the `spare` pieces of memory if one is large enough.
-
-        They are no part of the threads' own memory, in which bodies that wait to be read would leave gaps: a long
-        run would hold a tenth more than a short one.
-        """
-        self.query = query
-        self._size = len(body)
-        self._spare = deque() if spare is None else spare
-        self._waiting = _room(self._spare, self._size)
-        self._waiting[: self._size] = body
-
-    @property
-    def body(self) -> bytes:
-        """The answer's body, until its page has been read."""
-        return self._waiting[: self._size]
-
-    @cached_property
-    def page(self) -> Page:
-        """The rows.
-
-        Raises:
-            ReportedError, EnvelopeError: as `read_page` does; `Client.ask_again` knows what to do about it.
-        """
-        page = _reader(self.query)(self.body)
-        # A page is kept for a while, and its text is no longer needed.
-        self._spare.append(self._waiting)
-        return page
+    attempt: int = 1
+    """Which attempt the first one is."""
 
 
 class _Again(Exception):  # noqa: N818 - not an error but a request to repeat
@@ -230,7 +197,7 @@ class Client:
             RequestError: the page cannot be had.
             SignInError: the token expired and no other can be had.
         """
-        return self._send(self._list(query), _reader(query), cancelled, patience)
+        return self._send(self._list(query), reader(query), cancelled, patience)
 
     def ask(self, query: Query, cancelled: threading.Event | None = None) -> Unread:
         """Return the answer to `query`, whatever its body holds.
@@ -238,16 +205,17 @@ class Client:
         Raises:
             RequestError, SignInError: as `page` does.
         """
-        return Unread(query, self._send(self._list(query), bytes, cancelled), self._spare)
+        body, attempts = self._insist(self._list(query), bytes, cancelled)
+        return Unread(query, body, self._spare, attempts)
 
     def ask_again(self, unread: Unread, cancelled: threading.Event | None = None) -> Page:
-        """Return the page whose answer turned out not to be one; that answer counts as the first attempt.
+        """Return the page whose answer turned out not to be one; what it took to get that counts.
 
         Raises:
             RequestError, SignInError: as `page` does.
         """
-        request = replace(self._list(unread.query), come=[unread.body])
-        return self._send(request, _reader(unread.query), cancelled)
+        request = replace(self._list(unread.query), come=[unread.body], attempt=unread.attempts)
+        return self._send(request, reader(unread.query), cancelled)
 
     def post(self, path: str, body: bytes, patience: Patience) -> None:
         """Send JSON to a path below the instance's URL that is not part of the API, until it is taken in.
@@ -331,19 +299,31 @@ class Client:
         cancelled: threading.Event | None = None,
         patience: Patience | None = None,
     ) -> Read:
-        """Make a request until it is answered, refused, or not worth another attempt."""
+        """Make a request until it is answered, refused, or not worth another attempt; return what was read."""
+        return self._insist(request, read, cancelled, patience)[0]
+
+    def _insist(
+        self,
+        request: _Request,
+        read: Callable[[bytes], Read],
+        cancelled: threading.Event | None = None,
+        patience: Patience | None = None,
+    ) -> tuple[Read, int]:
+        """Do so, and return how many attempts it took besides."""
         event = cancelled or threading.Event()
         ends = _Ends(patience or Patience())
+        # Nothing of the request but its name and number: this leaves a cycle, which would hold the body for long.
         attempts = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_Again),
             stop=ends,
             wait=_wait,
             sleep=partial(_pause, event),
-            before_sleep=partial(self._note_retry, request),
+            before=partial(_begin, request.attempt),
+            before_sleep=partial(self._note_retry, request.name),
             reraise=True,
         )
         try:
-            return attempts.wraps(self._attempt)(request, read)
+            return attempts.wraps(self._attempt)(request, read), ends.attempts + 1
         except RequestError as error:
             error.repeated = ends.attempts > 0
             raise
@@ -407,9 +387,9 @@ class Client:
             return Verdict(Action.REFUSE, f"could not be asked: {type(error).__name__}"), b""
         return judge(response, body), body
 
-    def _note_retry(self, request: _Request, state: tenacity.RetryCallState) -> None:
+    def _note_retry(self, name: str, state: tenacity.RetryCallState) -> None:
         self._count(retries=1)
-        _log_retry(request, state)
+        _log_retry(name, state)
 
     def _count(self, **more: int) -> None:
         with self._counting:
@@ -441,20 +421,6 @@ class _Ends:
         )
 
 
-def _room(spare: deque[mmap.mmap], size: int) -> mmap.mmap:
-    """Return a piece of memory of so many bytes or more."""
-    # Another thread may take the last one.
-    with suppress(IndexError):
-        if len(found := spare.pop()) >= size:
-            return found
-    return mmap.mmap(-1, 1 << size.bit_length())
-
-
-def _reader(query: Query) -> Callable[[bytes], Page]:
-    # A field that is not there is not a null, for those who want to know.
-    return read_page if query.as_sent else PageReader(query.fields)
-
-
 def _session(transport: Transport) -> requests.Session:
     session = requests.Session()
     session.headers.update({"User-Agent": transport.user_agent, "Accept": "application/json"})
@@ -478,17 +444,22 @@ def _wait(state: tenacity.RetryCallState) -> float:
     return max(wanted or 0.0, longest / 2 + tenacity.wait_random(0, longest / 2)(state))
 
 
+def _begin(first: int, state: tenacity.RetryCallState) -> None:
+    """Count the attempts of a request from the one that the first is."""
+    state.attempt_number = max(state.attempt_number, first)
+
+
 def _pause(abandoned: threading.Event, seconds: float) -> None:
     if abandoned.wait(seconds):
         raise _Abandoned
 
 
-def _log_retry(request: _Request, state: tenacity.RetryCallState) -> None:
+def _log_retry(name: str, state: tenacity.RetryCallState) -> None:
     logger.warning(
         "Daktela %s; attempt %d of %d follows in %.1f s (%s)",
         state.outcome.exception() if state.outcome else "",
         state.attempt_number + 1,
         ATTEMPTS,
         state.upcoming_sleep,
-        request.name,
+        name,
     )

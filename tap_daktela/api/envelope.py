@@ -147,8 +147,7 @@ def _decode(body: bytes) -> Any:  # noqa: ANN401 - JSON
 
 def without_nul(body: bytes) -> bytes:
     """Return JSON without NUL characters in its texts, which few databases take (daktela-api.md §3)."""
-    # From the end Python looks for the backslash, which is rare, and from the beginning for the last zero: in more
-    # than twice the time, which was 2 % of a run.
+    # From the end, which takes Python less than half of the time: 2 % of a run.
     return _NUL.sub(rb"\1", body) if body.rfind(b"\\u0000") >= 0 else body
 
 

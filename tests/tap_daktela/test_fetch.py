@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import deque
@@ -8,17 +9,17 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from typing_extensions import override
 
-from tap_daktela.api import client as client_module
+from tap_daktela.api import unread as unread_module
 from tap_daktela.api.address import parse
-from tap_daktela.api.client import ATTEMPTS, Client, Credentials, Transport, Unread
+from tap_daktela.api.client import ATTEMPTS, Client, Credentials, Transport
 from tap_daktela.api.query import Query
 from tap_daktela.api.rows import PageReader
+from tap_daktela.api.unread import Unread
 from tap_daktela.api.verdict import RequestError
 from tap_daktela.fetch import Fetcher
 from tests.simulator import Fault, Simulator
 
 if TYPE_CHECKING:
-    import mmap
     from collections.abc import Callable
 
     from tap_daktela.api.envelope import Page
@@ -146,6 +147,29 @@ def test_an_answer_that_is_no_page_counts_as_an_attempt(
     assert (fetcher.held, fetcher.requests) == (0, 3)
 
 
+def test_answers_that_are_no_pages_count_with_those_before_them(
+    daktela: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    fetcher = _fetcher(daktela)
+    daktela.faults = [Fault("503", times=2), Fault("html", times=None)]
+    with pytest.raises(RequestError, match=f"{ATTEMPTS} times"):
+        fetcher.page(GROUPS)
+    assert len(daktela.requests) == ATTEMPTS
+    assert re.findall(r"attempt (\d) of 6", caplog.text) == ["2", "3", "4", "5", "6"]
+
+
+def test_an_answer_that_is_no_page_is_asked_for_again_when_that_is_seen(daktela: Simulator) -> None:
+    fetcher = _fetcher(daktela)
+    daktela.faults = [Fault("html")]
+    future = fetcher.submit(GROUPS)
+    _until(future.done)
+    assert fetcher.peek(future) is None
+    _until(lambda: len(daktela.requests) == 2)
+    assert fetcher.peek(future) is None
+    assert len(fetcher.take(future).rows) == 2
+    assert len(daktela.requests) == 2
+
+
 def test_answers_are_read_by_whoever_takes_them(daktela: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     threads = []
 
@@ -155,7 +179,7 @@ def test_answers_are_read_by_whoever_takes_them(daktela: Simulator, monkeypatch:
             threads.append(threading.current_thread())
             return super().__call__(body)
 
-    monkeypatch.setattr(client_module, "PageReader", Noting)
+    monkeypatch.setattr(unread_module, "PageReader", Noting)
     assert len(_fetcher(daktela).page(GROUPS).rows) == 2
     assert threads == [threading.current_thread()]
 
@@ -285,22 +309,3 @@ def test_a_request_of_another_kind_is_made_in_the_same_threads_and_holds_nothing
 def test_threads_do_not_keep_a_process_from_ending() -> None:
     fetcher = _gated(_Gate(), 2)
     assert fetcher.run(lambda: threading.current_thread().daemon)
-
-
-def test_memory_that_is_used_again_holds_one_answer_at_a_time() -> None:
-    spare: deque[mmap.mmap] = deque()
-
-    def unread(*names: int) -> Unread:
-        rows = ", ".join(f'{{"name": {name}}}' for name in names)
-        return Unread(GROUPS, f'{{"result": {{"data": [{rows}]}}}}'.encode(), spare)
-
-    def names(answer: Unread) -> list[int]:
-        return [row["name"] for row in answer.page.rows]
-
-    first, second = unread(1), unread(*range(500))
-    assert names(first) == [1]
-    third, fourth = unread(3), unread(*range(700))
-    assert names(second) == [*range(500)]
-    fifth = unread(5)
-    assert [names(each) for each in (fourth, fifth, third, first)] == [[*range(700)], [5], [3], [1]]
-    assert Unread(GROUPS, b"", spare).body == b""
