@@ -174,9 +174,9 @@ class Attributes:
 
     def deleted(self, record: Record, key: str) -> bool:
         """Return whether the CRM says that the record is deleted, or the tap, as taps of databases do."""
-        if self._tells_deletions and _says("deleted", self._looks, record, key):
+        if record.get("_sdc_deleted_at") is not None:
             return True
-        return record.get("_sdc_deleted_at") is not None
+        return self._tells_deletions and _says("deleted", self._looks, record, key)
 
     def modified(self, record: Record, key: str) -> float | None:
         """Return when the record was changed last."""

@@ -59,7 +59,7 @@ class TolerantReader(GenericSingerReader[bytes]):
         return message
 
     def _repaired(self, line: bytes) -> Any:  # noqa: ANN401 - JSON
-        """Return what a line says that is almost JSON.
+        """Return what a line says that is almost JSON, or is JSON after a byte order mark.
 
         Half surrogate pairs, NaN and bytes that are not UTF-8: other taps' libraries let them through.
         """

@@ -67,7 +67,7 @@ class Run:
         self._is_told = False
         self._schemas: set[str] = set()
         self._fitting: set[str] = set()
-        self._known: set[str] = set()
+        self._seen_whole: set[str] = set()
         self._held: dict[str, list[tuple[str, dict[str, Any]]]] = {}
         self._unseen = Unseen({each.name: each.wanted for each in self.mapping.streams})
         self._kinds_unseen = Unseen({each.name: each.kinds for each in self.mapping.streams})
@@ -124,7 +124,7 @@ class Run:
             RunError: none of many records has what tells the mapping's streams from those of another CRM.
         """
         self.summary.received[stream] += 1
-        if mapping.name in self._known:
+        if mapping.name in self._seen_whole:
             self._map(mapping, stream, record, self.store.run)
         elif mapping.name in self._fitting:
             self._take(mapping, stream, record)
@@ -150,7 +150,7 @@ class Run:
         self._see(mapping, record)
         if mapping.name not in self.mapping.with_values:
             if mapping.name not in self._unseen and mapping.name not in self._kinds_unseen:
-                self._known.add(mapping.name)
+                self._seen_whole.add(mapping.name)
             self._map(mapping, stream, record, self.store.run)
             return
         try:

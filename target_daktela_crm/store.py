@@ -37,7 +37,6 @@ LAYOUT = 3
 
 _BUFFERED = 2_000
 """Rows that are written at once."""
-_EMPTY = blake2b(digest_size=16)
 _COMMITTED = 100_000
 """Rows after which what has been written is made durable."""
 _FETCHED = 500
@@ -215,9 +214,13 @@ class _Candidate(NamedTuple):
     """See `Contact.tells_company`."""
 
 
+_HASH = blake2b(digest_size=16)
+"""Of nothing, to be copied: to make one takes longer than to fill it."""
+
+
 def hash_of(body: bytes | bytearray) -> bytes:
     """Return what two bodies are compared by."""
-    state = _EMPTY.copy()
+    state = _HASH.copy()
     state.update(body)
     return state.digest()
 
@@ -326,9 +329,12 @@ class Store:
     def commit(self) -> None:
         """Make what has been written durable, and go on."""
         self._uncommitted = 0
-        if self._keeps:
+        if not self._keeps:
+            return
+        # A failure may have ended the transaction, and is told by whoever met it.
+        if self._connection.in_transaction:
             self._connection.execute("COMMIT")
-            self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.execute("BEGIN IMMEDIATE")
 
     # Facts about the store itself.
 
@@ -427,9 +433,8 @@ class Store:
         self._name_companies()
         self._choose_among_links(since=self.run if is_whole else 0)
         execute = self._connection.execute
-        execute("DROP TABLE IF EXISTS temp.moved")
+        # Found first, in the order in which contacts are stored: an UPDATE with this query looks each of them up.
         execute("CREATE TEMP TABLE moved (number INTEGER PRIMARY KEY, company TEXT, waits INTEGER)")
-        # Few contacts move, so that only these are written.
         execute(
             """
             INSERT INTO moved
@@ -458,6 +463,7 @@ class Store:
             FROM moved WHERE contacts.number = moved.number
             """
         )
+        execute("DROP TABLE moved")
         self.commit()
 
     def _name_companies(self) -> None:

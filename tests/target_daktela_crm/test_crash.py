@@ -132,21 +132,34 @@ def test_s5_killed_at_any_request_and_run_again_the_end_is_the_same(
     days = some_crm(seed)
     expected = undisturbed(days)
     capsys.readouterr()
-    settle = Client.post
+    settle, mark, commit = Client.post, Store.mark_accepted, Store.commit
     chance = random.Random(seed)
     until = 0
+    place = ""
+    is_dead = False
+
+    def die_if(where: str) -> None:
+        nonlocal is_dead
+        if until == 0 and place == where:
+            is_dead = True
+            raise Killed
 
     def post(client: Client, path: str, body: bytes, patience: Any) -> None:
-        nonlocal until
+        nonlocal until, place
         until -= 1
-        dies = until == 0
-        if dies and chance.random() < 0.5:
-            raise Killed
+        place = chance.choice(["before it is sent", "before it is marked", "before that is durable"])
+        die_if("before it is sent")
         settle(client, path, body, patience)
-        if dies:
-            raise Killed
+        die_if("before it is marked")
+
+    def mark_accepted(store: Store) -> None:
+        mark(store)
+        die_if("before that is durable")
 
     monkeypatch.setattr(Client, "post", post)
+    monkeypatch.setattr(Store, "mark_accepted", mark_accepted)
+    # A process that has died cleans nothing up.
+    monkeypatch.setattr(Store, "commit", lambda store: None if is_dead else commit(store))
     deaths = 0
     for day in days:
         until = 1
@@ -154,6 +167,7 @@ def test_s5_killed_at_any_request_and_run_again_the_end_is_the_same(
         while sync(crm, day, max_request_bytes=SMALL):
             deaths += 1
             assert not capsys.readouterr().out, "a run that died has put out a state"
+            is_dead = False
             until = 1 + chance.randrange(4)
             assert deaths < 200
     assert crm.simulator.crm.snapshot() == expected

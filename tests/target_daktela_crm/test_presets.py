@@ -71,6 +71,8 @@ def test_a_schema_tells_what_a_sparse_record_does_not(crm: Crm) -> None:
         ("activecampaign", record("account_contacts", id=1, contact=1, account=1)),
         ("hubspot", record("contacts", id="1", property_createdate="2026-01-01")),
         ("freshsales", record("contacts", id=1, _sdc_deleted_at="2026-01-01")),
+        # The flag need not be read any more.
+        ("freshsales", record("contacts", id=1, is_deleted="2026-01-01", _sdc_deleted_at="2026-01-01")),
     ],
 )
 def test_a_record_that_says_little_is_not_taken_for_another_tap_s(crm: Crm, preset: str, row: Message) -> None:
