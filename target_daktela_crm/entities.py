@@ -158,15 +158,13 @@ class Attributes:
     ) -> None:
         self.role = role
         self._looks = looks
-        self._has_condition = "when" in looks
-        self._tells_deletions = "deleted" in looks
-        self._texts = tuple((name, looks.get(name, _nothing), _reader_of_text(name, style)) for name in texts)
+        self._texts = tuple((name, looks.get(name, nothing), _reader_of_text(name, style)) for name in texts)
         self._fields = fields
         self._raw = style.raw
 
     def concerns(self, record: Record) -> bool:
         """Return whether a record is one of this role."""
-        return not self._has_condition or _says("when", self._looks, record, None)
+        return "when" not in self._looks or _says("when", self._looks, record, None)
 
     def identifier(self, record: Record) -> Identifier:
         """Return the record's id."""
@@ -174,9 +172,7 @@ class Attributes:
 
     def deleted(self, record: Record, key: str) -> bool:
         """Return whether the CRM says that the record is deleted, or the tap, as taps of databases do."""
-        if record.get("_sdc_deleted_at") is not None:
-            return True
-        return self._tells_deletions and _says("deleted", self._looks, record, key)
+        return _is_deleted(self._looks, record, key)
 
     def modified(self, record: Record, key: str) -> float | None:
         """Return when the record was changed last."""
@@ -385,7 +381,7 @@ def _id_if_any(looks: Mapping[str, Look], record: Record) -> str | None:
         return None
 
 
-def _nothing(_record: Record) -> None:
+def nothing(_record: Record) -> None:
     """Find nothing."""
 
 

@@ -27,6 +27,7 @@ from target_daktela_crm.entities import (
     given_fields,
     link_role,
     mapped_fields,
+    nothing,
     value_role,
 )
 from target_daktela_crm.expressions import ExpressionError, compile_expression
@@ -403,7 +404,7 @@ class _Compiler:
     def _fields(self, content: object, place: str) -> Callable[[Record], list[dict[str, Any]]]:
         if not isinstance(content, Mapping):
             look = self._first({"fields": content}, "fields", place.removesuffix(".fields"))
-            return given_fields(look or _nothing, self._style)
+            return given_fields(look or nothing, self._style)
         if "" in content:
             self._problems.append(f"{place}: has a field without a name")
         looks = {key: self._all(value, f"{place}.{key}") for key, value in content.items()}
@@ -481,7 +482,3 @@ class _Compiler:
                 yield compile_expression(text, self._style.nulls, self._style.places)
             except ExpressionError as error:
                 self._problems.append(f"{where}: {text!r}: {error}")
-
-
-def _nothing(_record: Record) -> None:
-    """Find nothing."""

@@ -380,7 +380,7 @@ class Store:
         elif isinstance(entity, Definition):
             self.assembly.add_definition(stream, entity)
         if run == self.run:
-            self._streams.add(stream)
+            self.note_stream(stream)
         self._count_one()
 
     def keep(self, stream: str, key: str, record: dict[str, Any], modified: float | None) -> None:

@@ -197,7 +197,7 @@ class Client:
             RequestError: the page cannot be had.
             SignInError: the token expired and no other can be had.
         """
-        return self._send(self._list(query), reader(query), cancelled, patience)
+        return self._send(self._list(query), reader(query), cancelled, _Ends(patience))
 
     def ask(self, query: Query, cancelled: threading.Event | None = None) -> Unread:
         """Return the answer to `query`, whatever its body holds.
@@ -205,8 +205,9 @@ class Client:
         Raises:
             RequestError, SignInError: as `page` does.
         """
-        body, attempts = self._insist(self._list(query), bytes, cancelled)
-        return Unread(query, body, self._spare, attempts)
+        ends = _Ends()
+        body = self._send(self._list(query), bytes, cancelled, ends)
+        return Unread(query, body, self._spare, ends.attempts + 1)
 
     def ask_again(self, unread: Unread, cancelled: threading.Event | None = None) -> Page:
         """Return the page whose answer turned out not to be one; what it took to get that counts.
@@ -228,7 +229,7 @@ class Client:
         """
         url = self.address.base + path
         prepare = self._preparing("POST", url, data=body, headers={"Content-Type": "application/json"})
-        self._send(_Request(prepare, f"POST {url}", self._auth), read_acceptance, patience=patience)
+        self._send(_Request(prepare, f"POST {url}", self._auth), read_acceptance, ends=_Ends(patience))
 
     def _preparing(
         self,
@@ -297,21 +298,11 @@ class Client:
         request: _Request,
         read: Callable[[bytes], Read],
         cancelled: threading.Event | None = None,
-        patience: Patience | None = None,
+        ends: _Ends | None = None,
     ) -> Read:
         """Make a request until it is answered, refused, or not worth another attempt; return what was read."""
-        return self._insist(request, read, cancelled, patience)[0]
-
-    def _insist(
-        self,
-        request: _Request,
-        read: Callable[[bytes], Read],
-        cancelled: threading.Event | None = None,
-        patience: Patience | None = None,
-    ) -> tuple[Read, int]:
-        """Do so, and return how many attempts it took besides."""
         event = cancelled or threading.Event()
-        ends = _Ends(patience or Patience())
+        ends = ends or _Ends()
         # Nothing of the request but its name and number: this leaves a cycle, which would hold the body for long.
         attempts = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_Again),
@@ -323,7 +314,7 @@ class Client:
             reraise=True,
         )
         try:
-            return attempts.wraps(self._attempt)(request, read), ends.attempts + 1
+            return attempts.wraps(self._attempt)(request, read)
         except RequestError as error:
             error.repeated = ends.attempts > 0
             raise
@@ -400,10 +391,11 @@ class Client:
 class _Ends:
     """Tells when to stop, and counts."""
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, patience: Patience | None = None) -> None:
         self.attempts = 0
-        self._most = patience.attempts or ATTEMPTS
-        self._patience = patience
+        """That have failed."""
+        self._patience = patience or Patience()
+        self._most = self._patience.attempts or ATTEMPTS
         self._time_outs = 0
         self._reports = 0
 
