@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import gc
 import gzip
 import logging
 import re
 import socket
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +22,7 @@ from typing_extensions import override
 from tap_daktela.api import client as client_module
 from tap_daktela.api.address import parse
 from tap_daktela.api.auth import SignInError
-from tap_daktela.api.client import ATTEMPTS, Client, Credentials, Transport
+from tap_daktela.api.client import ATTEMPTS, Client, Credentials, Patience, Transport
 from tap_daktela.api.query import Query
 from tap_daktela.api.rows import as_dictionary
 from tap_daktela.api.verdict import RequestError
@@ -510,3 +512,15 @@ def test_an_answer_with_damaged_compression_is_asked_for_again(odd: _Odd) -> Non
     [row] = _odd_client(odd).page(GROUPS).rows
     assert as_dictionary(row) == {"name": "a", "title": None}
     assert len(odd.cookies) == 2
+
+
+def test_a_body_that_has_been_sent_is_held_no_longer(daktela: Simulator) -> None:
+    client = _client(daktela)
+    body = b'{"data": [%s]}' % (b" " * 1_000)
+    before = sys.getrefcount(body)
+    gc.disable()
+    try:
+        client.post("/custom/crm/sync.php", body, Patience())
+        assert sys.getrefcount(body) == before
+    finally:
+        gc.enable()
