@@ -194,9 +194,7 @@ class Attributes:
         is_named = bool(content["name"])
         if not is_named:
             content["name"] = self._name(content, identifier)
-        body = bytearray()
-        _encode_into(content, body)
-        return body, is_named
+        return encoded(content), is_named
 
     def _name(self, content: Mapping[str, Any], identifier: Identifier) -> str | None:
         """Return a name for what has none.
@@ -215,6 +213,13 @@ class Attributes:
             for value in (*fields.get("email", ()), *fields.get("number", ())):
                 return str(value)
         return unnamed(identifier.key)
+
+
+def encoded(content: object) -> bytearray:
+    """Return the object of a request as JSON, in the form that the store takes fastest."""
+    body = bytearray()
+    _encode_into(content, body)
+    return body
 
 
 def unnamed(key: str) -> str:

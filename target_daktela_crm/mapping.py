@@ -31,6 +31,7 @@ from target_daktela_crm.entities import (
     value_role,
 )
 from target_daktela_crm.expressions import ExpressionError, compile_expression
+from target_daktela_crm.native import Native, native
 from target_daktela_crm.preset import ROLES, load_preset, merge, stream_name
 from target_daktela_crm.values import is_empty
 
@@ -110,6 +111,8 @@ class StreamMapping:
     """Columns that the setting `streams` names, with the keys that they may have."""
     kinds: Mapping[str, frozenset[str]]
     """Names and each field, with the keys of all columns that they may come from."""
+    native: Native | None
+    """What stands for all of this with most of the records; None if there is no such thing."""
 
     def fits(self, record: Mapping[str, Any]) -> bool:
         """Return whether a record, or the properties of a schema, has any of the columns that tell what it is."""
@@ -325,7 +328,25 @@ class _Compiler:
             prefixes=prefixes(self._style.places),
             wanted=self._wanted,
             kinds={kind: frozenset(keys) for kind, keys in self._kinds.items() if self._owners},
+            native=self._native(content),
         )
+
+    def _native(self, content: Mapping[str, Any]) -> Native | None:
+        """Return what a stream of one role is whose values are left as they are, each from a column of its own."""
+        style, roles = self._style, [name for name in ROLES if name in content]
+        if not style.raw or style.nulls or roles not in (["company"], ["contact"]):
+            return None
+        [role] = roles
+        names = content[role] if isinstance(content[role], Mapping) else ()
+        columns = {name: self._only_column(f"{self._place}.{role}.{name}") for name in names}
+        return native(role, columns)
+
+    def _only_column(self, place: str) -> str | None:
+        """Return the column whose value an attribute is, None if it may be anything else."""
+        expressions = self._compiled.get(place) or self._compiled.get(f"{place}.list", [])
+        text = expressions[0].text if len(expressions) == 1 else ""
+        is_column = bool(text) and [each.spellings for each in expressions[0].columns] == [((text,),)]
+        return text if is_column else None
 
     def _roles(self, content: Mapping[str, Any]) -> tuple[Role, ...]:
         for key in content:

@@ -29,6 +29,8 @@ class TolerantReader(GenericSingerReader[bytes]):
 
     def __init__(self) -> None:
         super().__init__()
+        self.short_cut: Callable[[bytes], bool] = _leave
+        """Takes a line; returns whether it was a record that needs nothing else."""
         self.on_unreadable: Callable[[bytes, str], None] = _ignore
         """Takes a line that is no message, and what is wrong with it."""
         self.cut_off = False
@@ -80,6 +82,9 @@ class TolerantReader(GenericSingerReader[bytes]):
             self.line += 1
             # The SDK's own tests hand over text.
             line = raw.encode() if isinstance(raw, str) else raw
+            if self.short_cut(line):
+                counts["RECORD"] += 1
+                continue
             try:
                 message = self.deserialize_json(line)
             except (ValueError, RecursionError):
@@ -114,6 +119,11 @@ def _whole_value(value: Any) -> Any:  # noqa: ANN401 - JSON
 
 def _whole_text(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _leave(_line: bytes) -> bool:
+    """Leave a line to the callbacks."""
+    return False
 
 
 def _ignore(_line: bytes, _reason: str) -> None:

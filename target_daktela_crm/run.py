@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from target_daktela_crm.entities import Company, Contact
     from target_daktela_crm.mapping import StreamMapping
     from target_daktela_crm.settings import Settings
 
@@ -117,13 +118,22 @@ class Run:
             self._believe(mapping)
             self._see(mapping, properties)
 
+    def needs_no_mapping(self, mapping: StreamMapping) -> bool:
+        """Return whether what its records are may come by `receive_native` from now on."""
+        return mapping.native is not None and mapping.name in self._seen_whole
+
+    def receive_native(self, stream: str, entity: Company | Contact) -> None:
+        """Take in what a record is, which was read without its mapping."""
+        self.store.put(entity, stream, self.store.run)
+        self._note_received(stream)
+
     def receive(self, mapping: StreamMapping, stream: str, record: dict[str, Any]) -> None:
         """Take in a record of a mapped stream.
 
         Raises:
             RunError: none of many records has what tells the mapping's streams from those of another CRM.
         """
-        self.summary.received[stream] += 1
+        self._note_received(stream)
         if mapping.name in self._seen_whole:
             self._map(mapping, stream, record, self.store.run)
         elif mapping.name in self._fitting:
@@ -136,6 +146,9 @@ class Run:
             held_back.append((stream, record))
             if len(held_back) >= _HELD:
                 self._refuse_held(mapping)
+
+    def _note_received(self, stream: str) -> None:
+        self.summary.received[stream] += 1
         self._heard += 1
         if self._heard % _UNTIL_TOLD == 0:
             self._reporter.tell(self._heard)

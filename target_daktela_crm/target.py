@@ -35,6 +35,7 @@ from tap_daktela.api.config import given, with_defaults, with_numbers
 from target_daktela_crm import settings
 from target_daktela_crm.deletion import deliver_stage
 from target_daktela_crm.explain import Explanation
+from target_daktela_crm.native import NativeReader
 from target_daktela_crm.reader import TolerantReader
 from target_daktela_crm.run import Run
 from target_daktela_crm.settings import Needs
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
 
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
     from singer_sdk.plugin_base import _ConfigInput
+
+    from target_daktela_crm.mapping import StreamMapping
 
 _TOGETHER = ("deliver", "status", "explain")
 
@@ -100,6 +103,14 @@ class TargetDaktelaCrm(Target):
             return Run(self.settings, self.config)
         except StoreError as error:
             raise RunError(f"{error}. Nothing was sent") from None
+
+    @cached_property
+    def _native(self) -> NativeReader:
+        """What reads records that need no mapping."""
+        native = NativeReader(self.run.receive_native)
+        if isinstance(self.message_reader, TolerantReader):
+            self.message_reader.short_cut = native.take
+        return native
 
     @classmethod
     @override
@@ -168,7 +179,21 @@ class TargetDaktelaCrm(Target):
         if [type(each) for each in maps] == [SameRecordTransform] and not maps[0].flattening_enabled:
             sink = self._sinks_active[maps[0].stream_alias]
             assert isinstance(sink, CrmSink)  # noqa: S101 - the only kind that there is
-            self._takes[stream] = sink.take
+            mapping = self.run.mapping.stream(stream)
+            if mapping is None or mapping.native is None:
+                self._takes[stream] = sink.take
+            else:
+                self._takes[stream] = partial(self._take_first, stream, mapping, sink.take)
+
+    def _take_first(
+        self, stream: str, mapping: StreamMapping, take: Callable[[dict[str, Any]], None], record: dict[str, Any]
+    ) -> None:
+        """Take in a record, and the ones after it without their mapping once all is known of the stream."""
+        take(record)
+        if self.run.needs_no_mapping(mapping):
+            assert mapping.native is not None  # noqa: S101 - or it would be needed
+            self._native.announce(stream, mapping.native)
+            self._takes[stream] = take
 
     @override
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:

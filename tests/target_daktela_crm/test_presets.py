@@ -110,6 +110,13 @@ def test_a_column_that_is_there_is_not_told(crm: Crm, more: dict[str, Any]) -> N
     assert not run.warnings
 
 
+def test_a_column_that_comes_with_a_later_record_is_not_told(crm: Crm) -> None:
+    rows = [record("contacts", id=number, name="Eva") for number in range(3)]
+    streams = {"contacts": {"contact": {"description": "about"}}}
+    run = crm.run([schema("contacts"), *rows, record("contacts", id=3, name="Eva", about="x")], streams=streams)
+    assert not run.warnings
+
+
 def test_a_column_that_the_schema_has_is_not_told(crm: Crm) -> None:
     rows = [schema("contacts", "id", "Last_Name", "Phone_2"), record("contacts", id=1, Last_Name="Malá")]
     assert not crm.run(rows, preset="zoho", streams=_with_column("Phone_2")).warnings

@@ -1,4 +1,7 @@
-"""What comes of records that skip the SDK's maps is what comes of them through the maps, byte for byte."""
+"""What comes of records that skip the SDK's maps is what comes of them through the maps, byte for byte.
+
+The same of records that need no mapping, with those among them that do.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from target_daktela_crm.run import Run
 from target_daktela_crm.target import TargetDaktelaCrm
 from tests.target_daktela_crm.running import company, contact, encoded, feed
 
@@ -15,12 +19,28 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TAPS = sorted((Path(__file__).parents[1] / "crm" / "taps").glob("*/messages.jsonl"))
+
+
+def _fields(number: int | str) -> list[dict[str, Any]]:
+    return [{"key": "number", "value": [f"+42060200{number}"]}, {"key": "email", "value": []}]
+
+
 RECORDS = [
     company(1, description="text with \u00e1\u00e9 and \U0001f600"),
     company(2, fields=[{"key": "number", "value": ["+420601000001", 601000002]}]),
     *(contact(number, of=number % 3 + 1) for number in range(40)),
     contact(41, of=None, name=None),
     contact(7, of=2, name="Once more"),
+    *(contact(number, of=number % 3 + 1, fields=_fields(number)) for number in range(50, 90)),
+    company(3, fields=_fields(3)),
+    company("3", fields=_fields(4), contacts=[{"id": 91, "name": "Inside"}]),
+    contact(52, of=2, fields=_fields(92)),
+    contact(53, of=2, fields=_fields("not a phone number")),
+    contact(54, of=1, fields="neither a list nor an object"),
+    contact(55, of={"id": 1}, fields=_fields(1)),
+    contact("", of=1, fields=_fields(1)),
+    contact(56, of=1, fields=_fields(1), _sdc_deleted_at="2026-01-01T00:00:00Z"),
+    {"type": "RECORD", "stream": "contacts", "record": {"id": 57, "name": "without a company's column"}},
 ]
 
 
@@ -43,12 +63,19 @@ def _written(
     if not short:
         monkeypatch.setattr(TargetDaktelaCrm, "_note_what_takes", lambda *_: None)
     through_maps: list[Any] = []
+    natively: list[Any] = []
+    receive = Run.receive_native
+
+    def receive_native(run: Run, *entity: Any) -> None:
+        natively.append(entity)
+        receive(run, *entity)
 
     def transform(_self: Any, record: Any) -> Any:
         through_maps.append(record)
         return record
 
     monkeypatch.setattr("singer_sdk.mapper.SameRecordTransform.transform", transform)
+    monkeypatch.setattr(Run, "receive_native", receive_native)
     config = {"server": "acme", "access_token": "hush", "preset": preset, "dry_run": str(folder / "requests")}
     target = TargetDaktelaCrm(config={**config, "store_path": str(folder / "store.sqlite3"), "max_rejects": 100})
     with (folder / "messages.jsonl").open("rb") as file:
@@ -59,6 +86,7 @@ def _written(
     monkeypatch.undo()
     # Without a SCHEMA message, there are no maps.
     assert bool(through_maps) == (not short and b'"SCHEMA"' in messages)
+    assert bool(natively) == (short and preset == "daktela")
     written = {path.name: path.read_bytes() for path in folder.rglob("*.json*") if path.name != "messages.jsonl"}
     if (folder / "error").exists():
         written["error"] = (folder / "error").read_bytes()
