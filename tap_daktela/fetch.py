@@ -68,14 +68,18 @@ class Fetcher:
         unread = self._wait(future)
         return self._wait(self._again(unread)) if unread.page is None else unread.page
 
-    def peek(self, future: Future[Unread]) -> Page | None:
-        """Return a page if it is there, and None if it is not, or not yet, or cannot be had; it stays held."""
+    def peek(self, future: Future[Unread], fields: tuple[str, ...]) -> Page | None:
+        """Return some fields of a page if it is there, and None if it is not, or not yet, or cannot be had.
+
+        It stays held, as it came: a page takes three times as much memory once it is read as a whole.
+        """
         if not future.done() or future.exception() is not None:
             return None
         unread = future.result()
-        if unread.page is None:
+        page = unread.glance(fields)
+        if page is None:
             self._again(unread)
-        return unread.page
+        return page
 
     def take(self, future: Future[Unread]) -> Page:
         """Wait for a page and return it; it is held no longer."""
@@ -123,10 +127,15 @@ class Fetcher:
 
     def _work(self) -> None:
         while True:
-            request, future, cancelled = self._queue.get()
-            if cancelled.is_set() or not future.set_running_or_notify_cancel():
-                continue
-            try:
-                future.set_result(request())
-            except BaseException as error:  # noqa: BLE001 - whoever waits for the result is to have it
-                future.set_exception(error)
+            # Not in this function's own variables, which would hold a page until the next request.
+            _make(*self._queue.get())
+
+
+def _make(request: Callable[[], Any], future: Future[Any], cancelled: threading.Event) -> None:
+    """Make a request and hand its result over."""
+    if cancelled.is_set() or not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(request())
+    except BaseException as error:  # noqa: BLE001 - whoever waits for the result is to have it
+        future.set_exception(error)

@@ -103,11 +103,17 @@ class _Reading:
 
     window: Window
     first: Future[Unread] | None = None
+    """Its first page, from when it is asked for until it is read."""
     is_planned: bool = False
     """Whether its first page has come, and with it the number of pages to ask for."""
     offsets: deque[int] = field(default_factory=deque)
     """Where the pages not yet asked for begin."""
     ahead: deque[tuple[Query, Future[Unread]]] = field(default_factory=deque)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its first page has been asked for."""
+        return self.first is not None or self.is_planned
 
 
 class _Position:
@@ -175,6 +181,8 @@ class _WindowReader:
             idle = idle + 1 if not fresh and not reply.ahead else 0
             if idle > PATIENCE:
                 raise _contradiction(reply)
+            # Or these rows would be in memory together with the next ones.
+            del fresh, reply
             reply = self._following(reading, position)
             if self._is_one_second(reply, position):
                 yield from self._read_second(position)
@@ -243,6 +251,7 @@ class _WindowReader:
         query = self._ask_for(reading.window)
         reply = self._checked(_Reply(query, self._fetcher.take(reading.first or self._open(reading))))
         self._plan(reading, reply.page)
+        reading.first = None
         self._ask_ahead()
         return reply
 
@@ -250,15 +259,15 @@ class _WindowReader:
         """Ask for as many pages as there is room for; beginnings of windows first, which tell the totals."""
         for reading in list(self._readings):
             if reading.first is not None and not reading.is_planned:
-                self._plan_ahead(reading, self._fetcher.peek(reading.first))
+                self._plan_ahead(reading, self._fetcher.peek(reading.first, (self._cursor, self._key)))
         unfinished = (reading for reading in self._readings if not reading.is_planned or reading.offsets)
         for reading in islice(unfinished, self._fetcher.concurrency):
-            if reading.first is None and self._fetcher.has_room:
+            if not reading.is_open and self._fetcher.has_room:
                 self._open(reading)
         for reading in self._readings:
             while reading.offsets and self._fetcher.has_room:
                 self._submit(reading)
-            if reading.first is None:
+            if not reading.is_open:
                 break
 
     def _open(self, reading: _Reading) -> Future[Unread]:
@@ -399,6 +408,7 @@ class _TableReader:
                 raise _contradiction(reply)
             if fresh or not reply.ahead:
                 end = reply.query.skip + max(len(reply.rows) - 1, 0)
+            del fresh, reply
             reply = self._following(end)
 
     def _following(self, end: int) -> _Reply:

@@ -128,6 +128,8 @@ class DaktelaStream(Stream):
                         cost.rows += len(step)
                         self._run.costs.reporter.tell(sync.rows, sync.expected)
                         yield step
+                    # Or it would be in memory together with the next one.
+                    del step
         except InstanceError as error:
             self._run.note_failure(self.name, instance.server, str(error), of_instance=True)
         except StreamError as error:
@@ -173,6 +175,8 @@ class DaktelaStream(Stream):
                         count += len(part)
                         if count % self.STATE_MSG_FREQUENCY == 0:
                             self._write_state_message()
+                        del part
+                    del table, records
                 self._finalize_state(self.get_context_state(partition))
         if not context:
             self._finalize_state(self.stream_state)

@@ -196,8 +196,7 @@ class Sync:
     def _read(self) -> Iterator[Table | Checkpoint]:
         cursor = self._stream.replication_key
         if cursor is None:
-            for batch in self._counted(read_by_name(self._instance.fetcher, self._query)):
-                yield self._table(batch.rows)
+            yield from self._tables(read_by_name(self._instance.fetcher, self._query))
             return
         wanted = plan_range(self._instance, self._clock, self._bookmark)
         if wanted is None:
@@ -221,8 +220,7 @@ class Sync:
             conditions=(*self._query.conditions, Condition(cursor, "lt", wanted.lower)),
         )
         window = Window(wanted.lower, wanted.upper)
-        for batch in self._counted(read_windows(self._instance.fetcher, query, closed, window)):
-            yield self._table(batch.rows)
+        yield from self._tables(read_windows(self._instance.fetcher, query, closed, window))
 
     def _read_range(self, cursor: str, wanted: Range) -> Iterator[Table | Checkpoint]:
         tally = self._shape.tally
@@ -233,10 +231,17 @@ class Sync:
             if batch.end and not tally.itemless:
                 at_end = batch.end == wanted.upper
                 yield Checkpoint(wanted.end if at_end else earliest_instant(batch.end, self._clock.zone))
+            del batch
         if tally.itemless:
             if problem := missing_items(self._stream, self._instance, tally):
                 raise StreamError(problem)
             yield Checkpoint(wanted.end)
+
+    def _tables(self, batches: Iterator[Batch]) -> Iterator[Table]:
+        """Yield the tables of batches, and note how far that is."""
+        for batch in self._counted(batches):
+            yield self._table(batch.rows)
+            del batch
 
     def _counted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Yield batches, and note how far that is."""
@@ -247,6 +252,8 @@ class Sync:
             if batch.total is not None:
                 self.expected = before + max(batch.total, rows)
             yield batch
+            # Or its rows would be in memory together with the next ones; so in all loops over them.
+            del batch
 
     def _compile(self) -> None:
         run, instance = self._instance.run, self._instance

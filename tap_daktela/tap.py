@@ -173,7 +173,6 @@ class TapDaktela(Tap):
     def invoke(cls, *, state: IO[str] | None = None, catalog: IO[str] | None = None, **options: Any) -> None:
         """Run the tap; `main` tells what is wrong with its input."""
         # Rows are no part of any cycle, and to look for cycles among them over and over takes a quarter of a run.
-        # But each request leaves some, of 10 kB.
         gc.freeze()
         gc.set_threshold(_OBJECTS_UNTIL_COLLECTED)
         # While rows are shaped, the threads that fetch the next ones need not interrupt it every few milliseconds.

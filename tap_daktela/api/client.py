@@ -30,6 +30,7 @@ from tap_daktela.api.envelope import (
     read_acceptance,
     read_answer,
 )
+from tap_daktela.api.room import PART, Room
 from tap_daktela.api.unread import Unread, reader
 from tap_daktela.api.verdict import Action, RequestError, Verdict, judge, judge_body, judge_exception
 
@@ -124,6 +125,8 @@ class _Request:
     """Makes the request, without its token."""
     name: str
     auth: TokenAuth | None = None
+    room: Room | None = None
+    """Where the body of an answer that is no error is put; None if it is to be returned."""
     come: list[bytes] = field(default_factory=list)
     """An answer that has come already, by which the first attempt is judged; empty where none has."""
     attempt: int = 1
@@ -136,6 +139,9 @@ class _Again(Exception):  # noqa: N818 - not an error but a request to repeat
     def __init__(self, verdict: Verdict) -> None:
         super().__init__(verdict.reason)
         self.verdict = verdict
+
+
+_deserves_another = tenacity.retry_if_exception_type(_Again)
 
 
 class _Abandoned(Exception):  # noqa: N818 - as above
@@ -205,9 +211,9 @@ class Client:
         Raises:
             RequestError, SignInError: as `page` does.
         """
-        ends = _Ends()
-        body = self._send(self._list(query), bytes, cancelled, ends)
-        return Unread(query, body, self._spare, ends.attempts + 1)
+        ends, room = _Ends(), Room(self._spare)
+        self._send(replace(self._list(query), room=room), bytes, cancelled, ends)
+        return Unread(query, room, ends.attempts + 1)
 
     def ask_again(self, unread: Unread, cancelled: threading.Event | None = None) -> Page:
         """Return the page whose answer turned out not to be one; what it took to get that counts.
@@ -303,9 +309,8 @@ class Client:
         """Make a request until it is answered, refused, or not worth another attempt; return what was read."""
         event = cancelled or threading.Event()
         ends = ends or _Ends()
-        # Nothing of the request but its name and number: this leaves a cycle, which would hold the body for long.
         attempts = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_Again),
+            retry=_deserves_another,
             stop=ends,
             wait=_wait,
             sleep=partial(_pause, event),
@@ -314,7 +319,7 @@ class Client:
             reraise=True,
         )
         try:
-            return attempts.wraps(self._attempt)(request, read)
+            return attempts(partial(self._attempt, request, read))
         except RequestError as error:
             error.repeated = ends.attempts > 0
             raise
@@ -325,6 +330,9 @@ class Client:
             failure = RequestError(replace(error.verdict, reason=reason), request.name)
             failure.repeated = ends.attempts > 1
             raise failure from None
+        finally:
+            # What it is about to do next refers to itself.
+            attempts.iter_state.reset()
 
     def _attempt(self, request: _Request, read: Callable[[bytes], Read]) -> Read:
         """Make a request once, and once more after signing in again."""
@@ -367,10 +375,14 @@ class Client:
             with self._session.send(
                 prepared, timeout=self._transport.timeout, allow_redirects=False, **self._surroundings
             ) as response:
-                # At once. Left to itself, requests reads 10 kB at a time, and each time the threads take turns;
-                # pieces of any size are copied twice, which is half of the time that reading a page takes.
-                body = b"".join(response.iter_content(None))
-            self._count(bytes=len(body))
+                parts = response.iter_content(PART)
+                if request.room is not None and response.ok:
+                    request.room.fill(parts)
+                    body, size = b"", request.room.size
+                else:
+                    body = b"".join(parts)
+                    size = len(body)
+            self._count(bytes=size)
         except requests.RequestException as error:
             return judge_exception(error, self._transport.timeout), b""
         except (ValueError, HTTPError) as error:

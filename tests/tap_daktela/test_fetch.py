@@ -13,6 +13,7 @@ from tap_daktela.api import unread as unread_module
 from tap_daktela.api.address import parse
 from tap_daktela.api.client import ATTEMPTS, Client, Credentials, Transport
 from tap_daktela.api.query import Query
+from tap_daktela.api.room import Room
 from tap_daktela.api.rows import PageReader
 from tap_daktela.api.unread import Unread
 from tap_daktela.api.verdict import RequestError
@@ -46,7 +47,9 @@ class _Gate:
         self.open.acquire()
         with self.lock:
             self.in_flight -= 1
-        return Unread(query, b'{"result": {"data": [{"name": %d}]}}' % query.skip)
+        room = Room(deque())
+        room.fill([b'{"result": {"data": [{"name": %d}]}}' % query.skip])
+        return Unread(query, room)
 
 
 def _patient() -> Callable[[], None]:
@@ -163,9 +166,9 @@ def test_an_answer_that_is_no_page_is_asked_for_again_when_that_is_seen(daktela:
     daktela.faults = [Fault("html")]
     future = fetcher.submit(GROUPS)
     _until(future.done)
-    assert fetcher.peek(future) is None
+    assert fetcher.peek(future, ("name",)) is None
     _until(lambda: len(daktela.requests) == 2)
-    assert fetcher.peek(future) is None
+    assert fetcher.peek(future, ("name",)) is None
     assert len(fetcher.take(future).rows) == 2
     assert len(daktela.requests) == 2
 
@@ -188,16 +191,16 @@ def test_a_page_is_looked_at_once_it_is_there_and_only_if_it_is_one(daktela: Sim
     gate = _Gate()
     fetcher = _gated(gate, 1)
     future = fetcher.submit(GROUPS)
-    assert fetcher.peek(future) is None
+    assert fetcher.peek(future, ("name",)) is None
     gate.open.release()
     _until(future.done)
-    assert fetcher.peek(future) is fetcher.wait(future)
+    assert fetcher.peek(future, ("name",)) == fetcher.wait(future)
     daktela.faults = [Fault("403"), Fault("html")]
     fetcher = _fetcher(daktela, 1)
     for _ in range(2):
         future = fetcher.submit(GROUPS)
         _until(future.done)
-        assert fetcher.peek(future) is None
+        assert fetcher.peek(future, ("name",)) is None
     assert fetcher.held == 2
 
 

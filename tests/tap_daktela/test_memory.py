@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import time
+from typing import TYPE_CHECKING
 
 import pytest
+from typing_extensions import override
 
+from tap_daktela.api import unread
+from tap_daktela.api.rows import PageReader
 from tap_daktela.streams import STREAMS
 from tap_daktela.sync import Checkpoint, Sync
+from tap_daktela.tap import TapDaktela
 from tests.simulator import Simulator, generate
-from tests.tap_daktela.running import instance_of
+from tests.tap_daktela.running import instance_of, select, settings
+
+if TYPE_CHECKING:
+    from tap_daktela.api.envelope import Page
 
 (ACTIVITIES,) = [stream for stream in STREAMS if stream.name == "activities"]
 (ACCOUNTS,) = [stream for stream in STREAMS if stream.name == "accounts"]
@@ -51,6 +61,36 @@ def test_t5_pages_of_a_full_table_are_bounded_too() -> None:
     assert records == 3000
     assert instance.fetcher.most_held <= 11
     assert simulator.max_in_flight <= 5
+
+
+@pytest.mark.parametrize("stream", ["activities", "accounts"])
+def test_t5_rows_are_held_no_longer_than_they_are_needed(stream: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before: list[int] = []
+    pages: list[int] = []
+
+    class Noting(PageReader):
+        @override
+        def __call__(self, body: bytes) -> Page:
+            before.append(sys.getallocatedblocks())
+            page = super().__call__(body)
+            pages.append(sys.getallocatedblocks() - before[-1])
+            return page
+
+    monkeypatch.setattr(unread, "PageReader", Noting)
+    dataset = generate(activities=4_000, tickets=10, accounts=4_000, seed=1, days=60)
+    with Simulator(dataset) as simulator:
+        # What is left to the collector of cycles is held for long.
+        gc.disable()
+        try:
+            # Once, so that all that is kept for good is there.
+            for _ in range(2):
+                before.clear()
+                TapDaktela(config=settings(simulator, concurrency=1), catalog=select(stream)).sync_all()
+        finally:
+            gc.enable()
+    assert len(before) > 3
+    # Of a page that has been written, no more than its keys is there when the next one is read.
+    assert max(before[:4]) - before[0] < 0.8 * pages[0]
 
 
 def test_t5_a_reader_that_stops_stops_the_requests() -> None:

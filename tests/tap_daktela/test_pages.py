@@ -146,7 +146,7 @@ class Pool:
             self._answer_one()
         return future.result()
 
-    def peek(self, future: Future[Page]) -> Page | None:
+    def peek(self, future: Future[Page], _fields: tuple[str, ...]) -> Page | None:
         return future.result() if future.done() else None
 
     def take(self, future: Future[Page]) -> Page:

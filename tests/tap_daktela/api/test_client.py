@@ -524,3 +524,20 @@ def test_a_body_that_has_been_sent_is_held_no_longer(daktela: Simulator) -> None
         assert sys.getrefcount(body) == before
     finally:
         gc.enable()
+
+
+def test_a_request_leaves_nothing_for_the_collector(daktela: Simulator) -> None:
+    client = _client(daktela)
+    client.page(GROUPS)
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        client.page(GROUPS)
+        assert client.ask(GROUPS).page is not None
+        gc.collect()
+        # The simulator, in the same process, is not to be judged.
+        left = [each for each in gc.garbage if type(each).__module__.startswith(("tenacity", "tap_daktela"))]
+        assert not left
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
