@@ -7,7 +7,6 @@ Every answer is `{"error": …, "result": …, "_time": …}`. A list is usable 
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -16,8 +15,8 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
-"""As JSON writes it, and not a backslash with something behind it."""
+_NUL = b"\\u0000"
+"""As JSON writes it, unless its backslash belongs to another one in front of it."""
 _BOM = b"\xef\xbb\xbf"
 _LONGEST_MESSAGE = 300
 
@@ -148,7 +147,16 @@ def _decode(body: bytes) -> Any:  # noqa: ANN401 - JSON
 def without_nul(body: bytes) -> bytes:
     """Return JSON without NUL characters in its texts, which few databases take (daktela-api.md §3)."""
     # From the end, which takes Python less than half of the time: 2 % of a run.
-    return _NUL.sub(rb"\1", body) if body.rfind(b"\\u0000") >= 0 else body
+    if body.rfind(_NUL) < 0:
+        return body
+    # A pattern takes ten times as long, which is more than decoding does.
+    *parts, rest = body.split(_NUL)
+    return b"".join([part + _NUL if _ends_in_escape(part) else part for part in parts] + [rest])
+
+
+def _ends_in_escape(text: bytes) -> bool:
+    """Return whether JSON breaks off behind a backslash that says how to read what follows."""
+    return (len(text) - len(text.rstrip(b"\\"))) % 2 == 1
 
 
 def _decode_damaged(body: bytes) -> Any:  # noqa: ANN401 - JSON

@@ -230,6 +230,12 @@ def test_every_row_comes_out_as_it_was_sent(rows: list[dict[str, Any]], ascii_on
     assert read_page(body).rows == _without_nul(rows)
 
 
+@given(st.lists(st.text(alphabet='\\u0\0"', max_size=12), max_size=4))
+def test_backslashes_and_nul_characters_may_stand_in_any_order(texts: list[str]) -> None:
+    body = json.dumps({"result": {"data": [{"name": text} for text in texts]}}).encode()
+    assert read_page(body).rows == [{"name": text.replace("\0", "")} for text in texts]
+
+
 _FRAGMENTS = [
     *(b'{"result": {"data": [', b'{"name": "', b'"}', b"]}}", b'"error": ["x"]', b"\\u0000", b"\\ud83d", b"\xe9"),
     *(b"1e999", b"NaN", b"null", b",", b":", b"{", b"}", b"[", b"]", b'"', b"<", b"\xef\xbb\xbf", b"0", b" "),
