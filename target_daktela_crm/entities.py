@@ -34,7 +34,7 @@ from target_daktela_crm.values import (
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from target_daktela_crm.expressions import Look
 
@@ -448,12 +448,23 @@ def mapped_fields(looks: Mapping[str, Look], style: Style) -> Callable[[Record],
         return [
             {
                 "key": key,
-                "value": reader(value for value in flat(look(record)) if not is_empty(value, style.nulls)),
+                "value": reader(_present(look(record), style.nulls)),
             }
             for key, look, reader in readers
         ]
 
     return read
+
+
+def _present(values: Iterable[Any], nulls: Collection[str]) -> list[Any]:
+    """Return those of several values that are there, the elements of lists among them included."""
+    found: list[Any] = []
+    for value in values:
+        if isinstance(value, (list, tuple)):
+            found += _present(value, nulls)
+        elif value is not None and not is_empty(value, nulls):
+            found.append(value)
+    return found
 
 
 def field_reader(key: str, style: Style) -> Callable[[Iterable[Any]], list[str]]:
