@@ -47,7 +47,7 @@ def measure(folder: Path, *, calls: int, rows: int, runs: int) -> list[Line]:
         return [
             *_speed(folder, server, runs),
             *_eleven(folder, server, runs),
-            *_memory(folder, server, rows, runs),
+            *_memory(folder, server, activities, runs),
             *_nothing_new(folder, server, runs),
         ]
 
@@ -143,7 +143,7 @@ def _total(server: Instance) -> int:
     return int(answer.json()["result"]["total"])
 
 
-def _memory(folder: Path, server: Instance, rows: int, runs: int) -> list[Line]:
+def _memory(folder: Path, server: Instance, activities: int, runs: int) -> list[Line]:
     # The simulator's activities grow evenly over its days.
     few = _command(folder, server, ("activities",), start_date="2025-12-28")
     many = _command(folder, server, ("activities",))
@@ -153,8 +153,8 @@ def _memory(folder: Path, server: Instance, rows: int, runs: int) -> list[Line]:
     )
     small, large = found["activities, a tenth"], found["activities"]
     return [
-        Line(f"tap, {rows:,} activities of all kinds", f"{rows / large.seconds:,.0f} records/s"),
-        at_most(f"tap, memory at {rows:,} activities", large.megabytes, 150, " MB"),
+        Line(f"tap, {activities:,} activities of all kinds", f"{activities / large.seconds:,.0f} records/s"),
+        at_most(f"tap, memory at {activities:,} activities", large.megabytes, 150, " MB"),
         at_most("tap, memory, of that at a tenth", large.megabytes / small.megabytes, 1.1),
     ]
 

@@ -76,10 +76,10 @@ class Fetcher:
         if not future.done() or future.exception() is not None:
             return None
         unread = future.result()
-        page = unread.glance(fields)
-        if page is None:
-            self._again(unread)
-        return page
+        if unread.again is None and (page := unread.glance(fields)) is not None:
+            return page
+        self._again(unread)
+        return None
 
     def take(self, future: Future[Unread]) -> Page:
         """Wait for a page and return it; it is held no longer."""

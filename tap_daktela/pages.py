@@ -223,6 +223,7 @@ class _WindowReader:
             if any(time != at for time in column(batch.rows, self._cursor)):
                 raise ReadError(f"the server sent rows of another {self._cursor} ({query})")
             yield Batch(position.new(batch.rows, end), total=self._total)
+            del batch
         position.skip_second()
 
     def _checked(self, reply: _Reply) -> _Reply:

@@ -252,7 +252,7 @@ class Sync:
             if batch.total is not None:
                 self.expected = before + max(batch.total, rows)
             yield batch
-            # Or its rows would be in memory together with the next ones; so in all loops over them.
+            # Or its rows would be in memory together with the next ones; so wherever rows are handed on.
             del batch
 
     def _compile(self) -> None:

@@ -338,12 +338,14 @@ class _Compiler:
             return None
         [role] = roles
         names = content[role] if isinstance(content[role], Mapping) else ()
-        columns = {name: self._only_column(f"{self._place}.{role}.{name}") for name in names}
-        return native(role, columns)
+        place = f"{self._place}.{role}"
+        # Of contacts inside a company, it is enough to know where they stand: there must be none.
+        places = {name: f"{place}.{name}{'.list' if name == 'contacts' else ''}" for name in names}
+        return native(role, {name: self._only_column(place) for name, place in places.items()})
 
     def _only_column(self, place: str) -> str | None:
         """Return the column whose value an attribute is, None if it may be anything else."""
-        expressions = self._compiled.get(place) or self._compiled.get(f"{place}.list", [])
+        expressions = self._compiled.get(place, [])
         text = expressions[0].text if len(expressions) == 1 else ""
         is_column = bool(text) and [each.spellings for each in expressions[0].columns] == [((text,),)]
         return text if is_column else None

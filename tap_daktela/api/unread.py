@@ -44,7 +44,9 @@ class Unread:
         return page
 
     def glance(self, fields: tuple[str, ...]) -> Page | None:
-        """Return the rows with some of the fields only, before the page is read; None as above."""
+        """Return the rows with these fields at least, which are less to hold than the page; None as above."""
+        if "page" in vars(self):
+            return self.page
         return self._read(replace(self.query, fields=fields))
 
     def _read(self, query: Query) -> Page | None:

@@ -3,7 +3,9 @@ from __future__ import annotations
 import re
 import threading
 import time
+import weakref
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -14,7 +16,7 @@ from tap_daktela.api.address import parse
 from tap_daktela.api.client import ATTEMPTS, Client, Credentials, Transport
 from tap_daktela.api.query import Query
 from tap_daktela.api.room import Room
-from tap_daktela.api.rows import PageReader
+from tap_daktela.api.rows import PageReader, column
 from tap_daktela.api.unread import Unread
 from tap_daktela.api.verdict import RequestError
 from tap_daktela.fetch import Fetcher
@@ -202,6 +204,42 @@ def test_a_page_is_looked_at_once_it_is_there_and_only_if_it_is_one(daktela: Sim
         _until(future.done)
         assert fetcher.peek(future, ("name",)) is None
     assert fetcher.held == 2
+
+
+def test_a_look_at_a_page_is_at_some_of_its_fields(daktela: Simulator) -> None:
+    fetcher = _fetcher(daktela, 1)
+    future = fetcher.submit(replace(GROUPS, fields=("name", "title")))
+    _until(future.done)
+    glance = fetcher.peek(future, ("name",))
+    assert glance is not None
+    assert [row.get("title") for row in glance.rows] == [None, None]
+    page = fetcher.take(future)
+    assert column(page.rows, "name") == column(glance.rows, "name")
+    assert None not in column(page.rows, "title")
+
+
+def test_an_answer_that_is_no_page_is_looked_at_once(daktela: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[tuple[str, ...]] = []
+    glance = Unread.glance
+
+    def noting(unread: Unread, fields: tuple[str, ...]) -> Page | None:
+        looks.append(fields)
+        return glance(unread, fields)
+
+    monkeypatch.setattr(Unread, "glance", noting)
+    daktela.faults = [Fault("html")]
+    fetcher = _fetcher(daktela, 1)
+    future = fetcher.submit(GROUPS)
+    _until(future.done)
+    assert [fetcher.peek(future, ("name",)) for _ in range(3)] == [None] * 3
+    assert len(looks) == 1
+
+
+def test_a_page_that_has_been_taken_is_held_by_no_thread(daktela: Simulator) -> None:
+    fetcher = _fetcher(daktela, 3)
+    pages = [weakref.ref(fetcher.page(GROUPS)) for _ in range(6)]
+    # A thread hands a page over before it lets go of it.
+    _until(lambda: not any(page() for page in pages))
 
 
 def test_a_page_that_cannot_be_had_is_held_no_longer(daktela: Simulator) -> None:

@@ -89,7 +89,7 @@ def test_t5_rows_are_held_no_longer_than_they_are_needed(stream: str, monkeypatc
         finally:
             gc.enable()
     assert len(before) > 3
-    # Of a page that has been written, no more than its keys is there when the next one is read.
+    # A page that is still held when the next one is read would be nine tenths more.
     assert max(before[:4]) - before[0] < 0.8 * pages[0]
 
 

@@ -15,6 +15,8 @@ from target_daktela_crm.native import NativeReader
 from target_daktela_crm.reader import TolerantReader
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from target_daktela_crm.mapping import CrmMapping, StreamMapping
 
 MAPPING = read_mapping("daktela", None, None)
@@ -66,11 +68,13 @@ def _mapping(name: str, mapping: CrmMapping = MAPPING) -> StreamMapping:
     return found
 
 
-def _read(line: bytes, mapping: CrmMapping = MAPPING) -> list[tuple[str, Company | Contact]] | None:
+def _read(
+    line: bytes, mapping: CrmMapping = MAPPING, streams: Iterable[str] = tuple(STREAMS)
+) -> list[tuple[str, Company | Contact]] | None:
     """Return what is read of a line without its mapping, None if it is left."""
     found: list[tuple[str, Company | Contact]] = []
     reader = NativeReader(lambda stream, entity: found.append((stream, entity)))
-    for name in STREAMS:
+    for name in streams:
         native = _mapping(name, mapping).native
         assert native is not None
         reader.announce(name, native)
@@ -171,6 +175,10 @@ def test_what_needs_the_mapping_is_left_to_it(stream: str, change: dict[str, Any
         b'{"type":"RECORD","stream":"Contacts","record":{"id":1}}',
         b'{"type":"RECORD","stream":"tickets","record":{"id":1}}',
         b'{"type":"RECORD","stream":"contacts"}',
+        b'{"type":"RECORD","record":{"id":1}}',
+        b'{"type":"RECORD","stream":null,"record":{"id":1}}',
+        b'{"type":"RECORD","stream":"contacts","record":{"id":1,"custom":"\xff"}}',
+        b'{"type":"RECORD","stream":"contacts","record":{"id":1},"time_extracted":"\xff"}',
         b'{"type":"RECORD","stream":"contacts","record":[1]}',
         b'{"type":"RECORD","stream":"contacts","record":{"id":1,"name":"\xff"}}',
         b'{"type":"RECORD","stream":"contacts","record":{"id":1,"name":"\\ud800"}}',
@@ -181,6 +189,7 @@ def test_what_needs_the_mapping_is_left_to_it(stream: str, change: dict[str, Any
 )
 def test_a_line_that_is_no_record_is_left(line: bytes) -> None:
     assert _read(line) is None
+    assert _read(line, streams=["contacts"]) is None
 
 
 def test_the_last_of_several_values_counts() -> None:
@@ -228,6 +237,8 @@ def test_columns_may_have_other_names() -> None:
         {"contact": {"name": "firstname"}},
         {"contact": {"description": "_sdc_deleted_at"}},
         {"contact": {"fields": {"number": "phone"}}},
+        {"contact": {"fields": {"list": "segment", "number": "phone"}}},
+        {"contact": {"fields": {"list": "segment"}}},
         {"raw": False},
         {"null_values": ["-"]},
         {"places": ["properties.{}"]},

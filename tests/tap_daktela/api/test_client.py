@@ -526,7 +526,7 @@ def test_a_body_that_has_been_sent_is_held_no_longer(daktela: Simulator) -> None
         gc.enable()
 
 
-def test_a_request_leaves_nothing_for_the_collector(daktela: Simulator) -> None:
+def test_a_request_that_is_answered_leaves_nothing_for_the_collector(daktela: Simulator) -> None:
     client = _client(daktela)
     client.page(GROUPS)
     gc.collect()

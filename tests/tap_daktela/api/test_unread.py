@@ -101,6 +101,7 @@ def test_a_glance_leaves_the_page_to_be_read() -> None:
     assert ([row["title"] for row in glance.rows], glance.total, len(spare)) == (["A"], 7, 0)
     assert answer.page is not None
     assert [row["name"] for row in answer.page.rows] == ["a"]
+    assert answer.glance(("title",)) is answer.page
     assert _answer(spare, b'{"result": {"data": 1}}').glance(("title",)) is None
 
 
