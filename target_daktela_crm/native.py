@@ -137,17 +137,17 @@ class NativeReader:
     def __init__(self, receive: Callable[[str, Company | Contact], None]) -> None:
         """Hand what is read to `receive`, with the name of its stream."""
         self._receive = receive
-        self._kinds: dict[str, tuple[type[msgspec.Struct], _Make]] = {}
+        self._streams: set[str] = set()
         self._makers: dict[type[msgspec.Struct], tuple[str, _Make]] = {}
         self._decode: Callable[[bytes], Any] | None = None
 
     def announce(self, stream: str, native: Native) -> None:
         """Read the records of a stream from now on, whose mapping stays the same."""
-        if stream in self._kinds:
+        if stream in self._streams:
             return
+        self._streams.add(stream)
         fields, make = _ROLES[native.role]
-        self._kinds[stream] = (_message(stream, fields, native.columns), make)
-        self._makers = {message: (stream, make) for stream, (message, make) in self._kinds.items()}
+        self._makers[_message(stream, fields, native.columns)] = (stream, make)
         self._decode = msgspec.json.Decoder(reduce(or_, self._makers, _NoStream)).decode
 
     def take(self, line: bytes) -> bool:
