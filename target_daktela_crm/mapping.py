@@ -110,7 +110,7 @@ class StreamMapping:
     wanted: Mapping[str, frozenset[str]]
     """Columns that the setting `streams` names, with the keys that they may have."""
     kinds: Mapping[str, frozenset[str]]
-    """Names and each field, with the keys of all columns that they may come from."""
+    """Names and each field that is missed if it never comes, with the keys of all columns it may come from."""
     native: Native | None
     """What stands for all of this with most of the records; None if there is no such thing."""
 
@@ -309,6 +309,8 @@ class _Compiler:
         self._owners: list[Attributes] = []
         self._telling: dict[str, Column] = {}
         self._kinds: dict[str, set[str]] = {}
+        # Kinds that one role of the stream never has, so that another need not have them either.
+        self._not_missed: set[str] = set()
         self._others: set[str] = set()
         self._wanted: dict[str, frozenset[str]] = {}
 
@@ -327,7 +329,11 @@ class _Compiler:
             others=frozenset(self._others),
             prefixes=prefixes(self._style.places),
             wanted=self._wanted,
-            kinds={kind: frozenset(keys) for kind, keys in self._kinds.items() if self._owners},
+            kinds={
+                kind: frozenset(keys)
+                for kind, keys in self._kinds.items()
+                if self._owners and kind not in self._not_missed
+            },
             native=self._native(content),
         )
 
@@ -455,7 +461,10 @@ class _Compiler:
     def _all(self, content: object, place: str) -> Look:
         """Return what makes a list of the values of all expressions."""
         expressions = self._expressions(content, place)
-        self._note_columns("fields", expressions, place.partition(".fields.")[2] or None)
+        kind = place.partition(".fields.")[2] or None
+        self._note_columns("fields", expressions, kind)
+        if kind is not None and not expressions:
+            self._not_missed.add(kind)
         looks = [self._heard(expression, place) for expression in expressions]
         return lambda record: [each(record) for each in looks]
 

@@ -133,6 +133,12 @@ def test_a_kind_of_value_that_no_record_has_a_column_for_is_told(crm: Crm) -> No
     ).summary["notes"]
 
 
+def test_a_kind_of_value_that_companies_never_have_is_not_missed_in_people_beside_them(crm: Crm) -> None:
+    # Only an organisation that has person accounts has columns for their e-mail addresses.
+    run = crm.run([record("Account", Id="001", Name="Acme", Phone="01632 960001")], preset="salesforce")
+    assert not [note for note in run.summary["notes"] if "no record has" in note]
+
+
 def test_records_that_no_condition_takes_in_are_counted(crm: Crm) -> None:
     parties = [_party(1, name="Acme"), record("parties", id=2, type="robot"), record("parties", id=3)]
     run = crm.run(parties, preset="capsule")
