@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import pytest
 from singer_sdk import Stream
 
 from tap_daktela import stream as module
+from tap_daktela.streams import STREAMS
 from tap_daktela.tap import TapDaktela
 from tap_daktela.writer import PageWriter
 from tests.simulator import Simulator, generate
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
-ELEVEN = ("activities", "activities_call", "activities_email", "activities_web", "tickets", "queues", "statuses")
+ALL = tuple(stream.name for stream in STREAMS)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,14 @@ class _Output(io.TextIOWrapper):
 
 
 def _written(
-    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, *, by_sdk: bool, catalog: Any = None, **config: Any
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    by_sdk: bool,
+    catalog: Any,
+    servers: tuple[str, ...] = ("acme",),
+    state: Any = None,
+    **config: Any,
 ) -> bytes:
     output = _Output()
     monkeypatch.setattr("sys.stdout", output)
@@ -44,38 +53,61 @@ def _written(
         monkeypatch.setattr(place, lambda: NOW)
     monkeypatch.setattr(module.DaktelaStream, "STATE_MSG_FREQUENCY", 70)
     if by_sdk:
-        monkeypatch.setattr(module.DaktelaStream, "_sync_records", Stream._sync_records)
-    settings = {"url": simulator.url, "server": "acme", "access_token": simulator.access_token, "allow_http": True}
-    tap = TapDaktela(config={**settings, "settle_minutes": 0, **config}, catalog=catalog)
+        for name in ("_sync_records", "generate_child_contexts", "TYPE_CONFORMANCE_LEVEL"):
+            monkeypatch.setattr(module.DaktelaStream, name, getattr(Stream, name))
+    instance = {"url": simulator.url, "access_token": simulator.access_token}
+    settings = {"instances": [{"server": server, **instance} for server in servers], "allow_http": True}
+    # The SDK goes on in the state that it is given.
+    given = copy.deepcopy(state)
+    tap = TapDaktela(config={**settings, "settle_minutes": 0, **config}, catalog=catalog, state=given)
     tap.sync_all()
     monkeypatch.undo()
     return output.bytes.getvalue()
 
 
-def _catalog(*deselected: tuple[str, ...], streams: tuple[str, ...] = ELEVEN, method: str | None = None) -> Any:
+def _catalog(*left_out: tuple[str, ...], streams: tuple[str, ...] = ALL, method: str | None = None) -> Any:
+    """Return a catalog of `streams` without what is left out: a column of a stream, or a part of one."""
     catalog = TapDaktela(config={"url": "https://acme.daktela.com", "access_token": "x"}).catalog_dict
-    for entry in catalog["streams"]:
+    entries = {entry["tap_stream_id"]: entry for entry in catalog["streams"]}
+    for name, entry in entries.items():
         if method is not None and entry.get("replication_key"):
             entry["replication_method"] = method
-        for item in entry["metadata"]:
-            place = item["breadcrumb"]
-            if not place:
-                item["metadata"]["selected"] = entry["tap_stream_id"] in streams
-            elif (entry["tap_stream_id"], place[-1]) in deselected:
-                item["metadata"]["selected"] = False
-        parts = [each for each in deselected if len(each) > 2 and each[0] == entry["tap_stream_id"]]
-        entry["metadata"] += [
-            {"breadcrumb": ["properties", part[1], "properties", part[2]], "metadata": {"selected": False}}
-            for part in parts
+        entry["metadata"][-1]["metadata"]["selected"] = name in streams
+        assert entry["metadata"][-1]["breadcrumb"] == []
+    for name, column, *part in left_out:
+        assert column in entries[name]["schema"]["properties"]
+        metadata = {tuple(each["breadcrumb"]): each["metadata"] for each in entries[name]["metadata"]}
+        breadcrumb = ("properties", column, *(place for each in part for place in ("properties", each)))
+        metadata.setdefault(breadcrumb, {})["selected"] = False
+        entries[name]["metadata"] = [
+            {"breadcrumb": list(place), "metadata": each} for place, each in metadata.items()
         ]
     return catalog
 
 
+def _bookmarks(server: str, moment: str) -> dict[str, Any]:
+    mark = {"context": {"server": server}, "replication_key_value": moment}
+    return {
+        "bookmarks": {
+            stream.name: {"partitions": [{**mark, "replication_key": stream.replication_key}]}
+            for stream in STREAMS
+            if stream.replication_key
+        }
+    }
+
+
 CASES: dict[str, dict[str, Any]] = {
     "all": {"catalog": _catalog()},
-    "some columns": {
-        "catalog": _catalog(("activities_call", "options"), ("tickets", "title"), ("queues", "title"))
+    "two instances": {"catalog": _catalog(), "servers": ("acme", "umbrella")},
+    "a state": {
+        "catalog": _catalog(),
+        "servers": ("acme", "umbrella"),
+        "state": _bookmarks("acme", "2026-01-20T00:00:00+00:00"),
     },
+    "some columns": {
+        "catalog": _catalog(("activities_call", "item_options"), ("tickets", "title"), ("queues", "title"))
+    },
+    "without the name of the instance": {"catalog": _catalog(*((name, "server") for name in ALL))},
     "replication key left out": {"catalog": _catalog(("tickets", "edited"), method="FULL_TABLE")},
     "a part of a column": {"catalog": _catalog(("activities_call", "item_options", "missedagentname"))},
     "maps": {
@@ -96,6 +128,19 @@ def test_pages_are_written_as_the_sdk_writes_records(
     assert written.count(b'"type":"RECORD"') > 500
     assert written.count(b'"type":"STATE"') > 5
     assert written.split(b"\n") == expected.split(b"\n")
+
+
+def test_records_are_counted_as_by_the_sdk(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    counts = []
+    for by_sdk in (True, False):
+        caplog.clear()
+        with caplog.at_level("INFO", "singer_sdk.metrics"):
+            _written(simulator, monkeypatch, by_sdk=by_sdk, **CASES["two instances"])
+        counts.append([each.message for each in caplog.records if '"metric":"record_count"' in each.message])
+    assert len(counts[0]) == len(ALL)
+    assert counts[0] == counts[1]
 
 
 def test_a_page_is_handed_on_at_once(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
