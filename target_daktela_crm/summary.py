@@ -35,6 +35,10 @@ class Summary:
     """Whether requests are written into a folder instead of being sent."""
     seconds: float = 0.0
 
+    def records(self, stream: str) -> int:
+        """Return how many records of a stream came, mapped or not."""
+        return self.received[stream] + self.unmapped[stream]
+
 
 def as_object(summary: Summary, progress: Progress, rejects: Rejects) -> dict[str, Any]:
     """Return the summary as plain data."""

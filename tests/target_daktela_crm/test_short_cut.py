@@ -6,6 +6,7 @@ The same of records that need no mapping, with those among them that do.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,7 @@ def given(request: pytest.FixtureRequest) -> Iterator[tuple[bytes, str]]:
 def _written(
     messages: bytes, preset: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any, *, short: bool
 ) -> dict[str, bytes]:
-    """Return everything that a run puts out."""
+    """Return everything that a run puts out, but for its log."""
     folder.mkdir()
     (folder / "messages.jsonl").write_bytes(messages)
     if not short:
@@ -102,3 +103,22 @@ def test_the_short_cut_leads_to_the_same(
 
     assert shortly == by_sdk
     assert "request-00001.json" in shortly
+
+
+@pytest.mark.parametrize("short", [True, False])
+def test_the_sdk_s_metrics_count_every_record(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    short: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    with caplog.at_level("INFO", "singer_sdk.metrics"):
+        _written(encoded(feed(*RECORDS)), "daktela", tmp_path / "run", monkeypatch, capfd, short=short)
+    counts = [
+        json.loads(each.message.removeprefix("METRIC: ")) for each in caplog.records if "METRIC" in each.message
+    ]
+    expected = Counter(each["stream"] for each in RECORDS)
+    assert {
+        each["tags"]["stream"]: each["value"] for each in counts if each["metric"] == "record_count"
+    } == expected
