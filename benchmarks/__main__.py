@@ -31,7 +31,7 @@ def table(lines: list[Line]) -> str:
     """Return the lines as Markdown."""
     marks = {None: "", True: "kept", False: "**missed**"}
     rows = [f"| {line.what} | {line.figure} | {line.bound} | {marks[line.kept]} |" for line in lines]
-    return "\n".join(["| what | figure | at least | |", "|---|---|---|---|", *rows])
+    return "\n".join(["| what | figure | bound | |", "|---|---|---|---|", *rows])
 
 
 def main() -> None:

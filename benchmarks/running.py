@@ -15,6 +15,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import requests
+from typing_extensions import override
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -100,7 +101,7 @@ class Instance:
         """Let time pass there, in which nothing happens."""
         self._ask("POST", "advance", {"minutes": minutes})
 
-    def requests(self) -> list[str]:
+    def asked(self) -> list[str]:
         """Return the endpoints asked for since the last call."""
         found = [entry["endpoint"] for entry in self._ask("GET", "requests").json()]
         self._ask("DELETE", "requests")
@@ -143,6 +144,7 @@ class _AtOnce(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"{}")
 
+    @override
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
 

@@ -12,6 +12,7 @@ from singer_sdk import RESTStream, Tap
 from singer_sdk import typing as th
 from singer_sdk.authenticators import APIKeyAuthenticator
 from singer_sdk.pagination import OffsetPaginator
+from typing_extensions import override
 
 from benchmarks.limit import CALLS, PAGE, parameters
 from tap_daktela.fields import Kind
@@ -21,6 +22,7 @@ _TYPES = {Kind.INTEGER: th.IntegerType, Kind.NUMBER: th.NumberType, Kind.DATETIM
 
 
 class _Paginator(OffsetPaginator):
+    @override
     def has_more(self, response: Any) -> bool:
         return len(response.json()["result"]["data"]) == PAGE
 
@@ -57,17 +59,21 @@ class Calls(RESTStream[int]):
     schema = _properties().to_dict()
 
     @property
+    @override
     def url_base(self) -> str:
         return str(self.config["url"])
 
     @property
+    @override
     def authenticator(self) -> APIKeyAuthenticator:
         return APIKeyAuthenticator(key="X-AUTH-TOKEN", value=self.config["access_token"])
 
+    @override
     def get_new_paginator(self) -> _Paginator:
         return _Paginator(start_value=0, page_size=PAGE)
 
-    def get_url_params(self, context: Any, next_page_token: int | None) -> dict[str, Any]:  # noqa: ARG002
+    @override
+    def get_url_params(self, context: Any, next_page_token: int | None) -> dict[str, Any]:
         return parameters(next_page_token or 0)
 
 
@@ -80,6 +86,7 @@ class StockTap(Tap):
         th.Property("access_token", th.StringType, required=True, secret=True),
     ).to_dict()
 
+    @override
     def discover_streams(self) -> list[Calls]:
         return [Calls(self)]
 

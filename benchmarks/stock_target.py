@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from singer_sdk import BatchSink, Target
+from typing_extensions import override
 
 
 class Nothing(BatchSink):
@@ -15,6 +16,7 @@ class Nothing(BatchSink):
 
     max_size = 1_000
 
+    @override
     def process_batch(self, context: dict[str, Any]) -> None:
         """Forget a batch."""
 

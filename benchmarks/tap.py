@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -56,6 +57,7 @@ def _command(folder: Path, server: Instance, streams: tuple[str, ...], **setting
     name = f"{len(list(folder.iterdir()))}"
     config = {"url": server.url, "server": "acme", "access_token": TOKEN, "concurrency": CONCURRENCY, **settings}
     catalog = json.loads(subprocess.check_output([BIN / "tap-daktela", "--discover"], stderr=subprocess.DEVNULL))
+    assert {entry["tap_stream_id"] for entry in catalog["streams"]}.issuperset(streams)
     for entry in catalog["streams"]:
         for item in entry["metadata"]:
             if not item["breadcrumb"]:
@@ -85,9 +87,9 @@ def _speed(folder: Path, server: Instance, runs: int) -> list[Line]:
         },
         runs,
     )
-    server.requests()
+    server.asked()
     cost(tap)
-    asked = Counter(server.requests())["activities"]
+    asked = Counter(server.asked())["activities"]
     pages = math.ceil(rows / PAGE)
     late = 0.05
     server.set(latency=late)
@@ -123,7 +125,7 @@ def _eleven(folder: Path, server: Instance, runs: int) -> list[Line]:
         if not latency and LOADER.exists():
             config = written(folder / "loader.json", {"destination_path": str(folder)})
             piped = f"{shlex.join(many)} | {LOADER} --config {config}"
-            cases["parallel, into target-jsonl"] = lambda piped=piped: cost(["sh", "-c", piped])
+            cases["parallel, into target-jsonl"] = partial(cost, ["sh", "-c", piped])
         lines += [
             Line(
                 f"tap, {len(streams)} streams of seven weeks, {latency * 1000:.0f} ms, {name}",
@@ -160,7 +162,7 @@ def _memory(folder: Path, server: Instance, activities: int, runs: int) -> list[
 
 
 def _nothing_new(folder: Path, server: Instance, runs: int) -> list[Line]:
-    streams = ("activities", "activities_call", "activities_email", "activities_web", "tickets")
+    streams = ("activities", "activities_call", "activities_email", "activities_chat", "tickets")
     command = _command(folder, server, streams, lookback_minutes=0, start_date="2026-03-01")
     messages = folder / "first.jsonl"
     cost(command, sink=messages)
@@ -169,10 +171,10 @@ def _nothing_new(folder: Path, server: Instance, runs: int) -> list[Line]:
         last = [line for line in file if line.startswith('{"type":"STATE"')][-1]
     state = written(folder / "state.json", json.loads(last)["value"])
     server.advance(minutes=60)
-    server.requests()
+    server.asked()
     again = [*command, "--state", state]
     cost(again)
-    asked = [endpoint for endpoint in server.requests() if endpoint in {"activities", "tickets"}]
+    asked = [endpoint for endpoint in server.asked() if endpoint in {"activities", "tickets"}]
     found = medians(
         {"nothing new": lambda: cost(again), "--version": lambda: cost([str(BIN / "tap-daktela"), "--version"])},
         runs,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import crm
@@ -48,9 +49,9 @@ def _speed(folder: Path, url: str, contacts: int, runs: int) -> list[Line]:
         found = medians(
             {
                 f"{shape}, first run": fresh,
-                f"{shape}, unchanged": lambda command=command, first=first: cost(command, first),
-                f"{shape}, 1 % changed": lambda command=command, second=second: cost(command, second),
-                f"{shape}, stock target": lambda first=first: cost(STOCK, first),
+                f"{shape}, unchanged": partial(cost, command, first),
+                f"{shape}, 1 % changed": partial(cost, command, second),
+                f"{shape}, stock target": partial(cost, STOCK, first),
             },
             runs,
         )
