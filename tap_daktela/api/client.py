@@ -315,7 +315,7 @@ class Client:
             wait=_wait,
             sleep=partial(_pause, event),
             before=partial(_begin, request.attempt),
-            before_sleep=partial(self._note_retry, request.name),
+            before_sleep=partial(self._note_retry, request.name, ends),
             reraise=True,
         )
         try:
@@ -331,7 +331,7 @@ class Client:
             failure.repeated = ends.attempts > 1
             raise failure from None
         finally:
-            # What it is about to do next refers to itself.
+            # What it would do next refers to itself: a cycle, which would hold the body until it is collected.
             attempts.iter_state.reset()
 
     def _attempt(self, request: _Request, read: Callable[[bytes], Read]) -> Read:
@@ -390,9 +390,16 @@ class Client:
             return Verdict(Action.REFUSE, f"could not be asked: {type(error).__name__}"), b""
         return judge(response, body), body
 
-    def _note_retry(self, name: str, state: tenacity.RetryCallState) -> None:
+    def _note_retry(self, name: str, ends: _Ends, state: tenacity.RetryCallState) -> None:
         self._count(retries=1)
-        _log_retry(name, state)
+        logger.warning(
+            "Daktela %s; attempt %d of %d follows in %.1f s (%s)",
+            state.outcome.exception() if state.outcome else "",
+            ends.attempts + 1,
+            ends.most,
+            state.upcoming_sleep,
+            name,
+        )
 
     def _count(self, **more: int) -> None:
         with self._counting:
@@ -404,25 +411,27 @@ class _Ends:
     """Tells when to stop, and counts."""
 
     def __init__(self, patience: Patience | None = None) -> None:
+        patience = patience or Patience()
         self.attempts = 0
         """That have failed."""
-        self._patience = patience or Patience()
-        self._most = self._patience.attempts or ATTEMPTS
-        self._time_outs = 0
-        self._reports = 0
+        self.most = patience.attempts or ATTEMPTS
+        """How many there are if all fail as the last one did."""
+        self._most = self.most
+        self._time_outs_left = patience.time_outs or self._most
+        self._reports_left = patience.reports or self._most
 
     def __call__(self, state: tenacity.RetryCallState) -> bool:
         """Return whether the attempt that has just failed was the last."""
         error = state.outcome.exception() if state.outcome else None
         verdict = error.verdict if isinstance(error, _Again) else Verdict(Action.RETRY)
         self.attempts = state.attempt_number
-        self._time_outs += verdict.timed_out
-        self._reports += verdict.reported
-        return (
-            self.attempts >= self._most
-            or self._time_outs >= (self._patience.time_outs or self._most)
-            or self._reports >= (self._patience.reports or self._most)
-        )
+        self._time_outs_left -= verdict.timed_out
+        self._reports_left -= verdict.reported
+        left = [self._most - self.attempts]
+        left += [self._time_outs_left] if verdict.timed_out else []
+        left += [self._reports_left] if verdict.reported else []
+        self.most = self.attempts + min(left)
+        return min(left) <= 0
 
 
 def _session(transport: Transport) -> requests.Session:
@@ -456,14 +465,3 @@ def _begin(first: int, state: tenacity.RetryCallState) -> None:
 def _pause(abandoned: threading.Event, seconds: float) -> None:
     if abandoned.wait(seconds):
         raise _Abandoned
-
-
-def _log_retry(name: str, state: tenacity.RetryCallState) -> None:
-    logger.warning(
-        "Daktela %s; attempt %d of %d follows in %.1f s (%s)",
-        state.outcome.exception() if state.outcome else "",
-        state.attempt_number + 1,
-        ATTEMPTS,
-        state.upcoming_sleep,
-        name,
-    )

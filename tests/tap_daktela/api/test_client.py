@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -320,6 +321,28 @@ def test_the_wait_that_a_server_asks_for_is_kept(daktela: Simulator, caplog: pyt
     assert [record.getMessage() for record in caplog.records] == [
         "Daktela asked for fewer requests (429); attempt 2 of 6 follows in 0.2 s (GET groups.json, rows 0 to 99)"
     ]
+
+
+@pytest.mark.parametrize(
+    ("patience", "faults", "told"),
+    [
+        (Patience(attempts=2), [Fault("503", times=None)], ["2 of 2"]),
+        (Patience(time_outs=2), [Fault("timeout", times=None)], ["2 of 2"]),
+        (Patience(time_outs=2), [Fault("503"), Fault("timeout", times=None)], ["2 of 6", "3 of 3"]),
+        (Patience(time_outs=2), [Fault("timeout"), Fault("503")], ["2 of 2", "3 of 6"]),
+    ],
+)
+def test_the_number_of_attempts_that_is_told_is_that_of_failures_of_the_kind(
+    daktela: Simulator,
+    caplog: pytest.LogCaptureFixture,
+    patience: Patience,
+    faults: list[Fault],
+    told: list[str],
+) -> None:
+    daktela.faults = faults
+    with caplog.at_level(logging.WARNING), suppress(RequestError):
+        _client(daktela, timeout=0.3).page(GROUPS, patience=patience)
+    assert re.findall(r"attempt (\d of \d) follows", caplog.text) == told
 
 
 @pytest.mark.parametrize("kind", ["429-negative", "429"])
