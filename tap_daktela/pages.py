@@ -180,7 +180,7 @@ class _WindowReader:
                 return
             idle = idle + 1 if not fresh and not reply.ahead else 0
             if idle > PATIENCE:
-                raise _contradiction(reply)
+                raise _contradiction(reply.page.total, reply.query)
             # Or these rows would be in memory together with the next ones.
             del fresh, reply
             reply = self._following(reading, position)
@@ -333,17 +333,13 @@ def read_by_name(fetcher: Fetcher, query: Query) -> Iterator[Batch]:
         if table.is_complete:
             return
     if not table.has_moved:
-        raise ReadError(
-            f"the server counts {table.total} rows and sends {table.count}: the account may lack the right to "
-            f"read some of them ({query})"
-        )
+        raise _contradiction(table.total, query)
 
 
-def _contradiction(reply: _Reply) -> ReadError:
-    total = "more" if reply.page.total is None else reply.page.total
+def _contradiction(total: int | None, query: Query) -> ReadError:
     return ReadError(
-        f"the server counts {total} rows and sends fewer: the account may lack the right to read some of them "
-        f"({reply.query})"
+        f"the server counts {'more' if total is None else total} rows and sends fewer: the account may lack the "
+        f"right to read some of them ({query})"
     )
 
 
@@ -406,7 +402,7 @@ class _TableReader:
                 return
             idle = idle + 1 if not fresh and not reply.ahead else 0
             if idle > PATIENCE:
-                raise _contradiction(reply)
+                raise _contradiction(reply.page.total, reply.query)
             if fresh or not reply.ahead:
                 end = reply.query.skip + max(len(reply.rows) - 1, 0)
             del fresh, reply

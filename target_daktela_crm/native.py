@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from tap_daktela.api.characters import NUL
 from target_daktela_crm.entities import Company, Contact, encoded
 from target_daktela_crm.values import UnreadableError, read_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_NUL = b"\\u0000"
-"""Left out of texts by the mapping. As such, the character cannot stand in JSON."""
 _Make: TypeAlias = Callable[[Any], Company | Contact]
 _Id: TypeAlias = int | str
 _Text: TypeAlias = str | None
@@ -152,7 +151,8 @@ class NativeReader:
 
     def take(self, line: bytes) -> bool:
         """Return whether a line was a record of these streams; if so, it has been received."""
-        if self._decode is None or _NUL in line:
+        # The mapping leaves NUL characters out of texts.
+        if self._decode is None or NUL in line:
             return False
         try:
             if not line.isascii():

@@ -16,12 +16,11 @@ import msgspec
 from singer_sdk.io_base import GenericSingerReader
 from typing_extensions import override
 
+from tap_daktela.api.characters import BOM, whole
 from target_daktela_crm.values import decode, read_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-_BOM = b"\xef\xbb\xbf"
 
 
 class TolerantReader(GenericSingerReader[bytes]):
@@ -55,7 +54,7 @@ class TolerantReader(GenericSingerReader[bytes]):
         try:
             message = decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            message = self._repaired(line.removeprefix(_BOM))
+            message = self._repaired(line.removeprefix(BOM))
         if not isinstance(message, dict):
             raise ValueError("is no JSON object")  # noqa: TRY004 - it is about the line
         return message
@@ -88,7 +87,7 @@ class TolerantReader(GenericSingerReader[bytes]):
             try:
                 message = self.deserialize_json(line)
             except (ValueError, RecursionError):
-                if line.removeprefix(_BOM).strip():
+                if line.removeprefix(BOM).strip():
                     self._undecodable(line)
                 continue
             kind = message.get("type")
@@ -108,17 +107,13 @@ class TolerantReader(GenericSingerReader[bytes]):
 
 def _whole(content: dict[str, Any]) -> dict[str, Any]:
     """Return an object whose texts have U+FFFD in place of half a surrogate pair."""
-    return {_whole_text(key): _whole_value(value) for key, value in content.items()}
+    return {whole(key): _whole_value(value) for key, value in content.items()}
 
 
 def _whole_value(value: Any) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, str):
-        return _whole_text(value)
+        return whole(value)
     return [_whole_value(element) for element in value] if isinstance(value, list) else value
-
-
-def _whole_text(text: str) -> str:
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _leave(_line: bytes) -> bool:

@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tap_daktela.api.characters import BOM, whole, without_nul
 
-_NUL = b"\\u0000"
-"""As JSON writes it, unless its backslash belongs to another one in front of it."""
-_BOM = b"\xef\xbb\xbf"
 _LONGEST_MESSAGE = 300
 
 
@@ -94,7 +90,7 @@ def read_acceptance(body: bytes) -> None:
         ReportedError: the answer's own `error` is not empty.
         EnvelopeError: an HTML page, as proxies and failing scripts send it.
     """
-    if body.removeprefix(_BOM).lstrip()[:1] == b"<":
+    if body.removeprefix(BOM).lstrip()[:1] == b"<":
         raise EnvelopeError("an HTML page in place of an answer")
     if message := reported_error(body):
         raise ReportedError(message)
@@ -131,7 +127,7 @@ def _messages(error: object, place: tuple[str, ...] = ()) -> list[str]:
 
 
 def _decode(body: bytes) -> Any:  # noqa: ANN401 - JSON
-    body = without_nul(body.removeprefix(_BOM))
+    body = without_nul(body.removeprefix(BOM))
     if not body.strip():
         raise EnvelopeError("an empty answer")
     if body.lstrip()[:1] == b"<":
@@ -144,21 +140,6 @@ def _decode(body: bytes) -> Any:  # noqa: ANN401 - JSON
         raise EnvelopeError("an answer that is nested too deeply") from error
 
 
-def without_nul(body: bytes) -> bytes:
-    """Return JSON without NUL characters in its texts, which few databases take (daktela-api.md §3)."""
-    # From the end, which takes Python less than half of the time: 2 % of a run.
-    if body.rfind(_NUL) < 0:
-        return body
-    # A pattern takes ten times as long, which is more than decoding does.
-    *parts, rest = body.split(_NUL)
-    return b"".join([part + _NUL if _ends_in_escape(part) else part for part in parts] + [rest])
-
-
-def _ends_in_escape(text: bytes) -> bool:
-    """Return whether JSON breaks off behind a backslash that says how to read what follows."""
-    return (len(text) - len(text.rstrip(b"\\"))) % 2 == 1
-
-
 def _decode_damaged(body: bytes) -> Any:  # noqa: ANN401 - JSON
     """Decode JSON that only lenient readers take: half surrogate pairs and bytes that are not UTF-8.
 
@@ -166,7 +147,7 @@ def _decode_damaged(body: bytes) -> Any:  # noqa: ANN401 - JSON
     """
     try:
         document = json.loads(body.decode("utf-8", "replace"), parse_constant=_refuse_constant)
-        return msgspec.json.decode(json.dumps(_whole_characters(document), ensure_ascii=False))
+        return msgspec.json.decode(json.dumps(_whole(document), ensure_ascii=False))
     except (ValueError, RecursionError, msgspec.DecodeError) as error:
         raise EnvelopeError("an answer that is cut off or not JSON") from error
 
@@ -175,17 +156,13 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-def _whole_characters(value: Any) -> Any:  # noqa: ANN401 - JSON
-    return _map_text(value, lambda text: text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
-
-
-def _map_text(value: Any, change: Callable[[str], str]) -> Any:  # noqa: ANN401 - JSON
+def _whole(value: Any) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, str):
-        return change(value)
+        return whole(value)
     if isinstance(value, list):
-        return [_map_text(element, change) for element in value]
+        return [_whole(element) for element in value]
     if isinstance(value, dict):
-        return {change(key): _map_text(element, change) for key, element in value.items()}
+        return {whole(key): _whole(element) for key, element in value.items()}
     return value
 
 
