@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from tap_daktela.api.auth import SignInError
 from tap_daktela.api.client import Client
+from tap_daktela.api.config import read_zone
 from tap_daktela.api.query import Query
 from tap_daktela.api.verdict import RequestError
 from tap_daktela.fetch import Fetcher
@@ -146,10 +147,9 @@ class Instance:
             )
         for name in (wanted, told):
             if name:
-                try:
-                    return ZoneInfo(name)
-                except (KeyError, ValueError, OSError):
-                    logger.warning("%s: the instance tells an unknown time zone, %s", self.server, name)
+                if (zone := read_zone(name)) is not None:
+                    return zone
+                logger.warning("%s: the instance tells an unknown time zone, %s", self.server, name)
         logger.info("%s: the instance tells no time zone; %s is assumed", self.server, DEFAULT_ZONE)
         return ZoneInfo(DEFAULT_ZONE)
 

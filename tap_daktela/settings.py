@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 
 from singer_sdk import typing as th
 
-from tap_daktela.api.client import Transport
 from tap_daktela.api.config import (
     ACCESS_TOKEN,
     ALLOW_HTTP,
@@ -27,6 +26,8 @@ from tap_daktela.api.config import (
     instance_problems,
     read_address,
     read_credentials,
+    read_transport,
+    read_zone,
     server_name,
     suggest,
     type_problems,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tap_daktela.api.address import Address
-    from tap_daktela.api.client import Credentials
+    from tap_daktela.api.client import Credentials, Transport
     from tap_daktela.fields import Field
 
 DEFAULT_ZONE = "Europe/Prague"
@@ -249,13 +250,7 @@ def read(config: Mapping[str, Any], user_agent: str) -> Settings:
     concurrency = 1 if values["backend"] == "sequential" else int(values["concurrency"])
     return Settings(
         instances=tuple(_instance(entry, values) for entry in _entries(values)),
-        transport=Transport(
-            # The SDK reads the numbers of a configuration file as decimals.
-            timeout=float(values["request_timeout"]),
-            verify_tls=values["verify_tls"],
-            user_agent=values.get("user_agent") or user_agent,
-            connections=concurrency,
-        ),
+        transport=read_transport(values, user_agent, concurrency),
         start_date=values.get("start_date"),
         end_date=values.get("end_date"),
         settle_minutes=int(values["settle_minutes"]),
@@ -356,7 +351,7 @@ def _instance_problems(config: Mapping[str, Any]) -> Iterator[str]:
         where = f"instances[{place}]." if "instances" in config else ""
         for problem in _entry_problems(entry, allow_http=bool(config.get("allow_http"))):
             yield where + problem
-    if "instances" in config and (zone := config.get("timezone")) and not _is_zone(zone):
+    if "instances" in config and (zone := config.get("timezone")) and read_zone(zone) is None:
         yield _zone_problem(zone)
     yield from _key_problems(config, entries)
 
@@ -375,13 +370,13 @@ def _entry_problems(entry: Mapping[str, Any], *, allow_http: bool) -> Iterator[s
     yield from instance_problems(entry, allow_http=allow_http)
     if "url" in entry or "server" in entry:
         yield from credential_problems(entry)
-    if (zone := entry.get("timezone")) and not _is_zone(zone):
+    if (zone := entry.get("timezone")) and read_zone(zone) is None:
         yield _zone_problem(zone)
 
 
 def _date_problems(config: Mapping[str, Any]) -> Iterator[str]:
     name = config.get("timezone", DEFAULT_ZONE)
-    zone = ZoneInfo(name if _is_zone(name) else DEFAULT_ZONE)
+    zone = read_zone(name) or ZoneInfo(DEFAULT_ZONE)
     found: dict[str, datetime] = {}
     for setting in ("start_date", "end_date"):
         if setting in config:
@@ -396,11 +391,3 @@ def _date_problems(config: Mapping[str, Any]) -> Iterator[str]:
 
 def _zone_problem(zone: str) -> str:
     return f"timezone: {zone!r} is not an IANA time zone such as {DEFAULT_ZONE}"
-
-
-def _is_zone(name: str) -> bool:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        return False
-    return True

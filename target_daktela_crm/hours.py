@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from typing_extensions import override
 
-from tap_daktela.api.config import suggest
+from tap_daktela.api.config import read_zone, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -72,9 +72,7 @@ def hours_problems(value: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _value_problems(value: Mapping[str, Any]) -> Iterator[str]:
-    try:
-        ZoneInfo(value["timezone"])
-    except (KeyError, ValueError, OSError):
+    if read_zone(value["timezone"]) is None:
         yield f"business_hours.timezone: {value['timezone']!r} is not an IANA time zone such as Europe/Prague"
     if not value["days"]:
         yield "business_hours.days: lists no day"

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import phonenumbers
 from singer_sdk import typing as th
 
-from tap_daktela.api.client import Transport
 from tap_daktela.api.config import (
     ACCESS_TOKEN,
     ALLOW_HTTP,
@@ -27,6 +26,7 @@ from tap_daktela.api.config import (
     instance_problems,
     read_address,
     read_credentials,
+    read_transport,
     server_name,
     type_problems,
     unknown_problems,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from tap_daktela.api.address import Address
-    from tap_daktela.api.client import Credentials
+    from tap_daktela.api.client import Credentials, Transport
     from target_daktela_crm.hours import BusinessHours
 
 _SMALLEST_REQUEST = 200
@@ -266,13 +266,7 @@ def read(config: Mapping[str, Any], user_agent: str) -> Settings:
         server=server,
         address=read_address(values, allow_http=values["allow_http"]),
         credentials=read_credentials(values),
-        transport=Transport(
-            # The SDK reads the numbers of a configuration file as decimals.
-            timeout=float(values["request_timeout"]),
-            verify_tls=values["verify_tls"],
-            user_agent=values.get("user_agent") or user_agent,
-            connections=1,
-        ),
+        transport=read_transport(values, user_agent, connections=1),
         sync_path="/" + values["sync_path"].lstrip("/"),
         preset=values["preset"],
         streams=values.get("streams") or {},

@@ -9,11 +9,12 @@ from __future__ import annotations
 import difflib
 import re
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import jsonschema
 
 from tap_daktela.api import address
-from tap_daktela.api.client import Credentials
+from tap_daktela.api.client import Credentials, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -73,6 +74,25 @@ def read_address(entry: Mapping[str, Any], *, allow_http: bool) -> Address:
         AddressError: its URL cannot be used.
     """
     return address.parse(_url(entry), allow_http=allow_http)
+
+
+def read_transport(values: Mapping[str, Any], user_agent: str, connections: int) -> Transport:
+    """Return how requests are made; `values` has the defaults of what is not given."""
+    return Transport(
+        # The SDK reads the numbers of a configuration file as decimals.
+        timeout=float(values["request_timeout"]),
+        verify_tls=values["verify_tls"],
+        user_agent=values.get("user_agent") or user_agent,
+        connections=connections,
+    )
+
+
+def read_zone(name: str) -> ZoneInfo | None:
+    """Return an IANA time zone, None if there is none of this name."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return None
 
 
 def read_credentials(entry: Mapping[str, Any]) -> Credentials:
