@@ -41,9 +41,6 @@ class Fetcher:
         """How many pages may be in flight or waiting to be read, besides the one that is being read."""
         self.held = 0
         """How many there are."""
-        self.most_held = 0
-        self.requests = 0
-        """How many pages have been asked for, retries not counted."""
         for number in range(concurrency):
             threading.Thread(target=self._work, name=f"fetch-{number}", daemon=True).start()
 
@@ -54,13 +51,11 @@ class Fetcher:
 
     def submit(self, query: Query) -> Future[Unread]:
         """Ask for a page; it counts as held until it is taken."""
-        self.requests += 1
         self.held += 1
-        self.most_held = max(self.most_held, self.held)
         return self._put(partial(self._client.ask, query, self._cancelled))
 
     def wait(self, future: Future[Unread]) -> Page:
-        """Wait for a page and return it; it stays held.
+        """Wait for a page and return it; it stays held until it is released.
 
         Raises:
             RequestError, SignInError: as the client raises them.
@@ -86,12 +81,16 @@ class Fetcher:
         try:
             return self.wait(future)
         finally:
-            self.held -= 1
+            self.release()
+
+    def release(self) -> None:
+        """Hold a page no longer that has been waited for."""
+        self.held -= 1
 
     def drop(self, future: Future[Unread]) -> None:
         """Forget a page that is not needed after all."""
         future.cancel()
-        self.held -= 1
+        self.release()
 
     def page(self, query: Query) -> Page:
         """Ask for a page, wait for it and return it."""

@@ -202,7 +202,7 @@ class _WindowReader:
                 # Rows may be missing in front of it. It keeps its place while they are asked for.
                 break
             reading.ahead.popleft()
-            self._fetcher.held -= 1
+            self._fetcher.release()
             self._ask_ahead()
             if reply.rows:
                 return reply

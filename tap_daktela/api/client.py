@@ -194,19 +194,19 @@ class Client:
         """
         _ = self._auth.token
 
-    def page(
-        self, query: Query, cancelled: threading.Event | None = None, patience: Patience | None = None
-    ) -> Page:
-        """Return the rows that `query` asks for; `cancelled`, once set, ends the waiting between attempts.
+    def page(self, query: Query, patience: Patience | None = None) -> Page:
+        """Return the rows that `query` asks for.
 
         Raises:
             RequestError: the page cannot be had.
             SignInError: the token expired and no other can be had.
         """
-        return self._send(self._list(query), reader(query), cancelled, _Ends(patience))
+        return self._send(self._list(query), reader(query), ends=_Ends(patience))
 
     def ask(self, query: Query, cancelled: threading.Event | None = None) -> Unread:
         """Return the answer to `query`, whatever its body holds.
+
+        `cancelled`, once set, ends the waiting between attempts.
 
         Raises:
             RequestError, SignInError: as `page` does.

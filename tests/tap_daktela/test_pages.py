@@ -154,6 +154,9 @@ class Pool:
         self.held -= 1
         return page
 
+    def release(self) -> None:
+        self.held -= 1
+
     def drop(self, future: Future[Page]) -> None:
         self.pending = [pair for pair in self.pending if pair[1] is not future]
         self.held -= 1

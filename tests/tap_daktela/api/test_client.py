@@ -363,7 +363,7 @@ def test_nobody_waits_for_a_request_that_was_cancelled(daktela: Simulator) -> No
     cancelled = threading.Event()
     cancelled.set()
     with pytest.raises(RequestError):
-        _client(daktela).page(GROUPS, cancelled)
+        _client(daktela).ask(GROUPS, cancelled)
     assert _asked(daktela) == ["groups"]
 
 
@@ -374,7 +374,7 @@ def test_cancelling_ends_a_wait_of_a_minute_and_the_request(
     cancelled = threading.Event()
     client = _client(daktela)
     with ThreadPoolExecutor(1) as pool:
-        page = pool.submit(client.page, GROUPS, cancelled)
+        page = pool.submit(client.ask, GROUPS, cancelled)
         while not caplog.records:
             time.sleep(0.001)
         cancelled.set()
