@@ -54,6 +54,11 @@ class MappingError(ValueError):
         self.identifier = identifier
 
 
+TELLS_NOTHING, HAS_NO_COLUMN, TELLS = range(3)
+"""How a contact's record tells its company: it lacks the columns for it, so that what is known of it stays; the
+mapping knows none; it has one of them. Numbers, since the largest of several records' counts in the store."""
+
+
 class Company(msgspec.Struct, frozen=True, gc=False):
     """A company, as one record tells of it."""
 
@@ -76,9 +81,8 @@ class Contact(msgspec.Struct, frozen=True, gc=False):
     """Key of the company that the record names."""
     modified: float | None
     deleted: bool
-    tells_company: int = 1
-    """0 if the record lacks the columns that tell its company, so that what is known of it stays; 2 if it has one
-    of them; 1 if the mapping knows none."""
+    tells_company: int = HAS_NO_COLUMN
+    """One of the three above."""
     company_name: str | None = None
     """What the record calls that company."""
 
@@ -313,7 +317,10 @@ def contact_role(
         name = None
         if company_name is not None and own is not None:
             name = read_value("company_name", clean_name, company_name, record, key)
-        told = 1 if company is None else 2 * (own is not None or tells_company(record))
+        if company is None:
+            told = HAS_NO_COLUMN
+        else:
+            told = TELLS if own is not None or tells_company(record) else TELLS_NOTHING
         return (Contact(key, body, own, common.modified(record, key), deleted, told, name),)
 
     return role

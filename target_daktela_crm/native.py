@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias
 import msgspec
 
 from tap_daktela.api.characters import NUL
-from target_daktela_crm.entities import Company, Contact, encoded
+from target_daktela_crm.entities import TELLS, TELLS_NOTHING, Company, Contact, encoded
 from target_daktela_crm.values import UnreadableError, read_id
 
 if TYPE_CHECKING:
@@ -112,9 +112,9 @@ def _contact(record: Any) -> Contact:  # noqa: ANN401 - as above
         record.description,
         record.fields or [],
     )
-    company, tells = record.company, 2
+    company, tells = record.company, TELLS
     if company is msgspec.UNSET:
-        company, tells = None, 0
+        company, tells = None, TELLS_NOTHING
     elif company is not None:
         company = read_id(company).key
     return Contact(identifier.key, encoded(body), company, None, deleted=False, tells_company=tells)

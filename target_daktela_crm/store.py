@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from target_daktela_crm.assembly import TABLES as TABLES_OF_ASSEMBLY
 from target_daktela_crm.assembly import Assembly
-from target_daktela_crm.entities import Company, Contact, Definition, Link, Value
+from target_daktela_crm.entities import TELLS, TELLS_NOTHING, Company, Contact, Definition, Link, Value
 from target_daktela_crm.packing import Entry, Part
 from target_daktela_crm.values import decode, encode
 
@@ -40,8 +40,6 @@ _BUFFERED = 2_000
 _COMMITTED = 100_000
 """Rows after which what has been written is made durable."""
 _FETCHED = 500
-_BY_COLUMN = 2
-"""How a contact's record tells its company, see `Contact.tells_company`."""
 _PATIENCE = 1.0
 """Seconds to wait for another run that is about to end."""
 
@@ -363,7 +361,7 @@ class Store:
             # bytes and flags, it looks for adapters, which is a third of the time that a row needs.
             digest = None if body is None else bytearray(hash_of(body))
             # A deletion tells nothing of where the contact belonged.
-            told = 0 if deleted else entity.tells_company
+            told = TELLS_NOTHING if deleted else entity.tells_company
             self._contacts.append((key, body, digest, entity.modified, deleted, run, stream, own, told))
             if entity.company_name is not None and own is not None:
                 self._names[own] = entity.company_name
@@ -513,7 +511,7 @@ class Store:
         if own is not None and own not in states:
             row = self._connection.execute("SELECT deleted FROM companies WHERE key = ?", (own,)).fetchone()
             states[own] = "unknown" if row is None else "deleted" if row[0] else "known"
-        has_none = own is None and links[0].tells == _BY_COLUMN
+        has_none = own is None and links[0].tells == TELLS
         candidates = [(link.company, bool(link.is_primary), bool(link.is_new)) for link in links]
         return choose_company(own, candidates, states, has_none=has_none)
 
