@@ -1,1 +1,18 @@
-"""A Singer tap for Daktela: every call, e-mail, chat and ticket, once per key and without a silent gap."""
+"""A Singer tap for Daktela: every call, e-mail, chat and ticket, once per key and without a silent gap.
+
+Read it in the order of the data:
+
+    tap.py, stream.py        settings, catalog and state in: the SDK's shell
+    settings.py              the settings, checked
+    streams.py, fields.py    what there is to read, as data
+    instance.py              one Daktela, with its clock and its zone
+    sync.py                  one stream of one instance, from its bookmark on
+    windows.py               what is to be read -> windows of time
+    pages.py, fetch.py       windows -> rows, in order and none of them missing
+    table.py, shape.py       rows -> records
+    writer.py                records -> Singer messages
+    rights.py                what the account may not see
+    costs.py                 what the run cost
+    checkup.py, drift.py     `--test`: what can be read, and what has changed
+    api/                     Daktela over HTTP
+"""

@@ -17,10 +17,10 @@ from tap_daktela.api.client import Client, Patience
 from tap_daktela.api.command import InputError, RunError
 from tap_daktela.api.verdict import Action, RequestError
 from target_daktela_crm.delivery import Progress
+from target_daktela_crm.dry_run import folder_poster
 from target_daktela_crm.packing import encode, size_of
 from target_daktela_crm.rejects import EXAMPLES, Rejects
-from target_daktela_crm.run import folder_poster, write_summary
-from target_daktela_crm.summary import Summary, counted
+from target_daktela_crm.summary import Summary, counted, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -72,7 +72,7 @@ def deliver_stage(store: Store, settings: Settings, *, accept_unknown: bool) -> 
         store.set("last_delivery", {"time": store.get("delete_accepted"), **vars(progress)})
         store.commit()
     summary.seconds = time.monotonic() - started
-    write_summary(summary, progress, Rejects(settings.rejects_path, settings.max_rejects))
+    tell(summary, progress, Rejects(settings.rejects_path, settings.max_rejects))
 
 
 def _stage_problems(stage: Mapping[str, Any], run: int, now: datetime) -> Iterator[str]:

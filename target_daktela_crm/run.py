@@ -10,16 +10,16 @@ import hashlib
 import json
 import logging
 import time
-from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tap_daktela.api.auth import SignInError
 from tap_daktela.api.client import Client, Patience
 from tap_daktela.api.command import RunError
-from tap_daktela.api.progress import reporter, sum_up
+from tap_daktela.api.progress import reporter
 from target_daktela_crm.columns import Unseen
 from target_daktela_crm.delivery import Delivery, Progress, stopped
+from target_daktela_crm.dry_run import folder_poster, make_folder
 from target_daktela_crm.entities import Definition, MappingError, Refusal, Value
 from target_daktela_crm.mapping import read_mapping
 from target_daktela_crm.packing import encode, size_of
@@ -27,7 +27,7 @@ from target_daktela_crm.preset import load_preset
 from target_daktela_crm.rejects import EXAMPLES, Rejects
 from target_daktela_crm.settings import for_delivery
 from target_daktela_crm.store import Store
-from target_daktela_crm.summary import Summary, as_object, as_text, counted
+from target_daktela_crm.summary import Summary, counted, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -76,7 +76,7 @@ class Run:
         self.progress = Progress()
         self._check_hours()
         if settings.dry_run is not None:
-            _make_folder(settings.dry_run)
+            make_folder(settings.dry_run)
             # Those of another dry run.
             _rejects_path(settings).unlink(missing_ok=True)
         self.rejects = Rejects(_rejects_path(settings), settings.max_rejects)
@@ -405,43 +405,12 @@ class Run:
         self._is_told = True
         self.summary.seconds = time.monotonic() - self._started
         self.summary.left_out = self.mapping.left_out
-        write_summary(self.summary, self.progress, self.rejects)
+        tell(self.summary, self.progress, self.rejects)
 
     def close(self) -> None:
         """Give the store and the rejects file back."""
         self.store.close()
         self.rejects.close()
-
-
-def write_summary(summary: Summary, progress: Progress, rejects: Rejects) -> None:
-    """Write a summary for people to standard error, and one for machines into the log."""
-    sum_up(logger, as_text(summary, progress, rejects), as_object(summary, progress, rejects))
-
-
-def folder_poster(folder: Path) -> Callable[[bytes, Patience], None]:
-    """Return what writes requests into a folder instead of sending them; those of an earlier run are removed."""
-    _make_folder(folder)
-    for old in folder.glob(f"request-{'[0-9]' * 5}.json"):
-        old.unlink()
-    count = Counter[str]()
-
-    def post(body: bytes, _patience: Patience) -> None:
-        count["requests"] += 1
-        path = folder / f"request-{count['requests']:05}.json"
-        try:
-            path.touch(mode=0o600)
-            path.write_bytes(body)
-        except OSError as error:
-            raise RunError(f"dry_run: {path} cannot be written ({error.strerror})") from None
-
-    return post
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"dry_run: {folder} is no folder to write to ({error.strerror})") from None
 
 
 def _rejects_path(settings: Settings) -> Path:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from tap_daktela.api.progress import sum_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from target_daktela_crm.delivery import Progress
     from target_daktela_crm.rejects import Rejects
+
+logger = logging.getLogger("target-daktela-crm")
 
 _WIDTH = 14
 
@@ -38,6 +43,11 @@ class Summary:
     def records(self, stream: str) -> int:
         """Return how many records of a stream came, mapped or not."""
         return self.received[stream] + self.unmapped[stream]
+
+
+def tell(summary: Summary, progress: Progress, rejects: Rejects) -> None:
+    """Write a summary for people to standard error, and one for machines into the log."""
+    sum_up(logger, as_text(summary, progress, rejects), as_object(summary, progress, rejects))
 
 
 def as_object(summary: Summary, progress: Progress, rejects: Rejects) -> dict[str, Any]:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PACKAGES = ("tap_daktela", "target_daktela_crm")
-NOT_PUBLISHED = {"ruff.toml"}
 _RUN = """
 import sys
 from importlib.metadata import entry_points
@@ -112,7 +111,7 @@ def _applies(requirement: Requirement, extra: str = "") -> bool:
 
 def test_the_wheel_holds_both_packages_and_nothing_else(built: Built) -> None:
     paths = [path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.*")]
-    files = {path for path in paths if (ROOT / path).is_file() and path.name not in NOT_PUBLISHED}
+    files = {path for path in paths if (ROOT / path).is_file()}
     # The linter and Python keep caches there.
     published = {path for path in files if not any(part.startswith((".", "__py")) for part in path.parts)}
     assert {*built.contents()} == {path.as_posix() for path in published}

@@ -1,15 +1,19 @@
-"""Daktela over HTTP, with no Singer in it: addresses, sign-in, requests, answers.
+"""Daktela over HTTP, and what both commands share, with no Singer in it.
 
-This is all that `target_daktela_crm` may import of the tap, and it imports nothing of Singer itself; the
-linter holds both. Read it in the order of a request:
+This is all that `target_daktela_crm` may import of the tap, and it imports nothing of Singer itself
+(`tests/test_imports.py`). Read it in the order of a request:
 
-    address.py   URL of an instance, and which origins may be told a token
-    auth.py      token or sign-in
-    query.py     fields, filter, sort and page of a list request
-    client.py    one request with its retries
-    verdict.py   what to do about an answer
-    envelope.py  an answer's rows, total and clock
-    rows.py      rows as objects, of the fields asked for
-    unread.py    an answer that waits to be read
-    command.py   how a command ends that cannot go on
+    command.py      how a command ends that cannot go on
+    config.py       the settings that say how an instance is reached
+    address.py      URL of an instance, and which origins may be told a token
+    auth.py         token or sign-in
+    query.py        fields, filter, sort and page of a list request
+    client.py       one request with its retries
+    verdict.py      what to do about an answer
+    room.py         the memory in which a body waits
+    unread.py       an answer that waits to be read
+    envelope.py     an answer's rows, total and clock
+    rows.py         rows as objects, of the fields asked for
+    characters.py   what JSON may hold and databases do not take
+    progress.py     how far a run has come, for people
 """
