@@ -20,24 +20,6 @@ if TYPE_CHECKING:
 _MOST_NAMES = 10
 """Names in a remark; of more, only how many there are."""
 
-_NOT_TAKEN: dict[str, frozenset[str]] = {
-    name: frozenset(fields.split())
-    for name, fields in {
-        "activities": "item attachments",
-        "tickets": "isFollowed isFollowedRead",
-        "queues": "options",
-        "users": "options fcmSettings emailAuth recordCalls backofficeRinging",
-        "campaign_records": "number queue title",
-        "crm_records": "deleted",
-        "activities_call": "activities dialer_time qa_user_id attemps",
-        "activities_email": "activities files attachments result",
-        "activities_sms": "clid",
-        **dict.fromkeys(("activities_fbm", "activities_igdm", "activities_wap", "activities_vbr"), "full_name"),
-    }.items()
-}
-"""Stream -> fields that are known and that no column takes, of the item for a stream that has one
-(daktela-api.md §4)."""
-
 _ITEM = "item"
 _EMPTY: tuple[Any, ...] = (None, [], "")
 """What PHP sends for an object that is not there, or nothing of which may be seen."""
@@ -176,7 +158,7 @@ def _unknown(stream: Stream, rows: Iterable[dict[str, Any]]) -> set[str]:
     of_item = stream.activity_type is not None
     known = {_place(column.source) for column in stream.fields}
     prefix = f"{_ITEM}." if of_item else ""
-    known |= {prefix + name for name in _NOT_TAKEN.get(stream.name, ())} | {f"{prefix}customFields"}
+    known |= {prefix + name for name in stream.left_out} | {f"{prefix}customFields"}
     return {
         name
         for name in _names(rows) - known

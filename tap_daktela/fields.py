@@ -99,6 +99,9 @@ class Stream:
     """Only activities of this type; such a stream holds the activity together with its item."""
     item_keys: dict[str, str] = field(default_factory=dict)
     """Activity type -> API field with its item's key. A row of such a type without this key is an orphan."""
+    left_out: frozenset[str] = frozenset()
+    """Fields of the API that are known and that no column takes (daktela-api.md §4); of the item, where rows have
+    one."""
     selected_by_default: bool = True
 
     def field(self, name: str) -> Field:

@@ -125,9 +125,10 @@ _QUEUES = Stream(
         loose("usersCount", f"Number of users in the queue. {_GONE}"),
         text("alias", "Alternative name of the queue."),
         text("call_steering_description", "Description of the queue for voice call steering."),
-        # The API's `options` is left out: an e-mail queue keeps the access to its mailbox there.
         SERVER,
     ),
+    # An e-mail queue keeps the access to its mailbox there.
+    left_out=frozenset({"options"}),
 )
 
 _STATUSES = Stream(
@@ -217,9 +218,10 @@ _USERS = Stream(
         boolean("deactivated", "Whether the user is switched off."),
         text("firstname", "First name of the user.", official=False),
         text("lastname", "Last name of the user.", official=False),
-        # The API's `options`, `fcmSettings` and `emailAuth` are left out: they may hold tokens and passwords.
         SERVER,
     ),
+    # The first three may hold tokens and passwords.
+    left_out=frozenset({"options", "fcmSettings", "emailAuth", "recordCalls", "backofficeRinging"}),
 )
 
 _TICKET_CATEGORIES = Stream(
@@ -303,6 +305,7 @@ _TICKETS = Stream(
         _CUSTOM_FIELDS,
         SERVER,
     ),
+    left_out=frozenset({"isFollowed", "isFollowedRead"}),
 )
 
 _CONTACTS = Stream(
@@ -357,6 +360,7 @@ _CAMPAIGN_RECORDS = Stream(
         _CUSTOM_FIELDS,
         SERVER,
     ),
+    left_out=frozenset({"number", "queue", "title"}),
 )
 
 _CRM_RECORDS = Stream(
@@ -381,6 +385,7 @@ _CRM_RECORDS = Stream(
         _CUSTOM_FIELDS,
         SERVER,
     ),
+    left_out=frozenset({"deleted"}),
 )
 
 
@@ -459,15 +464,23 @@ _ACTIVITIES = Stream(
         *relations("statuses", "the statuses of the activity, as in statuses.name and statuses.title"),
         _CUSTOM_FIELDS,
         boolean("anonymized", "Whether the activity was anonymised.", official=False),
-        # The API's `item` is left out: it is a number or an object; the streams below hold its fields.
         SERVER,
     ),
+    # The item is a number or an object; the streams below hold its fields.
+    left_out=frozenset({"item", "attachments"}),
 )
 
 
 # --- Activities together with their items -------------------------------------------------------------------
-# Columns of the items stand here as the API names them; `in_item` puts them under `item`. The help pages'
-# `activities` of calls and e-mails is left out: it is the list of the very activities that hold the item.
+# Columns of the items stand here as the API names them; `in_item` puts them under `item`.
+
+_LEFT_OUT = {
+    "CALL": ("activities", "dialer_time", "qa_user_id", "attemps"),
+    "EMAIL": ("activities", "files", "attachments", "result"),
+    "SMS": ("clid",),
+    **dict.fromkeys(("FBM", "IGDM", "WAP", "VBR"), ("full_name",)),
+}
+"""Activity type -> fields of its item that no column takes; `activities` are those that hold the item."""
 
 
 def _with_items(
@@ -488,6 +501,7 @@ def _with_items(
         closed="time_close",
         activity_type=activity_type,
         item_keys={activity_type: f"item.{item_key}"},
+        left_out=frozenset(_LEFT_OUT.get(activity_type, ())),
         selected_by_default=selected_by_default,
         fields=(
             key("activities_name", "Key of the activity; joins activities.name.", "name"),
