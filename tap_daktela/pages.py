@@ -44,6 +44,8 @@ PAGES_PER_WINDOW = 16
 """How many pages a window is cut to hold: bookmarks and the depth of offsets grow with it, requests shrink."""
 MOST_PAGES = 2 * PAGES_PER_WINDOW
 """A window with more pages is cut."""
+MOST_WINDOWS = 1_000
+"""Into so many at most, whatever the server counts; they are cut again if need be."""
 OVERLAP = 40
 """Pages asked for ahead overlap by one row in so many, since rows leave tickets' windows while they are read."""
 PATIENCE = 3
@@ -311,7 +313,7 @@ class _WindowReader:
         reading.window = Window(window.start, border)
         parts = -(-(total - len(page.rows)) // (PAGES_PER_WINDOW * self._query.take))
         place = self._readings.index(reading) + 1
-        for piece in reversed(cut(Window(border, window.end), parts)):
+        for piece in reversed(cut(Window(border, window.end), min(parts, MOST_WINDOWS))):
             self._readings.insert(place, _Reading(piece))
 
 
@@ -371,7 +373,8 @@ class _TableReader:
         self._query = query
         self._key = query.sort[-1]
         self._ahead: deque[tuple[int, Future[Unread]]] = deque()
-        self._offsets: deque[int] = deque()
+        self._offsets = range(0)
+        """Where pages begin that have not been asked for yet."""
         self._before: set[Any] = set()
         self.count = 0
         self.total: int | None = None
@@ -388,7 +391,7 @@ class _TableReader:
         reply = self._ask(0)
         stride = self._query.take - 1
         if len(reply.rows) == self._query.take:
-            self._offsets.extend(range(stride, (reply.page.total or 0) - 1, stride))
+            self._offsets = range(stride, (reply.page.total or 0) - 1, stride)
         end = idle = 0
         while True:
             self._note(reply.page.total)
@@ -448,5 +451,5 @@ class _TableReader:
 
     def _ask_ahead(self) -> None:
         while self._offsets and (self._fetcher.has_room or not self._ahead):
-            skip = self._offsets.popleft()
+            skip, self._offsets = self._offsets[0], self._offsets[1:]
             self._ahead.append((skip, self._fetcher.submit(self._query.page(skip))))

@@ -372,22 +372,18 @@ class Client:
         self._count(requests=1)
         try:
             prepared = (request.auth or _anonymous)(request.prepare())
+        except (requests.RequestException, ValueError) as error:
+            return _not_asked(error), b""
+        try:
             with self._session.send(
                 prepared, timeout=self._transport.timeout, allow_redirects=False, **self._surroundings
             ) as response:
-                parts = response.iter_content(PART)
-                if request.room is not None and response.ok:
-                    request.room.fill(parts)
-                    body, size = b"", request.room.size
-                else:
-                    body = b"".join(parts)
-                    size = len(body)
+                body, size = _receive(response, request.room)
             self._count(bytes=size)
         except requests.RequestException as error:
             return judge_exception(error, self._transport.timeout), b""
         except (ValueError, HTTPError) as error:
-            # The libraries below let a few of their own through, and their texts may repeat a header.
-            return Verdict(Action.REFUSE, f"could not be asked: {type(error).__name__}"), b""
+            return _not_asked(error), b""
         return judge(response, body), body
 
     def _note_retry(self, name: str, ends: _Ends, state: tenacity.RetryCallState) -> None:
@@ -443,6 +439,42 @@ def _session(transport: Transport) -> requests.Session:
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
+
+
+def _tells_no_headers(record: logging.LogRecord) -> bool:
+    """Return whether a line of urllib3's log may be told: not one about headers that it cannot read.
+
+    It repeats them, and tokens may be among them (daktela-api.md §1).
+    """
+    return not record.exc_info
+
+
+logging.getLogger("urllib3.connection").addFilter(_tells_no_headers)
+
+
+def _receive(response: requests.Response, room: Room | None) -> tuple[bytes, int]:
+    """Return the body of an answer, empty if it has been put into `room`, and how many bytes it has.
+
+    Raises:
+        RequestException: it does not come as a whole.
+    """
+    parts = response.iter_content(PART)
+    try:
+        if room is not None and response.ok:
+            room.fill(parts)
+            return b"", room.size
+        body = b"".join(parts)
+        return body, len(body)
+    except requests.RequestException:
+        raise
+    except (ValueError, HTTPError) as error:
+        # The libraries below let a few of their own through, such as that of a chunk of negative length.
+        raise requests.exceptions.ChunkedEncodingError(error) from None
+
+
+def _not_asked(error: Exception) -> Verdict:
+    # Texts of such errors may repeat a header of the request.
+    return Verdict(Action.REFUSE, f"could not be asked: {type(error).__name__}")
 
 
 def _anonymous(request: requests.PreparedRequest) -> requests.PreparedRequest:

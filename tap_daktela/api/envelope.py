@@ -110,7 +110,10 @@ def error_text(error: object) -> str:
 
     The language is the server's (Czech ones are recorded), so nothing may be concluded from the text.
     """
-    text = "; ".join(_messages(error))
+    try:
+        text = "; ".join(_messages(error))
+    except RecursionError:
+        text = "a text that is nested too deeply"
     return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 1] + "…"
 
 

@@ -107,6 +107,8 @@ def judge_exception(error: requests.RequestException, timeout: float) -> Verdict
 _CAUSES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ((requests.exceptions.SSLError,), "broke off while TLS was agreed (does the url mean https?)"),
     ((requests.exceptions.ContentDecodingError,), "sent an answer that cannot be decompressed"),
+    # Of the answer: those of the request are checked before it is sent.
+    ((requests.exceptions.InvalidHeader,), "sent headers that contradict each other"),
     (
         (requests.ConnectionError, requests.exceptions.ChunkedEncodingError),
         "closed the connection or could not be reached",
@@ -127,7 +129,7 @@ def retry_after(value: str | None) -> float | None:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(value).timestamp() - time.time()
-        except ValueError:
+        except (ValueError, OverflowError, OSError):
             return None
     # A comparison that NaN fails, so that "nan" waits no longer than anything else.
     return seconds if 0 <= seconds <= LONGEST_WAIT else (0.0 if seconds < 0 else LONGEST_WAIT)

@@ -6,6 +6,7 @@ and the requests made are bounded; a server that contradicts itself ends in a Re
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -577,6 +578,21 @@ def test_an_error_ends_reading_after_the_rows_before_it() -> None:
     assert set(ends) == {None}
     assert seen == list(range(len(seen)))
     assert len(seen) > 10
+
+
+@pytest.mark.parametrize("more", ["1000000000000", "99999999999999999999999999"])
+def test_t5_a_total_that_cannot_be_takes_no_memory(more: str) -> None:
+    rows = [{"name": name, "at": _time(10 * name)} for name in range(30)]
+    window = Window(WINDOW.start, to_text(START + timedelta(days=30 * 365)))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ReadError, match="sends fewer"):
+            _read_by_name(World(rows=rows, total=more), 10)
+        with pytest.raises(ReadError, match="sends fewer"):
+            _read_windows(World(rows=rows, total=more), 10, window=window)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
 
 
 # Lists by name.

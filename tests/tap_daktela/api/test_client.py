@@ -537,6 +537,97 @@ def test_an_answer_with_damaged_compression_is_asked_for_again(odd: _Odd) -> Non
     assert len(odd.cookies) == 2
 
 
+class _Raw(ThreadingHTTPServer):
+    """A server that answers each request with bytes that it is given; the last ones again and again."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _RawHandler)
+        self.answers: list[bytes] = []
+        self.asked = 0
+
+
+class _RawHandler(BaseHTTPRequestHandler):
+    server: _Raw
+
+    def do_GET(self) -> None:
+        self.server.asked += 1
+        self.close_connection = True
+        self.wfile.write(self.server.answers.pop(0) if len(self.server.answers) > 1 else self.server.answers[0])
+
+    @override
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def raw(quick_retries: None) -> Iterator[_Raw]:  # noqa: ARG001
+    with _Raw() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def _raw_client(server: _Raw) -> Client:
+    return Client(parse(f"http://127.0.0.1:{server.server_port}"), Credentials(access_token="t"), Transport())
+
+
+_GOOD = b'{"error": [], "result": {"data": [{"name": "a"}], "total": 1}}'
+_USUAL = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(_GOOD) + _GOOD
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 7\r\n\r\n" + _GOOD,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5, 7\r\n\r\n" + _GOOD,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nabc\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffffff\r\nabc\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n" + _GOOD,
+        b"HTTP/1.1 abc OK\r\n\r\n",
+        b"HTTP/1.1 503 \r\nRetry-After: Mon, 01 Jan 99999999999999 00:00:00 GMT\r\nContent-Length: 0\r\n\r\n",
+        b"",
+    ],
+)
+@pytest.mark.parametrize("ask", [Client.page, lambda client, query: client.ask(query).page])
+def test_a_garbled_answer_is_asked_for_again(raw: _Raw, answer: bytes, ask: Any) -> None:
+    raw.answers = [answer, _USUAL]
+    [row] = ask(_raw_client(raw), GROUPS).rows
+    assert as_dictionary(row)["name"] == "a"
+    assert raw.asked == 2
+
+
+@pytest.mark.parametrize("odd", [b"X-Powered-By PHP", b"X\xff: \xff", b": nothing"])
+def test_t6_headers_that_cannot_be_read_are_not_repeated_in_the_log(
+    raw: _Raw, odd: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%s\r\nSet-Cookie: c_user=hush-hush\r\n\r\n" % (
+        len(_GOOD),
+        odd,
+    )
+    raw.answers = [head + _GOOD]
+    with caplog.at_level(logging.DEBUG):
+        assert len(_raw_client(raw).page(GROUPS).rows) == 1
+    assert "hush-hush" not in caplog.text
+    assert not [record for record in caplog.records if record.exc_info]
+    assert any(record.name.startswith("urllib3") for record in caplog.records)
+
+
+def test_a_header_of_ours_that_cannot_be_sent_is_no_reason_to_ask_again(raw: _Raw) -> None:
+    raw.answers = [_USUAL]
+    address = parse(f"http://127.0.0.1:{raw.server_port}")
+    for credentials, agent in (("a\nb", "tap"), ("t", "a\nb")):
+        client = Client(address, Credentials(access_token=credentials), Transport(user_agent=agent))
+        with pytest.raises(RequestError, match="could not be asked") as caught:
+            client.page(GROUPS)
+        assert not caught.value.repeated
+        assert "a\nb" not in str(caught.value)
+    assert raw.asked == 0
+
+
 def test_a_body_that_has_been_sent_is_held_no_longer(daktela: Simulator) -> None:
     client = _client(daktela)
     body = b'{"data": [%s]}' % (b" " * 1_000)

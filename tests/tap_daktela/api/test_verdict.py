@@ -104,6 +104,9 @@ def test_a_server_may_say_how_long_to_wait(status: int) -> None:
         ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_WAIT),
         ("Fri, 31 Dec 9999 23:59:59 -2359", LONGEST_WAIT),
         ("Fri, 31 Feb 2026 00:00:00 GMT", None),
+        ("Mon, 01 Jan 99999999999999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2026 00:00:00 +999999999999999999", None),
+        ("9" * 400, LONGEST_WAIT),
         ("Fri, 01 Jan 2026 00:00:00 +9999", None),
     ],
 )
@@ -152,7 +155,7 @@ _CLOSED = NewConnectionError(None, "refused")  # type: ignore[arg-type]
         (requests.ConnectionError("reset"), Action.RETRY, "connection"),
         (requests.exceptions.ChunkedEncodingError("x"), Action.RETRY, "connection"),
         (requests.exceptions.ContentDecodingError("x"), Action.RETRY, "decompressed"),
-        (requests.exceptions.InvalidHeader("hush"), Action.REFUSE, "InvalidHeader"),
+        (requests.exceptions.InvalidHeader("hush"), Action.RETRY, "contradict"),
         (requests.exceptions.InvalidURL("hush"), Action.REFUSE, "InvalidURL"),
     ],
 )
