@@ -111,8 +111,12 @@ class Rejects:
     def _write(self, line: dict[str, Any]) -> None:
         # Half characters, which some taps let through, cannot be written as UTF-8.
         text = json.dumps(line, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace")
+        file = self._open()
+        left = memoryview(text + b"\n")
         try:
-            os.write(self._open(), text + b"\n")
+            # A disk that has become full takes a part, without an error.
+            while left:
+                left = left[os.write(file, left) :]
         except OSError as error:
             raise self._failure(error) from None
 
@@ -121,6 +125,8 @@ class Rejects:
             try:
                 self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+                if _breaks_off(self.path):
+                    os.write(self._file, b"\n")
             except OSError as error:
                 raise self._failure(error) from None
         return self._file
@@ -130,3 +136,12 @@ class Rejects:
             f"rejects_path: {self.path} cannot be written ({error.strerror}), and a record that is rejected must "
             "be kept somewhere. Nothing more is sent, and no state is put out"
         )
+
+
+def _breaks_off(path: Path) -> bool:
+    """Return whether a file ends in the middle of a line, as a full disk or a crash leaves it."""
+    if not path.is_file() or not path.stat().st_size:
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() != b"\n"
