@@ -84,19 +84,29 @@ class TolerantReader(GenericSingerReader[bytes]):
             if self.short_cut(line):
                 counts["RECORD"] += 1
                 continue
-            try:
-                message = self.deserialize_json(line)
-            except (ValueError, RecursionError):
-                if line.removeprefix(BOM).strip():
-                    self._undecodable(line)
+            message = self._message(line)
+            if message is None:
                 continue
             kind = message.get("type")
-            if isinstance(kind, str) and kind in callbacks:
-                callbacks[kind](message)
-                counts[kind] += 1
-            else:
+            if not isinstance(kind, str) or kind not in callbacks:
                 self.on_unreadable(line, "is no Singer message that this target knows")
+                continue
+            counts[kind] += 1
+            try:
+                callbacks[kind](message)
+            except RecursionError:
+                # It could be decoded, if only just, but not be written again.
+                self.on_unreadable(line, "is nested too deeply")
         return counts
+
+    def _message(self, line: bytes) -> dict[str, Any] | None:
+        """Return the message of a line, None if it has none, which is told."""
+        try:
+            return self.deserialize_json(line)
+        except (ValueError, RecursionError):
+            if line.removeprefix(BOM).strip():
+                self._undecodable(line)
+        return None
 
     def _undecodable(self, line: bytes) -> None:
         if line.endswith(b"\n"):

@@ -347,6 +347,28 @@ def test_a_state_arrives_as_exact_as_it_came(crm: Crm) -> None:
     assert "1" * 30 in run.output
 
 
+@pytest.mark.parametrize("column", ["fields", "company", "description", "beside"])
+def test_s3_records_that_are_nested_too_deeply_are_rejected_alone(crm: Crm, column: str) -> None:
+    # Some can be decoded and not be written again: which ones depends on how deep Python is at work already.
+    depths = [10, *range(880, 1020), 100_000]
+    records = b"".join(
+        b'{"type":"RECORD","stream":"contacts","record":{"id":%d,"name":"Deep","%s":%s1%s}}\n'
+        % (depth, column.encode(), b'{"a":' * depth, b"}" * depth)
+        for depth in depths
+    )
+    run = crm.run(
+        encoded(feed(company(1), contact(7), bookmark=None)) + records + encoded([state({"at": 1})]),
+        max_rejects=1000,
+    )
+    # Too deep to be decoded here.
+    rejected = (crm.folder / "acme.rejects.jsonl").read_text("utf-8").splitlines()
+    assert "Traceback" not in run.log
+    assert run.code == 1
+    assert len(run.states) == 1
+    assert len(rejected) + len(crm.contacts()) == len(depths) + 1
+    assert "7" in crm.contacts()
+
+
 def test_a_state_may_be_deep(crm: Crm) -> None:
     line = b'{"type":"STATE","value":' + b'{"a":' * 400 + b"1" + b"}" * 400 + b"}\n"
     run = crm.run(encoded(feed(contact(7), bookmark=None)) + line)
