@@ -134,6 +134,8 @@ class DaktelaStream(Stream):
             self._run.note_failure(self.name, instance.server, str(error), of_instance=True)
         except StreamError as error:
             self._run.note_failure(self.name, instance.server, str(error))
+        except RecursionError:
+            self._run.note_failure(self.name, instance.server, "a value is nested too deeply to be read")
         except Exception as error:
             # Whatever it is, it must not keep the other streams from being read.
             self.logger.debug("What went wrong:", exc_info=True)
@@ -152,13 +154,13 @@ class DaktelaStream(Stream):
         """
         writer = self._tap.message_writer
         if not write_messages or not isinstance(writer, PageWriter) or not self._is_written_as_read():
-            with self._as_failed_map():
+            with self._as_failure():
                 yield from super()._sync_records(context, write_messages=write_messages)
             return
         # What follows is the SDK's method of this name, for pages.
         counter, timer = self.get_record_counter(), self.get_sync_timer()
         count = 0
-        with counter, timer:
+        with counter, timer, self._as_failure():
             for partition in [context] if context is not None else self.partitions or []:
                 counter.with_context(partition)
                 timer.with_context(partition)
@@ -183,13 +185,18 @@ class DaktelaStream(Stream):
         self._write_state_message()
 
     @contextmanager
-    def _as_failed_map(self) -> Iterator[None]:
-        """Remember, for the end of the run, that an expression of a stream map failed in a block.
+    def _as_failure(self) -> Iterator[None]:
+        """Remember, for the end of the run, that records could not be written in a block.
 
-        The error's own text may hold values, and only simpleeval's own errors tell which expression it was.
+        If an expression of a stream map fails, the error's own text may hold values, and only simpleeval's own
+        errors tell which expression it was.
         """
+        servers = ", ".join(self.servers)
         try:
             yield
+        except RecursionError:
+            # It could be decoded, if only just.
+            self._run.note_failure(self.name, servers, "a value is nested too deeply to be written")
         except (OSError, AbortedSyncExceptionBase, RequestedAbortException):
             # The loader has gone, or the SDK has had all that it wanted.
             raise
@@ -199,7 +206,7 @@ class DaktelaStream(Stream):
             self.logger.debug("What went wrong:", exc_info=True)
             what = f": {error}" if isinstance(error, MapExpressionError) else f" with a {type(error).__name__}"
             message = f"stream_maps: an expression for {self.name} fails{what}; it must hold for null, too"
-            self._run.note_failure(self.name, ", ".join(self.servers), message)
+            self._run.note_failure(self.name, servers, message)
 
     def _is_written_as_read(self) -> bool:
         """Return whether the SDK would write records as they are: no maps, no limit, no part of one left out."""

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from singer_sdk import Stream
+from singer_sdk.singerlib import RecordMessage
 
 from tap_daktela import stream as module
+from tap_daktela.api.command import RunError
 from tap_daktela.streams import STREAMS
 from tap_daktela.tap import TapDaktela
 from tap_daktela.writer import PageWriter
@@ -155,3 +157,33 @@ def test_a_page_is_handed_on_at_once(simulator: Simulator, monkeypatch: pytest.M
     _written(simulator, monkeypatch, by_sdk=False, catalog=_catalog(streams=("tickets",)))
     assert sum(calls) > 100
     assert len(calls) < 10
+
+
+@pytest.mark.parametrize("maps", [{}, {"stream_maps": {"tickets": {"title": "title"}}}])
+def test_t2_values_that_are_nested_too_deeply_to_be_written_cost_their_stream_alone(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, maps: dict[str, Any]
+) -> None:
+    # Which values can be read and not be written again depends on how deep Python is at work already.
+    written: list[tuple[str, int]] = []
+    write_records, write_message = PageWriter.write_records, PageWriter.write_message
+
+    def note(stream: str, count: int) -> None:
+        if stream == "tickets":
+            raise RecursionError
+        written.append((stream, count))
+
+    def records(writer: Any, stream: str, records: Any, *arguments: Any) -> None:
+        note(stream, len(records))
+        write_records(writer, stream, records, *arguments)
+
+    def message(writer: Any, message: Any) -> None:
+        if isinstance(message, RecordMessage):
+            note(message.stream, 1)
+        write_message(writer, message)
+
+    monkeypatch.setattr(PageWriter, "write_records", records)
+    monkeypatch.setattr(PageWriter, "write_message", message)
+    with pytest.raises(RunError, match=r"not everything could be read: tickets \(acme\)"):
+        _written(simulator, monkeypatch, by_sdk=False, catalog=_catalog(), **maps)
+    assert "tickets (acme): a value is nested too deeply to be written" in caplog.text
+    assert {stream for stream, _ in written} >= {"queues", "activities", "activities_call", "users"}
