@@ -65,7 +65,7 @@ ON CONFLICT (stream, key) DO UPDATE SET
     run = excluded.run
 """
 _DELETE_VALUE = "UPDATE value_rows SET deleted = 1, run = ? WHERE stream = ? AND key = ?"
-_FETCHED = 500
+_FETCHED = 100
 
 
 class Whole(NamedTuple):

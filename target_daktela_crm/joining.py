@@ -16,7 +16,7 @@ from target_daktela_crm.values import decode, encode
 if TYPE_CHECKING:
     import sqlite3
 
-_FETCHED = 500
+_FETCHED = 100
 
 
 class _Candidate(NamedTuple):

@@ -34,10 +34,13 @@ LAYOUT = 3
 """Version of the tables below, kept in SQLite's `user_version`."""
 
 _BUFFERED = 2_000
-"""Rows that are written at once."""
+_BUFFERED_BYTES = 4_000_000
+"""Rows that are written at once, and bytes of their bodies, whichever comes first."""
 _COMMITTED = 100_000
 """Rows after which what has been written is made durable."""
 _FETCHED = 500
+_FETCHED_BYTES = 4_000_000
+"""Rows that are read at once; fewer while their bodies have more bytes than that."""
 _PATIENCE = 1.0
 """Seconds to wait for another run that is about to end."""
 
@@ -206,6 +209,7 @@ class Store:
         self._links: list[tuple[Any, ...]] = []
         self._names: dict[str, str] = {}
         self._uncommitted = 0
+        self._bytes = 0
         self._streams: set[str] = set()
         self.run = int(self.get("run") or 0)
         self.assembly = Assembly(connection)
@@ -328,9 +332,7 @@ class Store:
         """Take in what a record tells that came in `run`: this one or, if it waited for others, an earlier one."""
         if isinstance(entity, Contact):
             key, body, own, deleted = entity.key, entity.body, entity.company, int(entity.deleted)
-            # Texts, numbers and bytearrays are all that Python's sqlite3 takes as they are. For others, such as
-            # bytes and flags, it looks for adapters, which is a third of the time that a row needs.
-            digest = None if body is None else bytearray(hash_of(body))
+            digest = self._digest(body)
             # A deletion tells nothing of where the contact belonged.
             told = TELLS_NOTHING if deleted else entity.tells_company
             self._contacts.append((key, body, digest, entity.modified, deleted, run, stream, own, told))
@@ -338,7 +340,7 @@ class Store:
                 self._names[own] = entity.company_name
         elif isinstance(entity, Company):
             key, body, deleted = entity.key, entity.body, int(entity.deleted)
-            digest = None if body is None else bytearray(hash_of(body))
+            digest = self._digest(body)
             nameless = int(entity.nameless)
             self._companies.append((key, body, digest, entity.modified, deleted, nameless, run, stream))
         elif isinstance(entity, Link):
@@ -352,6 +354,15 @@ class Store:
             self.note_stream(stream)
         self._count_one()
 
+    def _digest(self, body: bytes | bytearray | None) -> bytearray | None:
+        """Return the hash of a body, which counts as waiting to be written."""
+        if body is None:
+            return None
+        self._bytes += len(body)
+        # Texts, numbers and bytearrays are all that Python's sqlite3 takes as they are. For others, such as bytes
+        # and flags, it looks for adapters, which is a third of the time that a row needs.
+        return bytearray(hash_of(body))
+
     def keep(self, stream: str, key: str, record: dict[str, Any], modified: float | None) -> None:
         """Take in a record that is mapped when all its values have come."""
         self.assembly.keep(stream, key, record, modified, self.run)
@@ -363,12 +374,13 @@ class Store:
 
     def _count_one(self) -> None:
         self._uncommitted += 1
-        if self._uncommitted % _BUFFERED == 0:
+        if self._uncommitted % _BUFFERED == 0 or self._bytes >= _BUFFERED_BYTES:
             self._write()
             if self._uncommitted >= _COMMITTED:
                 self.commit()
 
     def _write(self) -> None:
+        self._bytes = 0
         for statement, rows in (
             (_PUT_COMPANY, self._companies),
             (_PUT_CONTACT, self._contacts),
@@ -446,7 +458,7 @@ class Store:
 
     def entries(self) -> Iterator[Entry]:
         """Yield what has been lined up; what is marked meanwhile does not disturb."""
-        place, company = 0, None
+        place, company, most = 0, None, 1
         while True:
             rows = self._connection.execute(
                 """
@@ -454,10 +466,12 @@ class Store:
                 FROM queue LEFT JOIN contacts ON contacts.number = queue.contact
                 WHERE queue.place > ? ORDER BY queue.place LIMIT ?
                 """,
-                (place, _FETCHED),
+                (place, most),
             ).fetchall()
             if not rows:
                 return
+            size = sum(len(body) for *_, body in rows if body is not None)
+            most = max(1, most // 2) if size > _FETCHED_BYTES else min(2 * most, _FETCHED)
             for place, key, number, contact_key, body in rows:  # noqa: B007 - the last one is where to go on
                 if key is None:
                     company = None

@@ -24,16 +24,16 @@ FEW, MANY = 3_000, 18_000
 class Lines(io.RawIOBase):
     """An input that is made while it is read."""
 
-    def __init__(self, contacts: int) -> None:
+    def __init__(self, contacts: int, length: int) -> None:
         super().__init__()
-        self._lines = self._made(contacts)
+        self._lines = self._made(contacts, "x" * length)
 
-    def _made(self, contacts: int) -> Iterator[bytes]:
+    def _made(self, contacts: int, description: str) -> Iterator[bytes]:
         yield encoded(feed(bookmark=None))
         for number in range(contacts):
             if number % 10 == 0:
                 yield encoded([company(number // 10)])
-            yield encoded([contact(number, of=number // 10, description="x" * 200)])
+            yield encoded([contact(number, of=number // 10, description=description)])
         yield encoded([{"type": "STATE", "value": {"bookmarks": {"contacts": {"count": contacts}}}}])
 
     @override
@@ -42,7 +42,7 @@ class Lines(io.RawIOBase):
             yield from io.BytesIO(several)
 
 
-def peak(folder: Path, contacts: int, **settings: Any) -> int:
+def peak(folder: Path, contacts: int, length: int = 200, **settings: Any) -> int:
     """Return the most bytes that Python held at once during a run."""
     config = {
         "server": "acme",
@@ -55,7 +55,7 @@ def peak(folder: Path, contacts: int, **settings: Any) -> int:
     gc.collect()
     tracemalloc.start()
     try:
-        target.listen(Lines(contacts))  # type: ignore[arg-type]
+        target.listen(Lines(contacts, length))  # type: ignore[arg-type]
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -71,3 +71,12 @@ def test_s8_memory_does_not_grow_with_the_number_of_records(tmp_path: Path, sett
     assert sent > 6_000_000
     assert many < few * 1.1
     assert many < 6_000_000
+
+
+def test_s8_large_records_are_held_by_their_size_and_not_by_their_number(tmp_path: Path) -> None:
+    # In all 60 MB, of which 4 MB at most wait to be written, as many to be sent, and one request.
+    most = peak(tmp_path, 600, length=100_000)
+    sent = sum(path.stat().st_size for path in (tmp_path / "requests").iterdir())
+
+    assert sent > 60_000_000
+    assert most < 20_000_000
