@@ -55,7 +55,7 @@ def _written(
         monkeypatch.setattr(place, lambda: NOW)
     monkeypatch.setattr(module.DaktelaStream, "STATE_MSG_FREQUENCY", 70)
     if by_sdk:
-        for name in ("_sync_records", "generate_child_contexts", "TYPE_CONFORMANCE_LEVEL"):
+        for name in ("_sync_records", "TYPE_CONFORMANCE_LEVEL"):
             monkeypatch.setattr(module.DaktelaStream, name, getattr(Stream, name))
     instance = {"url": simulator.url, "access_token": simulator.access_token}
     settings = {"instances": [{"server": server, **instance} for server in servers], "allow_http": True}
