@@ -1,4 +1,4 @@
-"""What JMESPath lacks for the records of CRMs: values in, a value out. The README lists these functions."""
+"""What JMESPath lacks for the records of CRMs: values in, a value out. `docs/mapping.md` lists these functions."""
 
 from __future__ import annotations
 
@@ -182,4 +182,4 @@ _SHOWN = {
     "_func_to_string": "value",
     "_func_first_those": "list, &condition",
 }
-"""How each function is called, for the README."""
+"""How each function is called, for `docs/mapping.md`."""
