@@ -13,6 +13,7 @@ Read it in the order of the data:
     writer.py                records -> Singer messages
     rights.py                what the account may not see
     costs.py                 what the run cost
-    checkup.py, drift.py     `--test`: what can be read, and what has changed
+    checkup.py, probe.py,
+    drift.py                 `--test`: what can be read, and what has changed
     api/                     Daktela over HTTP
 """

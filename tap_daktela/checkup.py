@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from tap_daktela.instance import InstanceError
-from tap_daktela.sync import StreamError, Sync
+from tap_daktela.probe import Probe
+from tap_daktela.sync import StreamError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,13 +45,13 @@ def _check_instance(instance: Instance, streams: tuple[Stream, ...]) -> bool:
 
 def _check_stream(stream: Stream, instance: Instance) -> bool:
     """Print a stream's line, and notes below it; return whether it can be read, or is one that few users need."""
-    sync = Sync(stream, stream.fields, instance, None)
+    probe = Probe(stream, instance)
     try:
-        finding, ok = sync.probe(), True
+        finding, ok = probe.finding(), True
     except StreamError as error:
         finding, ok = str(error), False
     mark = "ok" if ok else "FAILED" if stream.selected_by_default else "not readable"
     click.echo(f"  {stream.name:<20} {mark}: {finding}")
-    for note in sync.drift():
+    for note in probe.drift():
         click.echo(f"  {'':<20} note: {note}")
     return ok or not stream.selected_by_default

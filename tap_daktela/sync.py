@@ -11,15 +11,12 @@ import logging
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tap_daktela.api.auth import SignInError
-from tap_daktela.api.client import Patience
 from tap_daktela.api.query import Condition, Query
-from tap_daktela.api.verdict import Action, RequestError
-from tap_daktela.drift import Sample, differences
+from tap_daktela.api.verdict import RequestError
 from tap_daktela.pages import ReadError, read_by_name, read_windows
 from tap_daktela.rights import acceptable_fields, advice, missing_items, remarks, type_condition
 from tap_daktela.shape import Dialect, Shape, ShapeError, requested_fields
@@ -29,16 +26,12 @@ from tap_daktela.windows import Window, earliest_instant, lower_text, parse_inst
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tap_daktela.api.envelope import Page
     from tap_daktela.fields import Field, Stream
     from tap_daktela.instance import Clock, Instance
     from tap_daktela.pages import Batch
 
 logger = logging.getLogger(__name__)
 
-_PROBE_ROWS = 100
-_WHOLE_ROWS = 3
-"""A row with all its fields, and all that it is related to, can have 300 kB (daktela-api.md §3)."""
 _FIRST = datetime.min.replace(tzinfo=UTC)
 _DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
@@ -111,7 +104,6 @@ class Sync:
         self._columns = tuple(columns)
         self._instance = instance
         self._bookmark = bookmark
-        self._probed: Page | None = None
         self.rows = 0
         """How many rows have been read."""
         self.expected: int | None = None
@@ -141,57 +133,6 @@ class Sync:
                     raise
                 yield from self._read()
         self._report()
-
-    def probe(self) -> str:
-        """Read one page; return what came, for a person.
-
-        Raises:
-            StreamError: the account may not read the stream, or not what is in it.
-        """
-        with self._as_stream_error():
-            try:
-                page = self._instance.fetcher.page(self._probe_query())
-            except RequestError as error:
-                if not self._give_up_refused_fields(error):
-                    raise
-                page = self._instance.fetcher.page(self._probe_query())
-            self._probed = page
-            self._table(page.rows)
-            if problem := missing_items(self._stream, self._instance, self._shape.tally):
-                raise StreamError(problem)
-        total = len(page.rows) if page.total is None else page.total
-        return "; ".join([f"{total} rows", *remarks(self._shape.tally)])
-
-    def drift(self) -> list[str]:
-        """Return in what the rows of the last probe are not as declared, a line each; see `drift.py`.
-
-        Costs a request for a few rows with all their fields: nothing else tells which ones there are.
-        """
-        if self._probed is None or not self._probed.rows or not self._instance.tells_fields:
-            return []
-        whole: list[Any] = []
-        problems: list[str] = []
-        with self._as_stream_error():
-            try:
-                whole = self._whole_rows()
-            except RequestError as error:
-                # Of an instance that takes its time to say no, other streams are not asked.
-                self._instance.tells_fields = error.verdict.action is not Action.RETRY
-                problems.append(f"new and missing fields cannot be told: {error}")
-        asked, whole = ([row for row in rows if isinstance(row, dict)] for rows in (self._probed.rows, whole))
-        sample = Sample(asked, whole, is_old=self._probed.timezone is None)
-        return [*differences(self._stream, self._shape.root, sample), *problems]
-
-    def _whole_rows(self) -> list[Any]:
-        query = replace(self._probe_query(), fields=(), take=_WHOLE_ROWS)
-        # Asked once: notes are not worth a wait.
-        ask = partial(self._instance.client.page, query, patience=Patience(attempts=1))
-        return self._instance.fetcher.run(ask).rows
-
-    def _probe_query(self) -> Query:
-        cursor = self._stream.replication_key
-        sort = (f"-{cursor}", "name") if cursor else ("name",)
-        return replace(self._query, sort=sort, take=_PROBE_ROWS, as_sent=True)
 
     def _read(self) -> Iterator[Table | Checkpoint]:
         cursor = self._stream.replication_key

@@ -11,9 +11,10 @@ import pytest
 
 from tap_daktela.drift import Sample, differences
 from tap_daktela.fields import Stream, integer, key, mapping, moment, relation, relations, text
+from tap_daktela.probe import Probe
 from tap_daktela.shape import Dialect, Shape
 from tap_daktela.streams import STREAMS
-from tap_daktela.sync import StreamError, Sync
+from tap_daktela.sync import StreamError
 from tests.simulator import Dataset, Fault, Simulator, generate
 from tests.tap_daktela.running import run_command, settings
 
@@ -231,33 +232,32 @@ def test_no_stream_of_any_build_or_account_raises_a_false_alarm(
     with Simulator(dataset.copy(), **habits) as simulator:
         instance = connect(simulator)
         for stream in STREAMS:
-            sync = Sync(stream, stream.fields, instance, None)
+            probe = Probe(stream, instance)
             stripped = habits.get("strip_items", set()) & set(stream.item_keys)
             with pytest.raises(StreamError, match="right to read what is in") if stripped else nullcontext():
-                sync.probe()
-            assert sync.drift() == [], stream.name
+                probe.finding()
+            assert probe.drift() == [], stream.name
 
 
 @pytest.mark.parametrize("tells_its_zone", [True, False])
 def test_a_build_that_does_not_tell_its_zone_is_an_older_one(connect: Connect, *, tells_its_zone: bool) -> None:
     with Simulator(drifted(), timezone_in_answer=tells_its_zone) as simulator:
-        sync = Sync(BY_NAME["activities_call"], BY_NAME["activities_call"].fields, connect(simulator), None)
-        sync.probe()
-        told = [line.partition(":")[0] for line in sync.drift()]
+        probe = Probe(BY_NAME["activities_call"], connect(simulator))
+        probe.finding()
+        told = [line.partition(":")[0] for line in probe.drift()]
     assert told == [*(["not sent, so null"] if tells_its_zone else []), NEW]
 
 
 def test_it_costs_a_request_for_a_few_rows_with_all_their_fields(daktela: Simulator, connect: Connect) -> None:
-    stream = BY_NAME["activities_chat"]
-    sync = Sync(stream, stream.fields, connect(daktela), None)
-    assert sync.drift() == [], "nothing was probed"
-    sync.probe()
-    sync.drift()
-    _, probe, whole = [request.query for request in daktela.requests]
-    assert len(probe["fields"]) > 20
+    probe = Probe(BY_NAME["activities_chat"], connect(daktela))
+    assert probe.drift() == [], "nothing was probed"
+    probe.finding()
+    probe.drift()
+    _, page, whole = [request.query for request in daktela.requests]
+    assert len(page["fields"]) > 20
     assert whole["fields"] is None
     assert whole["take"] == 3
-    assert [whole[part] for part in ("filters", "sort")] == [probe[part] for part in ("filters", "sort")]
+    assert [whole[part] for part in ("filters", "sort")] == [page[part] for part in ("filters", "sort")]
 
 
 def test_an_endpoint_without_rows_tells_nothing_and_is_not_asked_again(
@@ -265,8 +265,8 @@ def test_an_endpoint_without_rows_tells_nothing_and_is_not_asked_again(
 ) -> None:
     daktela.dataset.tables["pauses"].clear()
     daktela.refresh()
-    sync = Sync(BY_NAME["pauses"], BY_NAME["pauses"].fields, connect(daktela), None)
-    assert (sync.probe(), sync.drift()) == ("0 rows", [])
+    probe = Probe(BY_NAME["pauses"], connect(daktela))
+    assert (probe.finding(), probe.drift()) == ("0 rows", [])
     assert [request.endpoint for request in daktela.requests] == ["whoim", "pauses"]
 
 

@@ -1,0 +1,88 @@
+"""One page of one stream of one instance in; what can be read of it, and what has changed, in plain words out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from tap_daktela.api.client import Patience
+from tap_daktela.api.verdict import Action, RequestError
+from tap_daktela.drift import Sample, differences
+from tap_daktela.rights import missing_items, remarks
+from tap_daktela.sync import StreamError, Sync
+
+if TYPE_CHECKING:
+    from tap_daktela.api.envelope import Page
+    from tap_daktela.api.query import Query
+    from tap_daktela.fields import Stream
+    from tap_daktela.instance import Instance
+
+_ROWS = 100
+_WHOLE_ROWS = 3
+"""A row with all its fields, and all that it is related to, can have 300 kB (daktela-api.md §3)."""
+
+
+class Probe(Sync):
+    """Reads the newest rows of a stream, as a run would read them, with all columns."""
+
+    def __init__(self, stream: Stream, instance: Instance) -> None:
+        """Prepare to read.
+
+        Raises:
+            InstanceError: nothing of the instance can be read.
+            StreamError: this stream cannot be.
+        """
+        super().__init__(stream, stream.fields, instance, None)
+        self._page: Page | None = None
+
+    def finding(self) -> str:
+        """Read one page; return what came.
+
+        Raises:
+            StreamError: the account may not read the stream, or not what is in it.
+        """
+        with self._as_stream_error():
+            try:
+                page = self._instance.fetcher.page(self._newest())
+            except RequestError as error:
+                if not self._give_up_refused_fields(error):
+                    raise
+                page = self._instance.fetcher.page(self._newest())
+            self._page = page
+            self._table(page.rows)
+            if problem := missing_items(self._stream, self._instance, self._shape.tally):
+                raise StreamError(problem)
+        total = len(page.rows) if page.total is None else page.total
+        return "; ".join([f"{total} rows", *remarks(self._shape.tally)])
+
+    def drift(self) -> list[str]:
+        """Return in what the rows of that page are not as declared, a line each; see `drift.py`.
+
+        Costs a request for a few rows with all their fields: nothing else tells which ones there are.
+        """
+        if self._page is None or not self._page.rows or not self._instance.tells_fields:
+            return []
+        whole: list[Any] = []
+        problems: list[str] = []
+        with self._as_stream_error():
+            try:
+                whole = self._whole_rows()
+            except RequestError as error:
+                # Of an instance that takes its time to say no, other streams are not asked.
+                self._instance.tells_fields = error.verdict.action is not Action.RETRY
+                problems.append(f"new and missing fields cannot be told: {error}")
+        asked, whole = ([row for row in rows if isinstance(row, dict)] for rows in (self._page.rows, whole))
+        sample = Sample(asked, whole, is_old=self._page.timezone is None)
+        return [*differences(self._stream, self._shape.root, sample), *problems]
+
+    def _whole_rows(self) -> list[Any]:
+        query = replace(self._newest(), fields=(), take=_WHOLE_ROWS)
+        # Asked once: notes are not worth a wait.
+        ask = partial(self._instance.client.page, query, patience=Patience(attempts=1))
+        return self._instance.fetcher.run(ask).rows
+
+    def _newest(self) -> Query:
+        cursor = self._stream.replication_key
+        sort = (f"-{cursor}", "name") if cursor else ("name",)
+        return replace(self._query, sort=sort, take=_ROWS, as_sent=True)

@@ -1,0 +1,56 @@
+"""What one page of a stream tells a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tap_daktela.probe import Probe
+from tap_daktela.streams import STREAMS
+from tap_daktela.sync import StreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tap_daktela.fields import Stream
+    from tap_daktela.instance import Instance
+    from tests.simulator import Simulator
+
+    Connect = Callable[..., Instance]
+
+BY_NAME = {stream.name: stream for stream in STREAMS}
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=list(BY_NAME))
+def test_a_probe_costs_a_page_and_tells_how_many_rows_there_are(
+    daktela: Simulator, connect: Connect, stream: Stream
+) -> None:
+    told = Probe(stream, connect(daktela)).finding()
+    rows = daktela.dataset.tables[stream.endpoint]
+    count = len([row for row in rows if not stream.activity_type or row["type"] == stream.activity_type])
+    assert told == f"{count} rows"
+    assert [request.endpoint for request in daktela.requests] == ["whoim", stream.endpoint]
+
+
+def test_a_probe_gives_up_refused_fields_as_a_run_does(
+    daktela: Simulator, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    daktela.unknown_fields = "refuse"
+    stream = BY_NAME["queues"]
+    assert "rows" in Probe(stream, connect(daktela)).finding()
+    assert "refuses fields" in caplog.text
+
+
+def test_a_probe_says_what_may_not_be_read(daktela: Simulator, connect: Connect) -> None:
+    daktela.forbidden, daktela.strip_items, daktela.strip_relations = {"groups"}, {"CALL"}, {"category"}
+    instance = connect(daktela)
+
+    def probe(name: str) -> str:
+        return Probe(BY_NAME[name], instance).finding()
+
+    with pytest.raises(StreamError, match="lacks the right to read groups"):
+        probe("groups")
+    with pytest.raises(StreamError, match="type CALL"):
+        probe("activities_call")
+    assert "category" in probe("tickets")
