@@ -22,6 +22,9 @@ from target_daktela_crm.values import decode, read_number
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+_DEEPEST = 200
+"""Levels of a record; Python ends at about a thousand, from wherever it is."""
+
 
 class TolerantReader(GenericSingerReader[bytes]):
     """Reads messages as bytes: numbers exactly, and lines that end with a line feed and nothing else."""
@@ -91,28 +94,41 @@ class TolerantReader(GenericSingerReader[bytes]):
             if not isinstance(kind, str) or kind not in callbacks:
                 self.on_unreadable(line, "is no Singer message that this target knows")
                 continue
+            callbacks[kind](message)
             counts[kind] += 1
-            try:
-                callbacks[kind](message)
-            except RecursionError:
-                # It could be decoded, if only just, but not be written again.
-                self.on_unreadable(line, "is nested too deeply")
         return counts
 
     def _message(self, line: bytes) -> dict[str, Any] | None:
-        """Return the message of a line, None if it has none, which is told."""
+        """Return the message of a line, None if it has none that can be taken in, which is told."""
         try:
-            return self.deserialize_json(line)
+            message = self.deserialize_json(line)
         except (ValueError, RecursionError):
             if line.removeprefix(BOM).strip():
                 self._undecodable(line)
-        return None
+            return None
+        if message.get("type") == "RECORD" and _is_too_deep(message, line):
+            self.on_unreadable(line, f"is nested more than {_DEEPEST} levels deep")
+            return None
+        return message
 
     def _undecodable(self, line: bytes) -> None:
         if line.endswith(b"\n"):
             self.on_unreadable(line, "is not valid JSON")
         else:
             self.cut_off = True
+
+
+def _is_too_deep(message: dict[str, Any], line: bytes) -> bool:
+    """Return whether a message is nested so deeply that some step may fail at it, wherever that is called from."""
+    if line.count(b"{") + line.count(b"[") <= _DEEPEST:
+        return False
+    level: list[Any] = [message]
+    for _ in range(_DEEPEST):
+        nested = [each for each in level if isinstance(each, (dict, list))]
+        level = [value for each in nested for value in (each.values() if isinstance(each, dict) else each)]
+        if not level:
+            return False
+    return True
 
 
 def _whole(content: dict[str, Any]) -> dict[str, Any]:

@@ -190,6 +190,9 @@ class Run:
             except MappingError as error:
                 told = True
                 self.rejects.add(stream, error.identifier, str(error), record)
+            except RecursionError:
+                told = True
+                self.rejects.add(stream, None, "a text holds JSON that is nested too deeply", record)
         if not told:
             self.summary.passed_over += 1
 

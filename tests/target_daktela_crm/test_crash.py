@@ -347,26 +347,49 @@ def test_a_state_arrives_as_exact_as_it_came(crm: Crm) -> None:
     assert "1" * 30 in run.output
 
 
-@pytest.mark.parametrize("column", ["fields", "company", "description", "beside"])
-def test_s3_records_that_are_nested_too_deeply_are_rejected_alone(crm: Crm, column: str) -> None:
-    # Some can be decoded and not be written again: which ones depends on how deep Python is at work already.
-    depths = [10, *range(880, 1020), 100_000]
+@pytest.mark.parametrize(
+    ("preset", "column", "last"),
+    [
+        *(("daktela", column, {"name": "Flat"}) for column in ("fields", "company", "description", "beside")),
+        # Held back until the last record shows what the stream is.
+        ("zoho", "beside", {"Last_Name": "Flat"}),
+        # Kept until all values have come.
+        ("activecampaign", "email", {"first_name": "Flat"}),
+    ],
+)
+def test_s3_records_that_are_nested_too_deeply_are_rejected_alone(
+    crm: Crm, preset: str, column: str, last: dict[str, Any]
+) -> None:
+    # Near a thousand, some could be decoded and not be written again.
+    depths = [10, *range(190, 205), *range(900, 1010, 3), 100_000]
     records = b"".join(
-        b'{"type":"RECORD","stream":"contacts","record":{"id":%d,"name":"Deep","%s":%s1%s}}\n'
+        b'{"type":"RECORD","stream":"contacts","record":{"id":%d,"%s":%s1%s}}\n'
         % (depth, column.encode(), b'{"a":' * depth, b"}" * depth)
         for depth in depths
     )
-    run = crm.run(
-        encoded(feed(company(1), contact(7), bookmark=None)) + records + encoded([state({"at": 1})]),
-        max_rejects=1000,
-    )
-    # Too deep to be decoded here.
-    rejected = (crm.folder / "acme.rejects.jsonl").read_text("utf-8").splitlines()
+    good = record("contacts", id=7, **last)
+    run = crm.run(records + encoded([good, state({"at": 1})]), preset=preset, max_rejects=1000)
+    rejected = crm.rejects()
     assert "Traceback" not in run.log
     assert run.code == 1
     assert len(run.states) == 1
     assert len(rejected) + len(crm.contacts()) == len(depths) + 1
     assert "7" in crm.contacts()
+    # The message and the record are two of the 200 levels that there may be.
+    too_deep = [each for each in rejected if each["reason"].startswith("a line of the input")]
+    assert len(too_deep) == sum(depth > 198 for depth in depths)
+    assert crm.run([good], preset=preset).code == 0
+
+
+def test_s3_texts_of_json_that_is_nested_too_deeply_are_rejected_alone(crm: Crm) -> None:
+    depths = [10, 500, *range(940, 1010), 1500, 3000, 6000, 100_000]
+    leads = [record("leads", id=depth, name="Acme", contacts="[" * depth + "]" * depth) for depth in depths]
+    run = crm.run([*leads, record("leads", id=7, name="Flat"), state({"at": 1})], preset="close", max_rejects=1000)
+    assert "Traceback" not in run.log
+    assert len(run.states) == 1
+    assert {"10", "7"} <= {*crm.companies()}
+    rejected = {str(each["record"]["id"]) for each in crm.rejects() if isinstance(each["record"], dict)}
+    assert {*crm.companies()} | rejected == {"7", *map(str, depths)}
 
 
 def test_a_state_may_be_deep(crm: Crm) -> None:
