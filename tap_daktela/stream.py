@@ -131,6 +131,7 @@ class DaktelaStream(Stream):
         except StreamError as error:
             self._run.note_failure(self.name, instance.server, str(error))
         except RecursionError:
+            self.logger.debug("What went wrong:", exc_info=True)
             self._run.note_failure(self.name, instance.server, "a value is nested too deeply to be read")
         except Exception as error:
             # Whatever it is, it must not keep the other streams from being read.
@@ -150,23 +151,19 @@ class DaktelaStream(Stream):
         """
         writer = self._tap.message_writer
         if not write_messages or not isinstance(writer, PageWriter) or not self._is_written_as_read():
-            with self._as_failure():
+            with self._as_failure(", ".join(self.servers)):
                 yield from super()._sync_records(context, write_messages=write_messages)
             return
         # What follows is the SDK's method of this name, for pages.
         counter, timer = self.get_record_counter(), self.get_sync_timer()
         count = 0
-        with counter, timer, self._as_failure():
+        with counter, timer:
             for partition in [context] if context is not None else self.partitions or []:
                 counter.with_context(partition)
                 timer.with_context(partition)
                 self._write_starting_replication_value(partition)
-                for table in self._tables(partition):
-                    records = table.structs()
-                    while records:
-                        # A state message comes after as many records as in the SDK.
-                        room = self.STATE_MSG_FREQUENCY - count % self.STATE_MSG_FREQUENCY
-                        part, records = records[:room], records[room:]
+                with self._as_failure(str(partition["server"])):
+                    for part in self._parts(partition, count):
                         writer.write_records(self._alias, part, self._stream_version, utc_now())
                         self.state_manager.is_flushed = False
                         counter.increment(len(part))
@@ -174,24 +171,39 @@ class DaktelaStream(Stream):
                         if count % self.STATE_MSG_FREQUENCY == 0:
                             self._write_state_message()
                         del part
-                    del table, records
                 self._finalize_state(self.get_context_state(partition))
         if not context:
             self._finalize_state(self.stream_state)
         self._write_state_message()
 
+    def _parts(self, partition: Context, count: int) -> Iterator[list[Any]]:
+        """Yield the records of one instance, so many at once that a state message is due where it is in the SDK.
+
+        `count` is how many records of the stream have been written before.
+        """
+        for table in self._tables(partition):
+            records = table.structs()
+            while records:
+                room = self.STATE_MSG_FREQUENCY - count % self.STATE_MSG_FREQUENCY
+                part, records = records[:room], records[room:]
+                count += len(part)
+                yield part
+                # Or they would be in memory together with the next ones.
+                del part
+            del table, records
+
     @contextmanager
-    def _as_failure(self) -> Iterator[None]:
+    def _as_failure(self, servers: str) -> Iterator[None]:
         """Remember, for the end of the run, that records could not be written in a block.
 
         If an expression of a stream map fails, the error's own text may hold values, and only simpleeval's own
         errors tell which expression it was.
         """
-        servers = ", ".join(self.servers)
         try:
             yield
         except RecursionError:
             # It could be decoded, if only just.
+            self.logger.debug("What went wrong:", exc_info=True)
             self._run.note_failure(self.name, servers, "a value is nested too deeply to be written")
         except (OSError, AbortedSyncExceptionBase, RequestedAbortException):
             # The loader has gone, or the SDK has had all that it wanted.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import io
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from singer_sdk import Stream
 from singer_sdk.singerlib import RecordMessage
@@ -14,6 +16,7 @@ from singer_sdk.singerlib import RecordMessage
 from tap_daktela import stream as module
 from tap_daktela.api.command import RunError
 from tap_daktela.streams import STREAMS
+from tap_daktela.table import TableShape
 from tap_daktela.tap import TapDaktela
 from tap_daktela.writer import PageWriter
 from tests.simulator import Simulator, generate
@@ -159,31 +162,67 @@ def test_a_page_is_handed_on_at_once(simulator: Simulator, monkeypatch: pytest.M
     assert len(calls) < 10
 
 
-@pytest.mark.parametrize("maps", [{}, {"stream_maps": {"tickets": {"title": "title"}}}])
+@pytest.mark.parametrize(
+    ("maps", "lost"),
+    # With a map, the SDK reads all instances in one go.
+    [({}, {"acme"}), ({"stream_maps": {"tickets": {"server": "server"}}}, {"acme", "umbrella"})],
+)
 def test_t2_values_that_are_nested_too_deeply_to_be_written_cost_their_stream_alone(
-    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, maps: dict[str, Any]
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    maps: dict[str, Any],
+    lost: set[str],
 ) -> None:
     # Which values can be read and not be written again depends on how deep Python is at work already.
-    written: list[tuple[str, int]] = []
+    written: set[tuple[str, str]] = set()
     write_records, write_message = PageWriter.write_records, PageWriter.write_message
 
-    def note(stream: str, count: int) -> None:
-        if stream == "tickets":
+    def note(stream: str, server: str) -> None:
+        if (stream, server) == ("tickets", "acme"):
             raise RecursionError
-        written.append((stream, count))
+        written.add((stream, server))
 
     def records(writer: Any, stream: str, records: Any, *arguments: Any) -> None:
-        note(stream, len(records))
+        note(stream, msgspec.to_builtins(records[0])["server"])
         write_records(writer, stream, records, *arguments)
 
     def message(writer: Any, message: Any) -> None:
         if isinstance(message, RecordMessage):
-            note(message.stream, 1)
+            note(message.stream, message.record["server"])
         write_message(writer, message)
 
     monkeypatch.setattr(PageWriter, "write_records", records)
     monkeypatch.setattr(PageWriter, "write_message", message)
-    with pytest.raises(RunError, match=r"not everything could be read: tickets \(acme\)"):
-        _written(simulator, monkeypatch, by_sdk=False, catalog=_catalog(), **maps)
-    assert "tickets (acme): a value is nested too deeply to be written" in caplog.text
-    assert {stream for stream, _ in written} >= {"queues", "activities", "activities_call", "users"}
+    instance = {"url": simulator.url, "access_token": simulator.access_token}
+    instances = [{"server": server, **instance} for server in ("acme", "umbrella")]
+    tap = TapDaktela(config={"instances": instances, "allow_http": True, **maps}, catalog=_catalog())
+    what = f"tickets ({', '.join(sorted(lost))})"
+    with pytest.raises(RunError, match=re.escape(f"not everything could be read: {what}.")):
+        tap.sync_all()
+    assert f"{what}: a value is nested too deeply to be written" in caplog.text
+    assert {("queues", "acme"), ("users", "umbrella"), ("activities", "acme")} <= written
+    assert ("tickets", "umbrella") in written or "umbrella" in lost
+    marked = {
+        each["context"]["server"]
+        for each in tap.state["bookmarks"]["tickets"]["partitions"]
+        if "replication_key_value" in each
+    }
+    assert marked == {"acme", "umbrella"} - lost
+
+
+def test_t2_values_that_are_nested_too_deeply_to_be_read_cost_their_stream_alone(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def read(table: TableShape, rows: Any) -> Any:
+        pages.append(len(rows))
+        if len(pages) > 1:
+            raise RecursionError
+        return shaped(table, rows)
+
+    pages: list[int] = []
+    shaped = TableShape.__call__
+    monkeypatch.setattr(TableShape, "__call__", read)
+    with pytest.raises(RunError, match=r"not everything could be read: statuses \(acme\)\."):
+        _written(simulator, monkeypatch, by_sdk=False, catalog=_catalog(streams=("queues", "statuses")))
+    assert "statuses (acme): a value is nested too deeply to be read" in caplog.text
