@@ -19,7 +19,8 @@ import requests
 import tenacity
 from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
-from urllib3.exceptions import HTTPError
+from requests.utils import check_header_validity
+from urllib3.exceptions import HTTPError, LocationValueError
 
 from tap_daktela.api.auth import Renewal, SignInError, TokenAuth
 from tap_daktela.api.envelope import (
@@ -372,6 +373,9 @@ class Client:
         self._count(requests=1)
         try:
             prepared = (request.auth or _anonymous)(request.prepare())
+            for name, value in prepared.headers.items():
+                check_header_validity((name, value))
+                value.encode("latin-1")
         except (requests.RequestException, ValueError) as error:
             return _not_asked(error), b""
         try:
@@ -382,8 +386,12 @@ class Client:
             self._count(bytes=size)
         except requests.RequestException as error:
             return judge_exception(error, self._transport.timeout), b""
-        except (ValueError, HTTPError) as error:
+        except LocationValueError as error:
+            # Of a proxy's URL, perhaps.
             return _not_asked(error), b""
+        except (ValueError, HTTPError):
+            # The libraries below let some of their own through, such as that of a chunk of negative length.
+            return Verdict(Action.RETRY, "sent an answer that cannot be read"), b""
         return judge(response, body), body
 
     def _note_retry(self, name: str, ends: _Ends, state: tenacity.RetryCallState) -> None:
@@ -453,23 +461,13 @@ logging.getLogger("urllib3.connection").addFilter(_tells_no_headers)
 
 
 def _receive(response: requests.Response, room: Room | None) -> tuple[bytes, int]:
-    """Return the body of an answer, empty if it has been put into `room`, and how many bytes it has.
-
-    Raises:
-        RequestException: it does not come as a whole.
-    """
+    """Return the body of an answer, empty if it has been put into `room`, and how many bytes it has."""
     parts = response.iter_content(PART)
-    try:
-        if room is not None and response.ok:
-            room.fill(parts)
-            return b"", room.size
-        body = b"".join(parts)
-        return body, len(body)
-    except requests.RequestException:
-        raise
-    except (ValueError, HTTPError) as error:
-        # The libraries below let a few of their own through, such as that of a chunk of negative length.
-        raise requests.exceptions.ChunkedEncodingError(error) from None
+    if room is not None and response.ok:
+        room.fill(parts)
+        return b"", room.size
+    body = b"".join(parts)
+    return body, len(body)
 
 
 def _not_asked(error: Exception) -> Verdict:

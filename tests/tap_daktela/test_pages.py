@@ -580,6 +580,16 @@ def test_an_error_ends_reading_after_the_rows_before_it() -> None:
     assert len(seen) > 10
 
 
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_a_window_that_would_become_too_many_is_cut_again(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tap_daktela.pages.MOST_WINDOWS", most)
+    rows = [{"name": name, "at": _time(name)} for name in range(SPAN)]
+    reading = _read_windows(World(rows=rows), 10)
+    _assert_sound(reading)
+    assert [row["name"] for row in reading.rows] == list(range(SPAN))
+    assert max(query.skip for query in reading.pool.world.asked) < (MOST_PAGES + 1) * 10
+
+
 @pytest.mark.parametrize("more", ["1000000000000", "99999999999999999999999999"])
 def test_t5_a_total_that_cannot_be_takes_no_memory(more: str) -> None:
     rows = [{"name": name, "at": _time(10 * name)} for name in range(30)]

@@ -588,6 +588,8 @@ _USUAL = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(_GOOD) + _GOOD
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffffff\r\nabc\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n" + _GOOD,
         b"HTTP/1.1 abc OK\r\n\r\n",
+        b"HTTP/1.1 301 Moved\r\nLocation: http://[::1\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 302 Moved\r\nLocation: \xff\xfe\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 503 \r\nRetry-After: Mon, 01 Jan 99999999999999 00:00:00 GMT\r\nContent-Length: 0\r\n\r\n",
         b"",
     ],
@@ -619,12 +621,13 @@ def test_t6_headers_that_cannot_be_read_are_not_repeated_in_the_log(
 def test_a_header_of_ours_that_cannot_be_sent_is_no_reason_to_ask_again(raw: _Raw) -> None:
     raw.answers = [_USUAL]
     address = parse(f"http://127.0.0.1:{raw.server_port}")
-    for credentials, agent in (("a\nb", "tap"), ("t", "a\nb")):
+    for credentials, agent in (("a\nb", "tap"), ("t", "a\nb"), ("\u0159", "tap"), (" t", "tap")):
         client = Client(address, Credentials(access_token=credentials), Transport(user_agent=agent))
         with pytest.raises(RequestError, match="could not be asked") as caught:
             client.page(GROUPS)
         assert not caught.value.repeated
         assert "a\nb" not in str(caught.value)
+        assert "\u0159" not in str(caught.value)
     assert raw.asked == 0
 
 

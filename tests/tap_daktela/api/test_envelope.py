@@ -107,6 +107,13 @@ def test_a_long_error_is_cut() -> None:
     assert text.endswith("…")
 
 
+@pytest.mark.parametrize("depth", [600, 900])
+def test_an_error_that_is_nested_deeply_is_told_as_such(depth: int) -> None:
+    body = b'{"error":' + b"[" * depth + b'"x"' + b"]" * depth + b',"result":null}'
+    with pytest.raises(ReportedError, match="nested too deeply"):
+        read_page(body)
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
