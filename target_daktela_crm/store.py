@@ -1,8 +1,8 @@
 """What is known of the CRM, and what of it Daktela has: companies, contacts and links in, what is to be sent out.
 
 One SQLite file for each instance, kept between runs. Contacts come before their company, links last or in between,
-companies in an earlier run, a record twice in one run: what belongs together is told here, when the input has
-ended.
+companies in an earlier run, a record twice in one run: what belongs together is told by `joining.py`, when the
+input has ended.
 Rows that come again replace what was known; what has been delivered is remembered as a hash of its content.
 
 Nothing in here is ever held in memory as a whole: its size is that of the CRM.
@@ -40,7 +40,7 @@ _COMMITTED = 100_000
 """Rows after which what has been written is made durable."""
 _FETCHED = 500
 _FETCHED_BYTES = 4_000_000
-"""Rows that are read at once; fewer while their bodies have more bytes than that."""
+"""Rows that are read at once, and bytes of their bodies, whichever comes first."""
 _PATIENCE = 1.0
 """Seconds to wait for another run that is about to end."""
 
@@ -458,26 +458,34 @@ class Store:
 
     def entries(self) -> Iterator[Entry]:
         """Yield what has been lined up; what is marked meanwhile does not disturb."""
-        place, company, most = 0, None, 1
-        while True:
-            rows = self._connection.execute(
-                """
-                SELECT queue.place, queue.company, contacts.number, contacts.key, contacts.body
-                FROM queue LEFT JOIN contacts ON contacts.number = queue.contact
-                WHERE queue.place > ? ORDER BY queue.place LIMIT ?
-                """,
-                (place, most),
-            ).fetchall()
-            if not rows:
-                return
-            size = sum(len(body) for *_, body in rows if body is not None)
-            most = max(1, most // 2) if size > _FETCHED_BYTES else min(2 * most, _FETCHED)
+        place, company = 0, None
+        while rows := self._fetch(place):
             for place, key, number, contact_key, body in rows:  # noqa: B007 - the last one is where to go on
                 if key is None:
                     company = None
                 elif company is None or company.key != key:
                     company = self._company(key)
                 yield Entry(company, None if number is None else Part(number, contact_key, body))
+
+    def _fetch(self, place: int) -> list[tuple[Any, ...]]:
+        """Return some of what has been lined up behind a place."""
+        cursor = self._connection.execute(
+            """
+            SELECT queue.place, queue.company, contacts.number, contacts.key, contacts.body
+            FROM queue LEFT JOIN contacts ON contacts.number = queue.contact
+            WHERE queue.place > ? ORDER BY queue.place LIMIT ?
+            """,
+            (place, _FETCHED),
+        )
+        rows, size = [], 0
+        for row in cursor:
+            rows.append(row)
+            size += len(row[-1] or b"")
+            if size >= _FETCHED_BYTES:
+                break
+        # What follows may change what is being read.
+        cursor.close()
+        return rows
 
     def _company(self, key: str) -> Part:
         row = self._connection.execute("SELECT number, key, body FROM companies WHERE key = ?", (key,)).fetchone()

@@ -14,7 +14,7 @@ from target_daktela_crm.target import TargetDaktelaCrm
 from tests.target_daktela_crm.running import company, contact, encoded, feed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 FEW, MANY = 3_000, 18_000
@@ -24,17 +24,17 @@ FEW, MANY = 3_000, 18_000
 class Lines(io.RawIOBase):
     """An input that is made while it is read."""
 
-    def __init__(self, contacts: int, length: int) -> None:
+    def __init__(self, lengths: Sequence[int]) -> None:
         super().__init__()
-        self._lines = self._made(contacts, "x" * length)
+        self._lines = self._made(lengths)
 
-    def _made(self, contacts: int, description: str) -> Iterator[bytes]:
+    def _made(self, lengths: Sequence[int]) -> Iterator[bytes]:
         yield encoded(feed(bookmark=None))
-        for number in range(contacts):
+        for number, length in enumerate(lengths):
             if number % 10 == 0:
                 yield encoded([company(number // 10)])
-            yield encoded([contact(number, of=number // 10, description=description)])
-        yield encoded([{"type": "STATE", "value": {"bookmarks": {"contacts": {"count": contacts}}}}])
+            yield encoded([contact(number, of=number // 10, description="x" * length)])
+        yield encoded([{"type": "STATE", "value": {"bookmarks": {"contacts": {"count": len(lengths)}}}}])
 
     @override
     def __iter__(self) -> Any:
@@ -42,7 +42,7 @@ class Lines(io.RawIOBase):
             yield from io.BytesIO(several)
 
 
-def peak(folder: Path, contacts: int, length: int = 200, **settings: Any) -> int:
+def peak(folder: Path, lengths: Sequence[int], **settings: Any) -> int:
     """Return the most bytes that Python held at once during a run."""
     config = {
         "server": "acme",
@@ -55,7 +55,7 @@ def peak(folder: Path, contacts: int, length: int = 200, **settings: Any) -> int
     gc.collect()
     tracemalloc.start()
     try:
-        target.listen(Lines(contacts, length))  # type: ignore[arg-type]
+        target.listen(Lines(lengths))  # type: ignore[arg-type]
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -65,7 +65,7 @@ def peak(folder: Path, contacts: int, length: int = 200, **settings: Any) -> int
     "settings", [{}, {"load_mode": "full"}, {"only_changed": False, "unknown_company": "detach"}]
 )
 def test_s8_memory_does_not_grow_with_the_number_of_records(tmp_path: Path, settings: dict[str, Any]) -> None:
-    few, many = peak(tmp_path, FEW, **settings), peak(tmp_path, MANY, **settings)
+    few, many = (peak(tmp_path, [200] * count, **settings) for count in (FEW, MANY))
     sent = sum(path.stat().st_size for path in (tmp_path / "requests").iterdir())
 
     assert sent > 6_000_000
@@ -74,8 +74,9 @@ def test_s8_memory_does_not_grow_with_the_number_of_records(tmp_path: Path, sett
 
 
 def test_s8_large_records_are_held_by_their_size_and_not_by_their_number(tmp_path: Path) -> None:
-    # In all 60 MB, of which 4 MB at most wait to be written, as many to be sent, and one request.
-    most = peak(tmp_path, 600, length=100_000)
+    # In all 60 MB, of which 4 MB wait to be written, as many to be sent, and one request. The large ones come
+    # last, in the order of their companies' ids too.
+    most = peak(tmp_path, [200] * 9_000 + [100_000] * 600)
     sent = sum(path.stat().st_size for path in (tmp_path / "requests").iterdir())
 
     assert sent > 60_000_000
