@@ -84,7 +84,7 @@ class Fetcher:
             self.release()
 
     def release(self) -> None:
-        """Hold a page no longer that has been waited for."""
+        """Hold a page less."""
         self.held -= 1
 
     def drop(self, future: Future[Unread]) -> None:

@@ -267,7 +267,7 @@ class TargetDaktelaCrm(Target):
             self.run.summary.notes.append(f"{lines} bytes that are no UTF-8: each became U+FFFD")
         may_leave = self.run.finish(cut_off=cut_off)
         for stream, sink in self._sinks_active.items():
-            # All at once: most records come to their stream's mapping without its sink.
+            # All at once: most records of a stream that was announced come to its mapping without its sink.
             sink.record_counter_metric.increment(self.run.summary.records(stream))
         super().process_endofpipe()
         if may_leave and self._state:

@@ -106,7 +106,7 @@ def test_the_short_cut_leads_to_the_same(
 
 
 @pytest.mark.parametrize("short", [True, False])
-def test_the_sdk_s_metrics_count_every_record(
+def test_the_sdk_s_metrics_count_every_record_of_streams_that_were_announced(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
