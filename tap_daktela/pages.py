@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tap_daktela.api.query import Condition
 from tap_daktela.api.rows import column
+from tap_daktela.fields import Kind
+from tap_daktela.masking import describe
 from tap_daktela.windows import Window, cut, next_second
 
 if TYPE_CHECKING:
@@ -233,7 +235,7 @@ class _WindowReader:
         times = column(_with_plain_keys(reply.rows, reply.query), self._cursor)
         if not _are_times(times):
             odd = next(time for time in times if not _are_times([time]))
-            raise ReadError(f"the server sent {odd!r} as {self._cursor} ({reply.query})")
+            raise ReadError(f"the server sent {describe(odd, Kind.DATETIME)} as {self._cursor} ({reply.query})")
         if times != sorted(times):
             raise ReadError(f"the server did not sort by {self._cursor} ({reply.query})")
         return reply
@@ -361,7 +363,7 @@ def _with_plain_keys(rows: list[Row], query: Query) -> list[Row]:
     values = column(rows, key)
     if odd := {*map(type, values)} - _PLAIN:
         value = next(value for value in values if type(value) in odd)
-        raise ReadError(f"the server sent {value!r} as {key} ({query})")
+        raise ReadError(f"the server sent {describe(value, Kind.KEY)} as {key} ({query})")
     return rows
 
 

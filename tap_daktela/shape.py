@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ import msgspec
 
 from tap_daktela.api import rows
 from tap_daktela.fields import Kind
+from tap_daktela.masking import describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,7 +33,6 @@ Row: TypeAlias = Any
 Record = dict[str, Any]
 Convert = Callable[[Any], Any]
 
-_SHOWN = 40
 _MOST_DAYS = 1_000
 _MOST_HOURS = 2_000
 
@@ -217,9 +216,9 @@ class Shape:
             self.tally.mismatches[column] += 1
             return
         key = next((record[key] for key in self._stream.keys if record.get(key)), "unknown")
-        shown = _silhouette(str(value)) if isinstance(value, (str, int, float)) else type(value).__name__
+        kind = self._stream.field(column).kind
         raise ShapeError(
-            f"{column} of record {key} is not of type {self._stream.field(column).kind.value}: {shown!r}; set "
+            f"{column} of record {key} is not of type {kind.value}: {describe(value, kind)}; set "
             "on_type_mismatch to null to go on without such values, and report this one"
         )
 
@@ -248,11 +247,6 @@ def _plant(root: Node, column: Field, converters: dict[Kind, Convert]) -> None:
         if depth == len(path) - 1 and column.kind is Kind.KEY and name == "name" and not is_item:
             node.relation = ".".join(path)
     node.leaves.append((name, column.name, column.kind, converters[column.kind]))
-
-
-def _silhouette(text: str) -> str:
-    """Return what a text looks like without what it says, for it may be personal: `+420 1` is `+999 9`."""
-    return re.sub(r"\d", "9", re.sub(r"[^\W\d_]", "a", text[:_SHOWN]))
 
 
 # Converters: a value that is not null in, the record's value out, ValueError for one that does not fit.

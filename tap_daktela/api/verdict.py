@@ -43,6 +43,8 @@ class Verdict:
     """Seconds that the server asked us to wait, None where it did not."""
     timed_out: bool = False
     """Whether the server took longer than the settings, or a gateway in front of it, allow."""
+    too_large: bool = False
+    """Whether the response is larger than the client accepts; a request for fewer rows may succeed."""
     reported: bool = False
     """Whether a 2xx carried an error of the API's own."""
 
