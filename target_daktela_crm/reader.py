@@ -17,7 +17,7 @@ from singer_sdk.io_base import GenericSingerReader
 from typing_extensions import override
 
 from tap_daktela.api.characters import BOM, whole
-from target_daktela_crm.values import decode, read_number
+from target_daktela_crm.mapping.values import decode, read_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -17,24 +17,24 @@ from tap_daktela.api.auth import SignInError
 from tap_daktela.api.client import Client, Patience
 from tap_daktela.api.command import RunError
 from tap_daktela.api.progress import reporter
-from target_daktela_crm.columns import Unseen
-from target_daktela_crm.delivery import Delivery, Progress, stopped
-from target_daktela_crm.dry_run import folder_poster, make_folder
-from target_daktela_crm.entities import Definition, MappingError, Refusal, Value
-from target_daktela_crm.mapping import read_mapping
-from target_daktela_crm.packing import encode, size_of
-from target_daktela_crm.preset import load_preset
-from target_daktela_crm.rejects import EXAMPLES, Rejects
+from target_daktela_crm.delivery.batching import encode, size_of
+from target_daktela_crm.delivery.dry_run import folder_poster, make_folder
+from target_daktela_crm.delivery.rejects import EXAMPLES, Rejects
+from target_daktela_crm.delivery.sender import Delivery, Progress, stopped
+from target_daktela_crm.mapping.columns import Unseen
+from target_daktela_crm.mapping.compiler import read_mapping
+from target_daktela_crm.mapping.preset import load_preset
+from target_daktela_crm.mapping.roles import Definition, MappingError, Refusal, Value
 from target_daktela_crm.settings import for_delivery
-from target_daktela_crm.store import Store
+from target_daktela_crm.store.store import Store
 from target_daktela_crm.summary import Summary, counted, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from target_daktela_crm.entities import Company, Contact
-    from target_daktela_crm.mapping import StreamMapping
+    from target_daktela_crm.mapping.compiler import StreamMapping
+    from target_daktela_crm.mapping.roles import Company, Contact
     from target_daktela_crm.settings import Settings
 
 logger = logging.getLogger("target-daktela-crm")

@@ -32,17 +32,17 @@ from tap_daktela.api.config import (
     unknown_problems,
     with_defaults,
 )
-from target_daktela_crm.hours import DAYS, hours_problems, read_hours
-from target_daktela_crm.mapping import Problems, read_mapping
-from target_daktela_crm.preset import PRESETS
-from target_daktela_crm.store import Owner
+from target_daktela_crm.business_hours import DAYS, hours_problems, read_hours
+from target_daktela_crm.mapping.compiler import Problems, read_mapping
+from target_daktela_crm.mapping.preset import PRESETS
+from target_daktela_crm.store.store import Owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from tap_daktela.api.address import Address
     from tap_daktela.api.client import Credentials, Transport
-    from target_daktela_crm.hours import BusinessHours
+    from target_daktela_crm.business_hours import BusinessHours
 
 _SMALLEST_REQUEST = 200
 """Bytes; less would hold no contact at all."""

@@ -12,8 +12,8 @@ from tap_daktela.api.progress import sum_up
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from target_daktela_crm.delivery import Progress
-    from target_daktela_crm.rejects import Rejects
+    from target_daktela_crm.delivery.rejects import Rejects
+    from target_daktela_crm.delivery.sender import Progress
 
 logger = logging.getLogger("target-daktela-crm")
 

@@ -33,15 +33,15 @@ from typing_extensions import override
 from tap_daktela.api.command import InputError, PlainCommand, RunError, check_environment, plain_file_errors
 from tap_daktela.api.config import given, with_defaults, with_numbers
 from target_daktela_crm import settings
-from target_daktela_crm.deletion import deliver_stage
-from target_daktela_crm.explain import Explanation
-from target_daktela_crm.native import NativeReader
+from target_daktela_crm.commands.deliver import deliver_stage
+from target_daktela_crm.commands.explain import Explanation
+from target_daktela_crm.commands.status import describe
+from target_daktela_crm.mapping.native import NativeReader
 from target_daktela_crm.reader import TolerantReader
 from target_daktela_crm.run import Run
 from target_daktela_crm.settings import Needs
 from target_daktela_crm.sinks import CrmSink
-from target_daktela_crm.status import describe
-from target_daktela_crm.store import Owner, Store, StoreError, explain
+from target_daktela_crm.store.store import Owner, Store, StoreError, explain
 from target_daktela_crm.summary import counted
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
     from singer_sdk.plugin_base import _ConfigInput
 
-    from target_daktela_crm.mapping import StreamMapping
+    from target_daktela_crm.mapping.compiler import StreamMapping
 
 _TOGETHER = ("deliver", "status", "explain")
 

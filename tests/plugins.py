@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from tap_daktela.streams import STREAMS
 from tap_daktela.tap import TapDaktela
-from target_daktela_crm.preset import PRESETS, preset_notes
+from target_daktela_crm.mapping.preset import PRESETS, preset_notes
 from target_daktela_crm.target import TargetDaktelaCrm
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from tap_daktela.settings import SCHEMA
 from tap_daktela.streams import STREAMS
 from tap_daktela.tap import TapDaktela
 from target_daktela_crm import settings as of_the_target
-from target_daktela_crm.functions import function_help
-from target_daktela_crm.preset import PRESETS, load_preset, preset_notes
+from target_daktela_crm.mapping.functions import function_help
+from target_daktela_crm.mapping.preset import PRESETS, load_preset, preset_notes
 from target_daktela_crm.target import TargetDaktelaCrm
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ import pytest
 import yaml
 
 from tap_daktela.settings import SCHEMA, problems
-from target_daktela_crm.entities import Contact
-from target_daktela_crm.mapping import read_mapping
+from target_daktela_crm.mapping.compiler import read_mapping
+from target_daktela_crm.mapping.roles import Contact
 from tests.meltano import LOADERS, MELTANO, ROOT, Project
 from tests.simulator import Simulator, generate
 from tests.tap_daktela import running

@@ -14,8 +14,8 @@ import yaml
 from tap_daktela.settings import SCHEMA, problems
 from tap_daktela.streams import STREAMS
 from target_daktela_crm import settings as of_the_target
-from target_daktela_crm.entities import Company, Contact
-from target_daktela_crm.mapping import read_mapping
+from target_daktela_crm.mapping.compiler import read_mapping
+from target_daktela_crm.mapping.roles import Company, Contact
 from target_daktela_crm.settings import Needs
 from tests.readme import MAPPING, README, TABLES, filled
 

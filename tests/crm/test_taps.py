@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from target_daktela_crm.preset import PRESETS
+from target_daktela_crm.mapping.preset import PRESETS
 from tests.target_daktela_crm.conftest import crm, instance
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ import pytest
 
 from tap_daktela.api.client import Client
 from tap_daktela.api.command import RunError
-from target_daktela_crm.entities import Contact
-from target_daktela_crm.store import Owner, Store, StoreError
+from target_daktela_crm.mapping.roles import Contact
+from target_daktela_crm.store.store import Owner, Store, StoreError
 from target_daktela_crm.target import TargetDaktelaCrm
 from tests.simulator import Fault, Simulator, generate
 from tests.target_daktela_crm.running import (

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from target_daktela_crm.entities import Company, Contact, MappingError, Record
-from target_daktela_crm.mapping import read_mapping
-from target_daktela_crm.packing import Entry, Part, encode
+from target_daktela_crm.delivery.batching import Entry, Part, encode
+from target_daktela_crm.mapping.compiler import read_mapping
+from target_daktela_crm.mapping.roles import Company, Contact, MappingError, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

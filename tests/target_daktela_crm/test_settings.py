@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_daktela_crm.preset import PRESETS
+from target_daktela_crm.mapping.preset import PRESETS
 from target_daktela_crm.settings import SCHEMA, Needs, for_delivery, problems, read
-from target_daktela_crm.store import Owner
+from target_daktela_crm.store.store import Owner
 
 ACME: dict[str, Any] = {"server": "acme", "access_token": "hush"}
 BY_PASSWORD: dict[str, Any] = {"server": "acme", "username": "robot", "password": "hush"}

@@ -1,0 +1,50 @@
+"""What the store knows, for `--status`: a store in, lines to read out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from target_daktela_crm.summary import counted
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from target_daktela_crm.store.store import Store
+
+_WIDTH = 30
+_EXAMPLES = 20
+
+
+def describe(store: Store, path: Path, rejects_path: Path) -> str:
+    """Return the last delivery, what is known, on hold, rejected and staged, a line each."""
+    lines = [("store", str(path)), ("runs", f"{store.run:,}"), ("last delivery", _last_delivery(store))]
+    lines += [(name, f"{count:,}") for name, count in store.counts().items()]
+    if examples := store.examples_on_hold(_EXAMPLES):
+        lines.append(("first ones on hold", ", ".join(examples)))
+    lines += [("rejects", _rejects(rejects_path)), ("staged", _stage(store))]
+    return "\n".join(f"{name:<{_WIDTH}}{value}" for name, value in lines)
+
+
+def _last_delivery(store: Store) -> str:
+    last = store.get("last_delivery")
+    if last is None:
+        return "none yet"
+    contacts = counted(last["contacts"], "contact", "contacts")
+    return f"{last['time']}, {contacts} and {counted(last['companies'], 'company', 'companies')}"
+
+
+def _stage(store: Store) -> str:
+    stage = store.get("stage")
+    if stage is None:
+        return "nothing"
+    if stage["delivered"]:
+        return f"nothing; the load of {stage['time']} is delivered"
+    newer = "" if stage["run"] == store.run else ", and no longer of the last run"
+    return f"a load of {stage['time']}, not delivered{newer}"
+
+
+def _rejects(path: Path) -> str:
+    if not path.exists():
+        return "none"
+    with path.open("rb") as file:
+        return f"{counted(sum(1 for _ in file), 'line', 'lines')} in {path}"

@@ -1,0 +1,212 @@
+"""Expressions: JMESPath in, a function from a record to a value out, and the columns that it names.
+
+Columns are found in all their spellings (`columns.py`), and lists also in texts of JSON. A column's name alone
+becomes a plain look-up, which is several times faster than JMESPath's interpreter.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import jmespath
+from jmespath.exceptions import JMESPathError, JMESPathTypeError
+from jmespath.visitor import Options, TreeInterpreter
+
+from tap_daktela.api.config import suggest
+from target_daktela_crm.mapping.columns import Column, column, from_json
+from target_daktela_crm.mapping.functions import Functions
+from target_daktela_crm.mapping.values import UnreadableError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+Look: TypeAlias = Callable[[dict[str, Any]], Any]
+"""Takes a record, returns a value of it.
+
+Raises:
+    UnreadableError: the value cannot be had from this record.
+"""
+
+# Children of a node that are not evaluated with the whole record, by the node's type: all but the first of them.
+_INNER = frozenset({"subexpression", "pipe", "projection", "value_projection", "filter_projection"})
+_OVER_LISTS = frozenset({"projection", "filter_projection", "flatten", "index_expression"})
+
+
+class Expression(NamedTuple):
+    """A compiled expression."""
+
+    text: str
+    look: Look
+    columns: tuple[Column, ...]
+    """Those that it names."""
+    sources: tuple[Column, ...]
+    """Of these, those that its value comes from: conditions of `when` are left out."""
+
+
+class ExpressionError(ValueError):
+    """An expression that cannot be used; the message says why."""
+
+
+def compile_expression(text: str, nulls: Collection[str] = (), places: Sequence[str] = ()) -> Expression:
+    """Return what `text` describes; `nulls` count as nothing in functions, and columns stand in `places`.
+
+    Raises:
+        ExpressionError: it does not parse, or calls a function that does not exist, or with too few arguments.
+    """
+    try:
+        with warnings.catch_warnings():
+            # What it says of literals that are no JSON, and takes for texts.
+            warnings.simplefilter("error")
+            parsed: Any = jmespath.compile(text).parsed
+        named = _Named([], [])
+        tree = _prepared(parsed, tuple(places), named)
+    except (JMESPathError, PendingDeprecationWarning) as error:
+        reason = str(error).splitlines()[0].removesuffix(", for expression:")
+        raise ExpressionError(f"does not parse as JMESPath: {reason}") from None
+    except RecursionError:
+        raise ExpressionError("is nested too deeply") from None
+    for name, arguments in _calls(tree):
+        _check_call(name, arguments)
+    is_column = tree["type"] == "column"
+    look = tree["value"] if is_column else _interpret(tree, Options(custom_functions=Functions(nulls)))
+    return Expression(text, look, (*named.sources, *named.conditions), tuple(named.sources))
+
+
+class _Named(NamedTuple):
+    """The columns that an expression names, as they are found."""
+
+    sources: list[Column]
+    conditions: list[Column]
+
+
+class _Interpreter(TreeInterpreter):
+    """JMESPath's, with two kinds of node more."""
+
+    def visit_column(self, node: Any, value: Any) -> Any:
+        """Return the value of a column."""
+        return node["value"](value) if isinstance(value, dict) else None
+
+    def visit_as_list(self, node: Any, value: Any) -> Any:
+        """Return a list that may have come as a text of JSON."""
+        return from_json(self.visit(node["children"][0], value))
+
+
+def _interpret(tree: Any, options: Options) -> Look:
+    interpreter = _Interpreter(options)
+
+    def look(record: dict[str, Any]) -> Any:
+        try:
+            return interpreter.visit(tree, record)
+        except UnreadableError:
+            raise
+        except JMESPathTypeError as error:
+            # Its own text repeats the value.
+            what = f"{error.function_name}() takes {' or '.join(error.expected_types)}, not {error.actual_type}"
+            raise UnreadableError(what) from None
+        except (JMESPathError, TypeError, ValueError, ArithmeticError, AttributeError, re.error) as error:
+            raise UnreadableError(f"JMESPath ends in {type(error).__name__}") from None
+
+    return look
+
+
+def _prepared(node: Any, places: tuple[str, ...] | None, named: _Named) -> Any:
+    """Return an expression's tree with columns in place of paths, and notes those of the record itself.
+
+    `places` is None for what is evaluated inside a value of the record. Literals with a point become decimals, as
+    the numbers of records are.
+    """
+    node = _with_whole_path(node)
+    kind = node["type"]
+    if kind == "literal":
+        return {**node, "value": _decimals(node["value"])}
+    path = _path(node)
+    if path is not None:
+        found = column(path, places or ())
+        if places is not None:
+            named.sources.append(found)
+        return {"type": "column", "value": found.find, "children": []}
+    children = list(node["children"])
+    for place, child in enumerate(children):
+        if isinstance(child, dict):
+            is_inner = (kind in _INNER and place > 0) or kind == "expref"
+            is_condition = kind == "function_expression" and node["value"] == "when" and place == 0
+            of_child = _Named(named.conditions, named.conditions) if is_condition else named
+            children[place] = _prepared(child, None if is_inner else places, of_child)
+    if kind in _OVER_LISTS and children[0]["type"] == "column":
+        children[0] = {"type": "as_list", "children": [children[0]]}
+    return {**node, "children": children}
+
+
+def _with_whole_path(node: Any) -> Any:
+    """Return a tree that begins with its whole path: `a.b[0]` is parsed as `a.(b[0])`, and means `(a.b)[0]`."""
+    if node["type"] != "subexpression":
+        return node
+    count = next(
+        (place for place, child in enumerate(node["children"]) if child["type"] != "field"), len(node["children"])
+    )
+    names, rest = node["children"][:count], node["children"][count:]
+    if not names or not rest:
+        return node
+    head, *others = rest
+    if _first_of(head) is not None:
+        whole = _with_first(head, names)
+        return {**node, "children": [whole, *others]} if others else whole
+    return {**node, "children": [{**node, "children": names}, *rest]} if count > 1 else node
+
+
+def _first_of(node: Any) -> Any:
+    """Return the name that a list in brackets or one of its parts is taken from, None if it is no name."""
+    while node["type"] in _OVER_LISTS:
+        node = node["children"][0]
+    return node if node["type"] == "field" else None
+
+
+def _with_first(node: Any, names: list[Any]) -> Any:
+    if node["type"] == "field":
+        return {"type": "subexpression", "children": [*names, node]}
+    return {**node, "children": [_with_first(node["children"][0], names), *node["children"][1:]]}
+
+
+def _path(node: Any) -> tuple[str, ...] | None:
+    """Return the names of a path that consists of names only."""
+    if node["type"] == "field":
+        return (str(node["value"]),)
+    if node["type"] != "subexpression":
+        return None
+    parts = [_path(child) for child in node["children"]]
+    return None if None in parts else tuple(name for part in parts for name in part or ())
+
+
+def _decimals(value: Any) -> Any:
+    if isinstance(value, float):
+        return Decimal(repr(value))
+    return [_decimals(each) for each in value] if isinstance(value, list) else value
+
+
+def _calls(tree: dict[str, Any]) -> Iterator[tuple[str, list[Any]]]:
+    """Yield each function call in an expression, with its arguments."""
+    if tree["type"] == "function_expression":
+        yield tree["value"], tree["children"]
+    for child in tree["children"]:
+        if isinstance(child, dict):
+            yield from _calls(child)
+
+
+def _check_call(name: str, arguments: list[Any]) -> None:
+    entry = Functions.FUNCTION_TABLE.get(name)
+    if entry is None:
+        raise ExpressionError(f"there is no function {name}(){suggest(name, Functions.FUNCTION_TABLE)}")
+    signature = entry["signature"]
+    variadic = bool(signature) and bool(signature[-1].get("variadic"))
+    if len(arguments) < len(signature) or (len(arguments) > len(signature) and not variadic):
+        count = f"{len(signature)} argument{'s' if len(signature) > 1 else ''}"
+        raise ExpressionError(f"{name}() takes {count}{' or more' if variadic else ''}")
+    if name in {"matches", "replaced"} and arguments[1]["type"] == "literal":
+        try:
+            re.compile(str(arguments[1]["value"]))
+        except re.error as error:
+            raise ExpressionError(f"{name}() has a pattern that is no regular expression: {error}") from None

@@ -1,0 +1,185 @@
+"""What JMESPath lacks for the records of CRMs: values in, a value out. `docs/mapping.md` lists these functions."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from decimal import Decimal
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
+
+from jmespath import functions
+
+from target_daktela_crm.mapping.columns import from_json
+from target_daktela_crm.mapping.values import clean_name, flat, is_empty, read_flag, read_text
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from nameparser import ParsedName, Parser
+
+# JMESPath's own notation of what a function takes; an empty list of types means any.
+_ANY: Any = {"types": []}
+_ANY_NUMBER_OF: Any = {"types": [], "variadic": True}
+_TEXT: Any = {"types": ["string"]}
+_MAYBE_TEXT: Any = {"types": ["string", "null"]}
+_LIST: Any = {"types": ["array", "string", "null"]}
+
+
+class Functions(functions.Functions):
+    """JMESPath's own functions and ours."""
+
+    def __init__(self, nulls: Collection[str]) -> None:
+        self._nulls = nulls
+
+    def _get_allowed_pytypes(self, types: Any) -> tuple[list[str], list[Any]]:
+        """Let decimals be numbers: the reader makes one of every number with a point, so that none is rounded."""
+        plain, inside = super()._get_allowed_pytypes(types)  # type: ignore[misc]
+        more = ["Decimal"] if "float" in plain else []
+        return [*plain, *more], [(*names, "Decimal") if "float" in names else names for names in inside]
+
+    def _convert_to_jmespath_type(self, name: str) -> str:
+        return "number" if name == "Decimal" else str(super()._convert_to_jmespath_type(name))  # type: ignore[misc]
+
+    def _says(self, value: Any) -> bool:
+        return not is_empty(value, self._nulls) and read_flag(value)
+
+    @functions.signature(_ANY_NUMBER_OF)
+    def _func_coalesce(self, *values: Any) -> Any:
+        """Return the first of the values that is not empty; lists give their elements."""
+        return next((value for value in flat(values) if not is_empty(value, self._nulls)), None)
+
+    @functions.signature(_TEXT, _ANY_NUMBER_OF)
+    def _func_joined(self, separator: str, *values: Any) -> str | None:
+        """Return the texts of the values that are not empty, separated; lists give their elements."""
+        texts = [read_text(value) or "" for value in flat(values) if not is_empty(value, self._nulls)]
+        return separator.join(text.strip() for text in texts) or None
+
+    @functions.signature(_ANY, _ANY_NUMBER_OF)
+    def _func_when(self, condition: Any, value: Any, *otherwise: Any) -> Any:
+        """Return a value if a condition says yes, otherwise another one or null."""
+        return value if self._says(condition) else next(iter(otherwise), None)
+
+    @functions.signature(_ANY)
+    def _func_flag(self, value: Any) -> bool:
+        """Return whether a value says yes in any of the spellings of CRMs."""
+        return self._says(value)
+
+    @functions.signature(_ANY)
+    def _func_present(self, value: Any) -> bool:
+        """Return whether there is a value."""
+        return not is_empty(value, self._nulls)
+
+    @functions.signature(_ANY, _TEXT)
+    def _func_matches(self, value: Any, pattern: str) -> bool:
+        """Return whether a regular expression is found in a text, whatever the case of its letters."""
+        return re.search(pattern, read_text(value) or "", re.IGNORECASE) is not None
+
+    @functions.signature(_MAYBE_TEXT, _TEXT)
+    def _func_split(self, text: str | None, separator: str) -> list[str]:
+        """Return the parts of a text, such as `a@example.com;b@example.com`."""
+        return [part.strip() for part in (text or "").split(separator)] if text else []
+
+    @functions.signature(_ANY)
+    def _func_from_json(self, value: Any) -> Any:
+        """Return what a text of JSON holds; null if it is none."""
+        return from_json(value)
+
+    @functions.signature(_ANY)
+    def _func_pairs(self, value: Any) -> Any:
+        """Return an object as a list of its names and values, `{name, value}` each; a list as it is."""
+        content = from_json(value)
+        if not isinstance(content, dict):
+            return content
+        return [{"name": name, "value": element} for name, element in content.items()]
+
+    @functions.signature(_ANY, _TEXT, _TEXT)
+    def _func_replaced(self, value: Any, pattern: str, replacement: str) -> str | None:
+        """Return a text with another one in place of what a regular expression finds."""
+        text = read_text(value)
+        return None if text is None else re.sub(pattern, lambda _: replacement, text)
+
+    @functions.signature(_MAYBE_TEXT)
+    def _func_firstname(self, name: str | None) -> str | None:
+        """Return the given names in a full name; null for a single word, which is a last name."""
+        parsed = _parsed(name or "")
+        return clean_name(f"{parsed.given} {parsed.middle}") if parsed.family else None
+
+    @functions.signature(_MAYBE_TEXT)
+    def _func_lastname(self, name: str | None) -> str | None:
+        """Return the family name in a full name, without titles."""
+        parsed = _parsed(name or "")
+        return clean_name(parsed.family or f"{parsed.given} {parsed.middle}")
+
+    @functions.signature(_ANY)
+    def _func_lower(self, value: Any) -> str | None:
+        """Return a text in lower case, for ids that are spelled in both."""
+        return None if is_empty(value, self._nulls) else (read_text(value) or "").lower()
+
+    @functions.signature(_ANY)
+    def _func_to_string(self, value: Any) -> str | None:
+        """Return the text of a value; JMESPath's own puts decimals into quotation marks."""
+        return read_text(value)
+
+    @functions.signature(_ANY)
+    def _func_type(self, value: Any) -> Any:
+        """Return the name of a value's type; JMESPath's own knows no decimals."""
+        return "number" if isinstance(value, Decimal) else super()._func_type(value)  # type: ignore[misc]
+
+    @functions.signature(_LIST, {"types": ["expref"]})
+    def _func_first_those(self, values: Any, condition: Any) -> list[Any]:
+        """Return a list with those elements first that a condition is true of, such as the primary address."""
+        elements = from_json(values)
+        if not isinstance(elements, list):
+            return []
+        return sorted(elements, key=lambda value: not self._says(condition.visit(condition.expression, value)))
+
+
+# One name is asked for twice, for its given names and for its family name.
+@lru_cache(maxsize=1)
+def _parsed(name: str) -> ParsedName:
+    return _name_parser().parse(clean_name(name) or "")
+
+
+@cache
+def _name_parser() -> Parser:
+    # Only some CRMs have names in full only, and reading the rules for them takes a tenth of a second.
+    from nameparser import Lexicon, Parser  # noqa: PLC0415
+
+    # The Czech and Slovak senior and junior, and further titles and particles.
+    lexicon = Lexicon.default().add(
+        suffix_words={"st", "ml", "dis", "bc", "mgr"},
+        titles={"pan", "rndr", "phdr", "mudr", "judr", "mvdr", "thdr"},
+        particles={"z", "ze"},
+        maiden_markers={"roz", "rozená"},
+    )
+    return Parser(lexicon)
+
+
+def function_help() -> dict[str, str]:
+    """Return what each function of our own returns, by how it is called."""
+    own = {name: method for name, method in vars(Functions).items() if name in _SHOWN}
+    return {
+        f"{name.removeprefix('_func_')}({_SHOWN[name]})": (inspect.getdoc(method) or "").splitlines()[0]
+        for name, method in own.items()
+    }
+
+
+_SHOWN = {
+    "_func_coalesce": "a, b, …",
+    "_func_joined": "separator, a, b, …",
+    "_func_when": "condition, value[, otherwise]",
+    "_func_flag": "value",
+    "_func_present": "value",
+    "_func_matches": "value, pattern",
+    "_func_split": "text, separator",
+    "_func_from_json": "text",
+    "_func_pairs": "object",
+    "_func_replaced": "text, pattern, replacement",
+    "_func_firstname": "name",
+    "_func_lastname": "name",
+    "_func_lower": "text",
+    "_func_to_string": "value",
+    "_func_first_those": "list, &condition",
+}
+"""How each function is called, for `docs/mapping.md`."""

@@ -1,0 +1,182 @@
+"""Lines of the input in; companies and contacts out, of records that have the request's shape already.
+
+A mapping that leaves values as they are and takes each attribute from a column of its own is a type: `msgspec`
+checks a record against it while it decodes the line. What does not fit, in whatever way, is left to the mapping,
+which comes to the same (`tests/…/mapping/test_native.py`), but for columns that nothing reads: whether a
+number there has too many digits to be one is not found out. A first run takes a fifth less time for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias
+
+import msgspec
+
+from tap_daktela.api.characters import NUL
+from target_daktela_crm.mapping.roles import TELLS, TELLS_NOTHING, Company, Contact, encoded
+from target_daktela_crm.mapping.values import UnreadableError, read_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_Make: TypeAlias = Callable[[Any], Company | Contact]
+_Id: TypeAlias = int | str
+_Text: TypeAlias = str | None
+_Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class _Field(msgspec.Struct, gc=False):
+    key: _Name
+    value: list[str]
+
+
+_Fields: TypeAlias = list[_Field] | None
+_Nothing: TypeAlias = Annotated[list[Any], msgspec.Meta(max_length=0)] | None
+_COMPANY: dict[str, tuple[Any, ...]] = {
+    "id": (_Id,),
+    # Without one, it gets another.
+    "name": (_Name,),
+    "description": (_Text, None),
+    "fields": (_Fields, None),
+    # Contacts are roles of their own.
+    "contacts": (_Nothing, None),
+}
+_CONTACT: dict[str, tuple[Any, ...]] = {
+    "id": (_Id,),
+    "company": (_Id | None | msgspec.UnsetType, msgspec.UNSET),
+    "name": (_Text, None),
+    "firstname": (_Text, None),
+    "lastname": (_Text, None),
+    "description": (_Text, None),
+    "fields": (_Fields, None),
+}
+"""Attributes of a record, each with its type and what it is if it is missing."""
+_DELETED_AT = "_sdc_deleted_at"
+"""By it, a tap of a database says that a row is deleted."""
+
+
+class _CompanyBody(msgspec.Struct, gc=False):
+    id: _Id
+    name: _Text
+    description: _Text
+    fields: list[_Field]
+
+
+class _ContactBody(msgspec.Struct, gc=False):
+    id: _Id
+    name: _Text
+    firstname: _Text
+    lastname: _Text
+    description: _Text
+    fields: list[_Field]
+
+
+class Native(NamedTuple):
+    """What the records of a stream are, if all that a mapping tells of them is the columns."""
+
+    role: str
+    """`company` or `contact`."""
+    columns: Mapping[str, str]
+    """By attribute."""
+
+
+def native(role: str, columns: Mapping[str, str | None]) -> Native | None:
+    """Return what a stream is whose mapping consists of these columns; None if that is not all there is to it.
+
+    `columns` has None for attributes that are not the values of one column.
+    """
+    fields, _ = _ROLES[role]
+    names = {name: column for name, column in columns.items() if column is not None}
+    is_whole = columns.keys() == names.keys() and fields.keys() - {"contacts"} == names.keys() - {"contacts"}
+    # Neither could be told from the other.
+    is_plain = len({*names.values(), _DELETED_AT}) == len(names) + 1
+    return Native(role, names) if is_whole and is_plain else None
+
+
+def _company(record: Any) -> Company:  # noqa: ANN401 - of a type made by defstruct
+    identifier = read_id(record.id)
+    body = _CompanyBody(identifier.sent, record.name, record.description, record.fields or [])
+    return Company(identifier.key, encoded(body), None, deleted=False)
+
+
+def _contact(record: Any) -> Contact:  # noqa: ANN401 - as above
+    identifier = read_id(record.id)
+    body = _ContactBody(
+        identifier.sent,
+        record.name,
+        record.firstname,
+        record.lastname,
+        record.description,
+        record.fields or [],
+    )
+    company, tells = record.company, TELLS
+    if company is msgspec.UNSET:
+        company, tells = None, TELLS_NOTHING
+    elif company is not None:
+        company = read_id(company).key
+    return Contact(identifier.key, encoded(body), company, None, deleted=False, tells_company=tells)
+
+
+_ROLES: dict[str, tuple[dict[str, tuple[Any, ...]], _Make]] = {
+    "company": (_COMPANY, _company),
+    "contact": (_CONTACT, _contact),
+}
+
+
+class _NoStream(msgspec.Struct, tag_field="stream", tag="\0"):
+    """What no line is. Beside it, a record that names no stream is not taken for one of the only stream."""
+
+
+class NativeReader:
+    """Reads records of streams that are announced to it."""
+
+    def __init__(self, receive: Callable[[str, Company | Contact], None]) -> None:
+        """Hand what is read to `receive`, with the name of its stream."""
+        self._receive = receive
+        self._streams: set[str] = set()
+        self._makers: dict[type[msgspec.Struct], tuple[str, _Make]] = {}
+        self._decode: Callable[[bytes], Any] | None = None
+
+    def announce(self, stream: str, native: Native) -> None:
+        """Read the records of a stream from now on, whose mapping stays the same."""
+        if stream in self._streams:
+            return
+        self._streams.add(stream)
+        fields, make = _ROLES[native.role]
+        self._makers[_message(stream, fields, native.columns)] = (stream, make)
+        self._decode = msgspec.json.Decoder(reduce(or_, self._makers, _NoStream)).decode
+
+    def take(self, line: bytes) -> bool:
+        """Return whether a line was a record of these streams; if so, it has been received."""
+        # The mapping leaves NUL characters out of texts.
+        if self._decode is None or NUL in line:
+            return False
+        try:
+            if not line.isascii():
+                # What is skipped is not checked, but told about.
+                line.decode()
+            message = self._decode(line)
+            stream, make = self._makers[type(message)]
+            entity = make(message.record)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, UnreadableError):
+            return False
+        self._receive(stream, entity)
+        return True
+
+
+def _message(
+    stream: str, fields: Mapping[str, tuple[Any, ...]], columns: Mapping[str, str]
+) -> type[msgspec.Struct]:
+    """Return the type of a stream's RECORD messages."""
+    record = msgspec.defstruct(
+        "Record",
+        [*((name, *of) for name, of in fields.items() if name in columns), ("deleted_at", None, None)],
+        rename={**columns, "deleted_at": _DELETED_AT},
+        gc=False,
+    )
+    return msgspec.defstruct(
+        "Message", [("type", Literal["RECORD"]), ("record", record)], tag_field="stream", tag=stream, gc=False
+    )

@@ -1,0 +1,113 @@
+"""A preset's file in, with the setting `streams` over it, key by key; a whole mapping, as data, out."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+_FOLDER = resources.files("target_daktela_crm.mapping.presets")
+PRESETS = tuple(
+    sorted(entry.name.removesuffix(".toml") for entry in _FOLDER.iterdir() if entry.name.endswith(".toml"))
+)
+
+ROLES = ("company", "contact", "link", "value", "definition")
+"""What records of a stream may be."""
+_COMMON: dict[str, Any] = {"null_values": [], "places": [], "raw": False}
+"""What a preset says for all of its streams, and what it is without a word of that."""
+_CHANGES = frozenset({"append", "prepend", "remove"})
+
+
+def load_preset(name: str) -> dict[str, Any]:
+    """Return a preset as it stands in its file."""
+    return tomllib.loads(
+        resources.files("target_daktela_crm.mapping.presets").joinpath(f"{name}.toml").read_text("utf-8")
+    )
+
+
+def preset_notes(name: str) -> dict[str, str]:
+    """Return what the head of a preset's file says: `CRM`, and in sentences `Made for`, `Left out`, `Deletes`."""
+    text = _FOLDER.joinpath(f"{name}.toml").read_text("utf-8")
+    notes = {"CRM": text.split("\n", 1)[0].removeprefix("# ").removesuffix(".")}
+    key = ""
+    for line in text.split("\n\n", 1)[0].splitlines():
+        content = line.removeprefix("#").strip()
+        head, colon, rest = content.partition(": ")
+        if colon and head in {"Made for", "Left out", "Deletes"}:
+            key, content = head, rest
+        if key and content:
+            notes[key] = f"{notes[key]} {content}" if key in notes else content
+    return notes
+
+
+def stream_name(streams: Mapping[str, Any], name: str) -> str:
+    """Return what a preset calls a stream, by its name in any case or an alias; `name` if it has none such."""
+    names = {alias.casefold(): known for known, stream in streams.items() for alias in _aliases(stream)}
+    return {**names, **{known.casefold(): known for known in streams}}.get(name.casefold(), name)
+
+
+def _aliases(stream: object) -> list[str]:
+    aliases = stream.get("aliases") if isinstance(stream, Mapping) else None
+    several = aliases if isinstance(aliases, list) else [aliases]
+    return [alias for alias in several if isinstance(alias, str)]
+
+
+def merge(preset: Mapping[str, Any], changes: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return a preset's streams with `changes` over them, key by key, and what is wrong with the changes.
+
+    A null removes what the preset has under a key. An object with `append`, `prepend` or `remove` changes a list
+    of the preset; anything else that is no object replaces what is there.
+    """
+    problems: list[str] = []
+    merged = dict(preset["streams"])
+    changed: set[str] = set()
+    for name, change in changes.items():
+        place, known = f"streams.{name}", stream_name(merged, name)
+        if known in changed:
+            problems.append(f"{place}: {name!r} names two streams: it is {known}, which is there already")
+        changed.add(known)
+        if change is None:
+            merged.pop(known, None)
+        elif isinstance(change, Mapping):
+            # What holds for all streams of the preset is a stream's own to change.
+            common = {key: preset[key] for key in _COMMON if key in preset and key in change}
+            nothing = {key: _COMMON[key] for key in _COMMON if key in change and change[key] is None}
+            old = {**common, **merged.get(known, {})}
+            merged[known] = _merge_objects(old, {**change, **nothing}, place, problems)
+        else:
+            problems.append(f"{place}: must be an object with {', '.join(ROLES)}")
+    return merged, problems
+
+
+def _merge_objects(
+    old: Mapping[str, Any], change: Mapping[str, Any], place: str, problems: list[str]
+) -> dict[str, Any]:
+    merged = dict(old)
+    for key, value in change.items():
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, Mapping) and value and _CHANGES.issuperset(value):
+            merged[key] = _merge_lists(old.get(key), value, f"{place}.{key}", problems)
+        elif isinstance(value, Mapping):
+            inner = old.get(key)
+            merged[key] = _merge_objects(
+                inner if isinstance(inner, Mapping) else {}, value, f"{place}.{key}", problems
+            )
+        else:
+            merged[key] = value
+    return merged
+
+
+def _merge_lists(old: object, change: Mapping[str, Any], place: str, problems: list[str]) -> list[Any]:
+    items = list(old) if isinstance(old, list) else [] if old is None else [old]
+    for verb, value in change.items():
+        given = value if isinstance(value, list) else [value]
+        if verb == "remove":
+            problems += [
+                f"{place}.remove: {item!r} is not in the preset's list" for item in given if item not in items
+            ]
+            items = [item for item in items if item not in given]
+        else:
+            items = [*items, *given] if verb == "append" else [*given, *items]
+    return items

@@ -1,0 +1,1 @@
+"""The mapping of each CRM, one TOML file per CRM."""

@@ -1,0 +1,8 @@
+"""The SQLite store, which is kept between runs.
+
+Its modules:
+
+    store.py                         companies and contacts, and what Daktela has of them
+    linking.py                       the company of each contact
+    custom_fields.py                 records whose custom fields are rows of other streams
+"""

@@ -1,0 +1,285 @@
+from __future__ import annotations
+
+import itertools
+import json
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from target_daktela_crm.delivery.batching import Body, Entry, Part, TooLarge, encode, pack, size_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+EMPTY = b'{"data":[]}'
+NOBODY = {"id": None, "name": None, "description": None}
+
+
+def _part(number: int, **content: Any) -> Part:
+    body = json.dumps({"id": number, **content}, ensure_ascii=False, separators=(",", ":")).encode()
+    return Part(number, str(number), body)
+
+
+def _entries(groups: Iterable[tuple[Part | None, list[Part]]]) -> list[Entry]:
+    """Return entries as they come from the store: a company alone only where it has no contacts."""
+    entries: list[Entry] = []
+    for company, contacts in groups:
+        entries += [Entry(company, contact) for contact in contacts]
+        if company is not None and not contacts:
+            entries.append(Entry(company, None))
+    return entries
+
+
+def _pack(entries: Iterable[Entry], limit: int, most: int | None = None) -> list[Body | TooLarge]:
+    return list(pack(entries, lambda: limit, limit if most is None else most))
+
+
+def _bodies(entries: Iterable[Entry], limit: int) -> list[Body]:
+    packed = _pack(entries, limit)
+    assert all(isinstance(each, Body) for each in packed)
+    return [each for each in packed if isinstance(each, Body)]
+
+
+def _told(content: bytes) -> list[tuple[Any, Any]]:
+    """Return the ids of each company with those of its contacts, a pair each, as they stand in a request."""
+    pairs: list[tuple[Any, Any]] = []
+    for company in json.loads(content)["data"]:
+        pairs += [(company["id"], contact["id"]) for contact in company["contacts"]] or [(company["id"], None)]
+    return pairs
+
+
+def _meant(entries: Iterable[Entry]) -> list[tuple[Any, Any]]:
+    return [(entry.company and entry.company.number, entry.contact and entry.contact.number) for entry in entries]
+
+
+@st.composite
+def groups(draw: st.DrawFn) -> list[Entry]:
+    numbers = itertools.count(1)
+    names = st.text(max_size=40)
+    found: list[tuple[Part | None, list[Part]]] = []
+    for is_company, members in draw(st.lists(st.tuples(st.booleans(), st.lists(names, max_size=6)), max_size=8)):
+        company = _part(next(numbers), name=draw(names)) if is_company else None
+        if company is None and found and found[-1][0] is None:
+            continue
+        found.append((company, [_part(next(numbers), name=name) for name in members]))
+    return _entries(found)
+
+
+LIMITS = st.integers(min_value=len(EMPTY), max_value=600)
+
+# One request.
+
+
+@given(groups(), st.booleans())
+def test_the_size_told_is_that_of_the_bytes(entries: list[Entry], delete: bool) -> None:  # noqa: FBT001 - drawn
+    assert size_of(entries, delete=delete) == len(encode(entries, delete=delete))
+
+
+@given(groups(), st.booleans())
+def test_a_request_holds_every_entry_under_its_company_in_order(
+    entries: list[Entry],
+    delete: bool,  # noqa: FBT001 - drawn
+) -> None:
+    content = json.loads(encode(entries, delete=delete))
+    assert _told(encode(entries, delete=delete)) == _meant(entries)
+    assert content.keys() == ({"data", "delete"} if delete else {"data"})
+    # A company stands once.
+    ids = [company["id"] for company in content["data"]]
+    assert len([each for each in ids if each is not None]) == len({each for each in ids if each is not None})
+
+
+@given(groups())
+def test_bytes_are_sent_as_they_are_stored(entries: list[Entry]) -> None:
+    content = encode(entries)
+    for entry in entries:
+        assert entry.contact is None or entry.contact.body in content
+        assert entry.company is None or entry.company.body[:-1] + b',"contacts":[' in content
+
+
+def test_delete_is_left_out_unless_asked_for() -> None:
+    entries = [Entry(None, _part(1))]
+    assert b"delete" not in encode(entries)
+    assert b"delete" not in encode(entries, delete=False)
+    assert encode(entries, delete=True).endswith(b'],"delete":true}')
+    assert json.loads(encode(entries, delete=True))["delete"] is True
+
+
+def test_contacts_without_a_company_stand_under_one_of_nulls() -> None:
+    content = json.loads(encode([Entry(None, _part(1)), Entry(None, _part(2))]))
+    assert content == {"data": [{**NOBODY, "contacts": [{"id": 1}, {"id": 2}]}]}
+    assert list(content["data"][0]) == ["id", "name", "description", "contacts"]
+
+
+def test_a_company_without_contacts_has_an_empty_list_of_them() -> None:
+    assert encode([Entry(_part(1, name="Acme"), None)]) == b'{"data":[{"id":1,"name":"Acme","contacts":[]}]}'
+
+
+def test_a_request_of_several_companies_is_as_the_white_paper_has_it() -> None:
+    acme, umbrella = _part(1, name="Acme"), _part(2, name="Umbrella")
+    entries = [Entry(acme, _part(3)), Entry(acme, _part(4)), Entry(umbrella, None), Entry(None, _part(5))]
+    assert encode(entries, delete=True) == (
+        b'{"data":[{"id":1,"name":"Acme","contacts":[{"id":3},{"id":4}]},'
+        b'{"id":2,"name":"Umbrella","contacts":[]},'
+        b'{"id":null,"name":null,"description":null,"contacts":[{"id":5}]}],"delete":true}'
+    )
+
+
+def test_no_entries_are_an_empty_request_and_no_body() -> None:
+    assert encode([]) == EMPTY
+    assert size_of([]) == len(EMPTY)
+    assert _pack([], 100) == []
+
+
+# Several requests.
+
+
+@given(groups(), LIMITS)
+@settings(max_examples=300)
+def test_s1_no_body_is_over_the_limit(entries: list[Entry], limit: int) -> None:
+    for each in _pack(entries, limit):
+        if isinstance(each, Body):
+            assert len(encode(each.entries)) == each.size == size_of(each.entries) <= limit
+            assert each.entries
+        else:
+            assert len(encode([each.entry])) == each.size == size_of([each.entry]) > limit
+
+
+@given(groups(), LIMITS)
+@settings(max_examples=200)
+def test_every_entry_is_in_exactly_one_body_and_in_order(entries: list[Entry], limit: int) -> None:
+    packed = _pack(entries, limit)
+    bodies = [entry for each in packed if isinstance(each, Body) for entry in each.entries]
+    too_large = [each.entry for each in packed if isinstance(each, TooLarge)]
+    assert sorted([*bodies, *too_large], key=entries.index) == entries
+    assert bodies == [entry for entry in entries if entry not in too_large]
+    told = [pair for each in packed if isinstance(each, Body) for pair in _told(encode(each.entries))]
+    assert told == _meant(bodies)
+
+
+@given(groups(), LIMITS)
+@settings(max_examples=200)
+def test_a_body_ends_only_where_the_next_entry_does_not_fit(entries: list[Entry], limit: int) -> None:
+    packed = _pack(entries, limit)
+    bodies = [each for each in packed if isinstance(each, Body)]
+    for body, following in itertools.pairwise(bodies):
+        last, first = body.entries[-1], following.entries[0]
+        between = entries[entries.index(last) + 1 : entries.index(first) + 1]
+        # What is too large for any body ends the one before it.
+        assert len(encode([*body.entries, between[0]])) > limit
+
+
+@given(groups(), st.lists(LIMITS, min_size=1, max_size=20))
+def test_the_limit_may_shrink_from_body_to_body(entries: list[Entry], sizes: list[int]) -> None:
+    shrinking = sorted(sizes, reverse=True)
+    most = shrinking[0]
+    told: list[Entry] = []
+    for each in pack(entries, lambda: shrinking[0], most):
+        if isinstance(each, Body):
+            # One that alone is over the smaller size gets a body of its own.
+            assert len(encode(each.entries)) <= (shrinking[0] if len(each.entries) > 1 else most)
+            told += each.entries
+        else:
+            assert each.size > most
+            told.append(each.entry)
+        if len(shrinking) > 1:
+            del shrinking[0]
+    assert sorted(told, key=entries.index) == entries
+
+
+def test_an_entry_over_the_limit_has_a_body_of_its_own_up_to_the_most() -> None:
+    small, large, huge = (
+        Entry(None, _part(number, name="x" * size)) for number, size in ((1, 1), (2, 90), (3, 200))
+    )
+    most = size_of([large])
+    packed = _pack([small, large, small, huge, small], size_of([small, small]), most)
+    assert packed == [
+        Body([small], size_of([small])),
+        Body([large], most),
+        Body([small], size_of([small])),
+        TooLarge(huge, size_of([huge])),
+        Body([small], size_of([small])),
+    ]
+    assert TooLarge(large, most) in _pack([small, large], 100, most - 1)
+
+
+@pytest.mark.parametrize("spare", [0, 1])
+def test_the_limit_itself_is_allowed(spare: int) -> None:
+    acme = _part(1, name="Žluťoučký kůň")
+    entries = [Entry(acme, _part(number)) for number in range(2, 12)]
+    size = size_of(entries)
+    assert len(_bodies(entries, size + spare)) == 1
+    assert len(_bodies(entries, size - 1)) == 2
+
+
+def test_a_company_whose_contacts_do_not_fit_is_repeated_with_the_rest() -> None:
+    acme = _part(1, name="Acme", description="d" * 50)
+    entries = [Entry(acme, _part(number)) for number in range(2, 30)]
+    bodies = _bodies(entries, 200)
+    assert len(bodies) > 2
+    for body in bodies:
+        (company,) = json.loads(encode(body.entries))["data"]
+        assert {**company, "contacts": None} == {**json.loads(acme.body), "contacts": None}
+        assert company["contacts"]
+
+
+def test_contacts_of_two_companies_are_not_mixed_where_a_body_ends() -> None:
+    entries = _entries((_part(number), [_part(number * 10 + each) for each in range(3)]) for number in range(1, 9))
+    for limit in range(120, 400, 7):
+        told = [pair for body in _bodies(entries, limit) for pair in _told(encode(body.entries))]
+        assert told == _meant(entries)
+        assert all(contact // 10 == company for company, contact in told)
+
+
+def test_bodies_are_made_one_after_the_other_as_they_are_asked_for() -> None:
+    taken: list[int] = []
+
+    def entries() -> Iterable[Entry]:
+        for number in range(1, 1000):
+            taken.append(number)
+            yield Entry(None, _part(number))
+
+    made = pack(entries(), lambda: 200, 200)
+    next(made)
+    assert len(taken) < 30
+
+
+# Fullness.
+
+
+def _crm(seed: int, total: int) -> Callable[[], Iterable[Entry]]:
+    """Return what makes companies of a CRM, about as large as real ones, until they have `total` bytes."""
+
+    def make() -> Iterable[Entry]:
+        chance, numbers, size = random.Random(seed), itertools.count(1), 0
+        while size < total:
+            company = None
+            if chance.random() < 0.9:
+                company = _part(next(numbers), name="Š" * chance.randrange(5, 40), d="x" * chance.randrange(120))
+            members = chance.choice([0, 1, 1, 1, 2, 3, 5, 10, 40])
+            for _ in range(members or (company is not None)):
+                contact = _part(
+                    next(numbers), name="ř" * chance.randrange(5, 30), d="x" * chance.randrange(200, 300)
+                )
+                entry = Entry(company, contact if members else None)
+                size += len(contact.body)
+                yield entry
+
+    return make
+
+
+@pytest.mark.parametrize("limit", [20_000, 50_000, 200_000, 1_000_000])
+def test_bodies_are_full(limit: int) -> None:
+    *full, _last = _bodies(_crm(limit, max(500_000, 4 * limit))(), limit)
+    assert len(full) >= 3
+    fullness = sum(len(encode(body.entries)) for body in full) / (limit * len(full))
+    assert 0.98 <= fullness <= 1
+
+
+def test_a_company_that_comes_once_more_between_its_contacts_is_counted_rightly() -> None:
+    company = Part(1, "c", b'{"id":1}')
+    entries = [Entry(company, Part(1, "1", b"{}")), Entry(company, None), Entry(company, Part(2, "2", b"{}"))]
+    assert size_of(entries) == len(encode(entries))
+    assert [body.size for body in _bodies(entries, 1000)] == [len(encode(entries))]

@@ -1,0 +1,86 @@
+"""The file of rejects: every record that is counted stands in it, as a line of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_daktela.api.command import RunError
+from target_daktela_crm.delivery.rejects import Rejects
+from tests.target_daktela_crm.running import COMMAND, contact, encoded, feed, finished
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.target_daktela_crm.running import Crm
+
+
+def _lines(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def test_a_line_that_is_taken_in_parts_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, content: write(file, content[:7]))
+    rejects = Rejects(tmp_path / "rejects.jsonl", most=10)
+    for number in range(3):
+        rejects.add("contacts", str(number), "it is wrong", {"id": number})
+    rejects.close()
+    assert [line["record"] for line in _lines(tmp_path / "rejects.jsonl")] == [
+        {"id": number} for number in range(3)
+    ]
+
+
+def test_a_disk_that_becomes_full_in_the_middle_of_a_line_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "rejects.jsonl"
+    rejects = Rejects(path, most=10)
+    rejects.add("contacts", "1", "it is wrong", {"id": 1})
+    before = path.stat().st_size
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (before + 20, limits[1]))
+    try:
+        with pytest.raises(RunError, match="cannot be written"):
+            rejects.add("contacts", "2", "it is wrong", {"id": 2})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        rejects.close()
+    assert len(rejects) == 1
+    assert path.stat().st_size == before + 20
+
+    # The next run does not go on in the middle of that line.
+    later = Rejects(path, most=10)
+    later.add("contacts", "3", "it is wrong", {"id": 3})
+    later.close()
+    first, broken, last = path.read_text("utf-8").splitlines()
+    assert [json.loads(line)["id"] for line in (first, last)] == ["1", "3"]
+    assert len(broken) == 20
+
+
+def test_s4_no_state_leaves_where_a_reject_is_in_the_file_in_part_only(crm: Crm) -> None:
+    # No file may be larger than a megabyte: the store is not, the record would be.
+    messages = encoded(feed(contact("", description="x" * 2_000_000), contact(7)))
+    path = crm.folder / "config.json"
+    path.write_text(json.dumps(crm.settings), "utf-8")
+    command = ["sh", "-c", 'ulimit -f 2000; exec "$@"', "sh", *COMMAND, "--config", str(path)]
+    process = subprocess.run(command, input=messages, capture_output=True, check=False, timeout=60)
+    run = finished(process.returncode, process.stdout, process.stderr)
+    assert run.code == 1
+    [error] = run.errors
+    assert "cannot be written" in error
+    assert not run.states
+    assert not crm.requests()
+
+    # With room again, everything is accounted for.
+    run = crm.run(messages)
+    assert len(run.states) == 1
+    assert [json.loads(line)["record"]["id"] for line in _whole_lines(crm.folder / "acme.rejects.jsonl")] == [""]
+    assert list(crm.contacts()) == ["7"]
+
+
+def _whole_lines(path: Path) -> list[str]:
+    return [line for line in path.read_text("utf-8").splitlines() if line.endswith("}")]

@@ -1,0 +1,266 @@
+"""Records that need no mapping become what the mapping makes of them, or are left to it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from target_daktela_crm.mapping.compiler import read_mapping
+from target_daktela_crm.mapping.native import NativeReader
+from target_daktela_crm.mapping.roles import Company, Contact, MappingError
+from target_daktela_crm.reader import TolerantReader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from target_daktela_crm.mapping.compiler import CrmMapping, StreamMapping
+
+MAPPING = read_mapping("daktela", None, None)
+FIELD = {"key": "number", "value": ["+420601000001"]}
+COMPANY = {"id": 1, "name": "Acme", "description": None, "fields": [FIELD]}
+CONTACT = {
+    "id": 2,
+    "company_id": 1,
+    "name": "Eve Adams",
+    "firstname": "Eve",
+    "lastname": None,
+    "description": "",
+    "fields": [FIELD, {"key": "email", "value": []}],
+}
+STREAMS = {"companies": COMPANY, "contacts": CONTACT}
+
+TEXTS = st.text(max_size=4) | st.sampled_from(
+    ["", " ", "\x00", "\u00e9\x00", "007", "true", "\\u0000", "\U0001f600"]
+)
+NUMBERS = st.sampled_from([0, -0.0, 7, 7.0, 1e3, 2**53 + 1, 2**63, -(2**63), -(2**63) - 1, 10**70, 1.5, 1e-7])
+SINGLE = st.none() | st.booleans() | TEXTS | NUMBERS
+VALUES = st.lists(SINGLE | st.lists(TEXTS, max_size=1), max_size=2)
+FIELDS = st.fixed_dictionaries({}, optional={"key": SINGLE, "value": VALUES | SINGLE})
+OF_RIGHT_SHAPE = st.fixed_dictionaries(
+    {"key": st.sampled_from(["number", "email", "x"]), "value": st.lists(TEXTS)}
+)
+ANYTHING = SINGLE | st.lists(SINGLE | FIELDS, max_size=2) | st.dictionaries(TEXTS, SINGLE, max_size=2)
+
+
+def _records(likely: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Return records most of whose values are likely, and some of which are anything."""
+    names = sorted({*likely, "contacts", "_sdc_deleted_at", "custom"})
+    changes = st.dictionaries(st.sampled_from(names), ANYTHING | st.lists(OF_RIGHT_SHAPE, max_size=3), max_size=3)
+    missing = st.sets(st.sampled_from(names), max_size=2)
+    return st.builds(
+        lambda changed, left_out: {k: v for k, v in {**likely, **changed}.items() if k not in left_out},
+        changes,
+        missing,
+    )
+
+
+def _line(stream: str, record: dict[str, Any], *, ensure_ascii: bool = True) -> bytes:
+    return json.dumps({"type": "RECORD", "stream": stream, "record": record}, ensure_ascii=ensure_ascii).encode()
+
+
+def _mapping(name: str, mapping: CrmMapping = MAPPING) -> StreamMapping:
+    found = mapping.stream(name)
+    assert found is not None
+    return found
+
+
+def _read(
+    line: bytes, mapping: CrmMapping = MAPPING, streams: Iterable[str] = tuple(STREAMS)
+) -> list[tuple[str, Company | Contact]] | None:
+    """Return what is read of a line without its mapping, None if it is left."""
+    found: list[tuple[str, Company | Contact]] = []
+    reader = NativeReader(lambda stream, entity: found.append((stream, entity)))
+    for name in streams:
+        native = _mapping(name, mapping).native
+        assert native is not None
+        reader.announce(name, native)
+    took = reader.take(line)
+    assert took == bool(found)
+    return found if took else None
+
+
+def _mapped(stream: str, line: bytes, mapping: CrmMapping = MAPPING) -> list[tuple[str, Any]] | str:
+    """Return what the mapping makes of a line, or why it refuses it."""
+    record = TolerantReader().deserialize_json(line)["record"]
+    try:
+        return [(stream, entity) for role in _mapping(stream, mapping).roles for entity in role(record)]
+    except MappingError as error:
+        return str(error)
+
+
+def _is_read(stream: str, record: dict[str, Any]) -> bool:
+    """Return whether a record was read without its mapping; if so, check that it became the same."""
+    for ensure_ascii in (True, False):
+        line = _line(stream, record, ensure_ascii=ensure_ascii)
+        found = _read(line)
+        if found is not None:
+            assert found == _mapped(stream, line)
+    return found is not None
+
+
+@settings(max_examples=1_500)
+@given(_records(CONTACT))
+@example({**CONTACT, "company_id": None})
+@example({**CONTACT, "company_id": False})
+@example({**CONTACT, "name": None})
+@example({**CONTACT, "fields": [{"key": "", "value": []}]})
+@example({"id": 1})
+def test_a_contact_becomes_what_its_mapping_makes_of_it(record: dict[str, Any]) -> None:
+    _is_read("contacts", record)
+
+
+@settings(max_examples=1_500)
+@given(_records(COMPANY))
+@example({**COMPANY, "name": ""})
+@example({**COMPANY, "contacts": [CONTACT]})
+def test_a_company_becomes_what_its_mapping_makes_of_it(record: dict[str, Any]) -> None:
+    _is_read("companies", record)
+
+
+@pytest.mark.parametrize(
+    ("stream", "change"),
+    [
+        ("companies", {}),
+        ("companies", {"id": "C1", "fields": None, "contacts": []}),
+        ("companies", {"custom": {"a": [1.5, None]}, "_sdc_deleted_at": None}),
+        ("contacts", {}),
+        ("contacts", {"id": "0035i000", "company_id": "0015i000"}),
+        ("contacts", {"company_id": None, "name": None, "fields": []}),
+        ("contacts", {"name": '\u017dofie \\ "\u00e9" \U0001f600'}),
+    ],
+)
+def test_most_records_are_read_without_their_mapping(stream: str, change: dict[str, Any]) -> None:
+    assert _is_read(stream, {**STREAMS[stream], **change})
+
+
+@pytest.mark.parametrize("missing", ["company_id", "name", "firstname", "lastname", "description", "fields"])
+def test_a_record_without_a_column_is_read_without_its_mapping(missing: str) -> None:
+    assert _is_read("contacts", {name: value for name, value in CONTACT.items() if name != missing})
+
+
+@pytest.mark.parametrize(
+    ("stream", "change"),
+    [
+        ("companies", {"name": None}),
+        ("companies", {"contacts": [CONTACT]}),
+        ("companies", {"id": None}),
+        ("contacts", {"_sdc_deleted_at": "2026-01-01"}),
+        ("contacts", {"id": " "}),
+        ("contacts", {"id": 7.0}),
+        ("contacts", {"id": True}),
+        ("contacts", {"company_id": ""}),
+        ("contacts", {"name": "a\x00b"}),
+        ("contacts", {"description": 5}),
+        ("contacts", {"fields": {"number": ["+420601000001"]}}),
+        ("contacts", {"fields": [{"key": "number", "value": [420601000001]}]}),
+        ("contacts", {"fields": [{"key": "number"}]}),
+    ],
+)
+def test_what_needs_the_mapping_is_left_to_it(stream: str, change: dict[str, Any]) -> None:
+    assert not _is_read(stream, {**STREAMS[stream], **change})
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"\n",
+        b'{"type":"RECORD"',
+        b'{"type":"STATE","value":{}}',
+        b'{"type":"SCHEMA","stream":"contacts","schema":{},"record":{"id":1}}',
+        b'{"type":"RECORD","stream":"Contacts","record":{"id":1}}',
+        b'{"type":"RECORD","stream":"tickets","record":{"id":1}}',
+        b'{"type":"RECORD","stream":"contacts"}',
+        b'{"type":"RECORD","record":{"id":1}}',
+        b'{"type":"RECORD","stream":null,"record":{"id":1}}',
+        b'{"type":"RECORD","stream":"contacts","record":{"id":1,"custom":"\xff"}}',
+        b'{"type":"RECORD","stream":"contacts","record":{"id":1},"time_extracted":"\xff"}',
+        b'{"type":"RECORD","stream":"contacts","record":[1]}',
+        b'{"type":"RECORD","stream":"contacts","record":{"id":1,"name":"\xff"}}',
+        b'{"type":"RECORD","stream":"contacts","record":{"id":1,"name":"\\ud800"}}',
+        b'{"type":"RECORD","stream":"contacts","record":{"id":NaN}}',
+        b"[" * 100_000,
+        b'{"stream":"contacts","type":"RECORD","record":{"id":1,"custom":' + b"[" * 100_000,
+    ],
+)
+def test_a_line_that_is_no_record_is_left(line: bytes) -> None:
+    assert _read(line) is None
+    assert _read(line, streams=["contacts"]) is None
+
+
+def test_the_last_of_several_values_counts() -> None:
+    line = b'{"record":{"id":1,"name":"old","id":2,"name":"new"},"stream":"contacts","type":"RECORD"}'
+
+    assert _read(line) == _mapped("contacts", line)
+
+
+def test_nothing_is_read_before_it_is_announced() -> None:
+    found: list[str] = []
+    reader = NativeReader(lambda stream, entity: found.append(f"{stream} {entity.key}"))
+    native = _mapping("contacts").native
+    assert native is not None
+
+    assert not reader.take(_line("people", CONTACT))
+    for stream in ("people", "others", "people"):
+        reader.announce(stream, native)
+    assert reader.take(_line("people", CONTACT))
+    assert reader.take(_line("others", CONTACT))
+    assert found == ["people 2", "others 2"]
+
+
+def test_columns_may_have_other_names() -> None:
+    mapping = read_mapping(
+        "daktela", {"contacts": {"contact": {"id": "key", "company": ["of"], "fields": "values"}}}, None
+    )
+    record = {"key": "K", "of": 5, "values": [FIELD], "id": 3, "company_id": 4, "fields": 7, "name": "Eve"}
+    line = _line("contacts", record)
+
+    assert _read(line, mapping) == _mapped("contacts", line, mapping)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"contact": {"deleted": "gone"}},
+        {"contact": {"modified": "changed"}},
+        {"contact": {"when": "kind == 'person'"}},
+        {"contact": {"company_name": "company"}},
+        {"contact": {"firstname": None}},
+        {"contact": {"name": ["name", "label"]}},
+        {"contact": {"name": "label || name"}},
+        {"contact": {"name": "person.name"}},
+        {"contact": {"name": '"name"'}},
+        {"contact": {"name": "firstname"}},
+        {"contact": {"description": "_sdc_deleted_at"}},
+        {"contact": {"fields": {"number": "phone"}}},
+        {"contact": {"fields": {"list": "segment", "number": "phone"}}},
+        {"contact": {"fields": {"list": "segment"}}},
+        {"raw": False},
+        {"null_values": ["-"]},
+        {"places": ["properties.{}"]},
+        {"link": {"contact": "id", "company": "company_id"}},
+        {"contact": None, "company": {"id": "id"}},
+    ],
+    ids=str,
+)
+def test_a_mapping_that_says_more_is_needed(change: dict[str, Any]) -> None:
+    mapping = read_mapping("daktela", {"contacts": change}, None)
+
+    assert _mapping("contacts", mapping).native is None
+    assert _mapping("companies", mapping).native is not None
+
+
+@pytest.mark.parametrize("preset", ["salesforce", "hubspot", "raynet"])
+def test_the_mapping_of_a_crm_is_needed(preset: str) -> None:
+    assert all(stream.native is None for stream in read_mapping(preset, None, None).streams)
+
+
+def test_companies_may_be_without_contacts() -> None:
+    mapping = read_mapping("daktela", {"companies": {"company": {"contacts": None}}}, None)
+    line = _line("companies", {**COMPANY, "contacts": [CONTACT]})
+
+    assert _read(line, mapping) == _mapped("companies", line, mapping)

@@ -1,0 +1,441 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from target_daktela_crm.mapping.values import (
+    UnreadableError,
+    clean_text,
+    is_same_phone,
+    read_email,
+    read_flag,
+    read_id,
+    read_moment,
+    read_phone,
+    read_text,
+    read_written,
+)
+
+# Ids.
+
+
+@pytest.mark.parametrize(
+    ("value", "key", "sent"),
+    [
+        (7, "7", b"7"),
+        (0, "0", b"0"),
+        (-7, "-7", b"-7"),
+        (7.0, "7", b"7"),
+        (Decimal("7.0"), "7", b"7"),
+        (Decimal("-0.0"), "0", b"0"),
+        (Decimal("27483910200.0"), "27483910200", b"27483910200"),
+        (27483910200, "27483910200", b"27483910200"),
+        ("27483910200", "27483910200", b'"27483910200"'),
+        (Decimal("2.74839102E+10"), "27483910200", b"27483910200"),
+        (3652397000001234567, "3652397000001234567", b"3652397000001234567"),
+        (Decimal("3652397000001234567.0"), "3652397000001234567", b"3652397000001234567"),
+        ("3652397000001234567", "3652397000001234567", b'"3652397000001234567"'),
+        (2**63, "9223372036854775808", b'"9223372036854775808"'),
+        (-(2**63), "-9223372036854775808", b"-9223372036854775808"),
+        (-(2**63) - 1, "-9223372036854775809", b'"-9223372036854775809"'),
+        (2**64 - 1, "18446744073709551615", b'"18446744073709551615"'),
+        (2**64, "18446744073709551616", b'"18446744073709551616"'),
+        (10**40 + 1, "1" + "0" * 39 + "1", b'"1' + b"0" * 39 + b'1"'),
+        (Decimal("1.5"), "1.5", b'"1.5"'),
+        (1.5, "1.5", b'"1.5"'),
+        (Decimal("0.10"), "0.10", b'"0.10"'),
+        ("007", "007", b'"007"'),
+        ("7.0", "7.0", b'"7.0"'),
+        ("0035g00000AbCdEAAV", "0035g00000AbCdEAAV", b'"0035g00000AbCdEAAV"'),
+        ("žluťoučký/kůň", "žluťoučký/kůň", '"žluťoučký/kůň"'.encode()),
+        (" 7", " 7", b'" 7"'),
+    ],
+)
+def test_ids_are_compared_exactly_and_sent_in_the_type_that_they_came_in(
+    value: Any, key: str, sent: bytes
+) -> None:
+    identifier = read_id(value)
+    assert identifier.key == key
+    assert msgspec.json.encode(identifier.sent) == sent
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (True, "true or false"),
+        (False, "true or false"),
+        ({"id": 7}, "an object"),
+        ([7], "a list"),
+        (Decimal("NaN"), "NaN"),
+        (Decimal("Infinity"), "Infinity"),
+        (float("nan"), "nan"),
+        (Decimal("1E+999999"), "1E+999999"),
+    ],
+)
+def test_what_is_no_id_is_refused_and_called_by_its_kind(value: Any, said: str) -> None:
+    with pytest.raises(UnreadableError, match="is no id") as raised:
+        read_id(value)
+    assert said in str(raised.value)
+
+
+def test_one_id_is_the_same_in_all_spellings_of_a_number() -> None:
+    spellings = (7, 7.0, Decimal(7), Decimal("7.00"), Decimal("0.7E+1"), "7")
+    assert {read_id(value).key for value in spellings} == {"7"}
+
+
+@given(st.integers(min_value=-(10**59), max_value=10**59))
+def test_an_integer_is_the_same_id_as_the_decimal_and_the_text_of_it(number: int) -> None:
+    key = str(number)
+    decimal = Decimal(f"{number}.0")
+    assert [read_id(value).key for value in (number, decimal, key)] == [key, key, key]
+    # PHP reads no longer integers exactly.
+    sent = key.encode() if -(2**63) <= number < 2**63 else f'"{key}"'.encode()
+    assert msgspec.json.encode(read_id(number).sent) == msgspec.json.encode(read_id(decimal).sent) == sent
+
+
+@given(st.integers(), st.integers())
+def test_different_integers_are_different_ids(one: int, other: int) -> None:
+    assert (read_id(one).key == read_id(other).key) == (one == other)
+
+
+# Texts.
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("kůň", "kůň"),
+        (" x ", " x "),
+        ("", ""),
+        (None, None),
+        ("a\x00b\x00", "ab"),
+        ("\x00", ""),
+        ("\x01\t\r\n\x1f\x7f", "\x01\t\r\n\x1f\x7f"),
+        ("a\u2028b\u2029c\ufeff", "a\u2028b\u2029c\ufeff"),
+        (True, "true"),
+        (False, "false"),
+        (0, "0"),
+        (3652397000001234567, "3652397000001234567"),
+        (Decimal("27483910200.0"), "27483910200.0"),
+        (Decimal("12345678901234567890.123456789"), "12345678901234567890.123456789"),
+        (Decimal("1E+3"), "1000"),
+        (Decimal("1E-7"), "0.0000001"),
+        (Decimal("0.10"), "0.10"),
+        (Decimal("1E+999999"), "1E+999999"),
+        (Decimal("1E-999999"), "1E-999999"),
+        (1.5, "1.5"),
+        ({"a": ["kůň", 1, None, True]}, '{"a":["kůň",1,null,true]}'),
+        ([1, "x"], '[1,"x"]'),
+        ([], "[]"),
+        ("2026-03-01T09:00:00.000000Z", "2026-03-01T09:00:00.000000Z"),
+    ],
+)
+def test_every_value_has_a_text_which_is_exact(value: Any, expected: str | None) -> None:
+    assert read_text(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("  kůň \t\r\n", "kůň"),
+        ("Ko\u030cn\u030c", "K\u01d2\u0148"),
+        ("\u00a0Jan\u00a0Nový\u2003", "Jan\u00a0Nový"),
+        ("  ", None),
+        ("", None),
+        (None, None),
+        ("\x00 ", None),
+        ("a\x00", "a"),
+        ("Jan  Nový", "Jan  Nový"),
+        ("a\u2028b", "a\u2028b"),
+        (False, "false"),
+        (0, "0"),
+        (Decimal("1.50"), "1.50"),
+        ("👩\u200d🔧 Žofie", "👩\u200d🔧 Žofie"),
+    ],
+)
+def test_a_cleaned_text_is_trimmed_and_composed_and_never_empty(value: Any, expected: str | None) -> None:
+    assert clean_text(value) == expected
+
+
+@given(st.text())
+def test_cleaning_twice_is_cleaning_once(text: str) -> None:
+    cleaned = clean_text(text)
+    assert cleaned is None or (clean_text(cleaned) == cleaned and cleaned and "\x00" not in cleaned)
+
+
+# Flags.
+
+
+@pytest.mark.parametrize(
+    "value", [True, 1, Decimal(1), 1.0, -1, "true", "TRUE", " True ", "t", "yes", "Y", "1", [0], {"a": None}]
+)
+def test_many_spellings_say_yes(value: Any) -> None:
+    assert read_flag(value) is True
+
+
+@pytest.mark.parametrize(
+    "value", [False, 0, Decimal(0), 0.0, None, "", " ", "false", "FALSE", "f", "no", "N", "0", [], {}]
+)
+def test_many_spellings_say_no(value: Any) -> None:
+    assert read_flag(value) is False
+
+
+@pytest.mark.parametrize("value", ["maybe", "2", "-", "yes no", "true?"])
+def test_a_text_that_says_neither_is_refused_without_being_repeated(value: str) -> None:
+    with pytest.raises(UnreadableError, match="neither true nor false") as raised:
+        read_flag(value)
+    assert value not in str(raised.value)
+
+
+# Moments.
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        ("2026-03-01T09:00:00Z", "2026-03-01T09:00:01Z"),
+        ("2026-03-01T09:00:00.000000Z", "2026-03-01T09:00:00.000001Z"),
+        ("2026-03-01 09:00:00", "2026-03-01 09:00:01"),
+        ("2026-03-01T10:00:00+01:00", "2026-03-01T09:00:01Z"),
+        ("2026-03-01T10:00:00.000+0100", "2026-03-01T09:00:01.000+0000"),
+        ("2026-03-01", "2026-03-01T00:00:01"),
+        ("2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00"),
+        (1772355600000, 1772355600001),
+        (Decimal("1772355600.5"), Decimal("1772355600.6")),
+        (-1, 0),
+    ],
+)
+def test_moments_grow_with_time(earlier: Any, later: Any) -> None:
+    one, other = read_moment(earlier), read_moment(later)
+    assert one is not None
+    assert other is not None
+    assert one < other
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("2026-03-01T10:00:00+01:00", "2026-03-01T09:00:00Z"),
+        ("2026-03-01 09:00:00", "2026-03-01T09:00:00Z"),
+        (" 2026-03-01T09:00:00Z ", "2026-03-01T09:00:00+00:00"),
+        (Decimal("1772355600.0"), 1772355600),
+    ],
+)
+def test_one_moment_is_the_same_in_all_spellings(one: Any, other: Any) -> None:
+    assert read_moment(one) == read_moment(other) is not None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "",
+        "yesterday",
+        "31.12.2025",
+        "2026-02-30",
+        True,
+        [],
+        {},
+        Decimal("NaN"),
+        float("nan"),
+        float("inf"),
+        float("-inf"),
+        Decimal("-Infinity"),
+        Decimal("1E+999999"),
+    ],
+)
+def test_what_is_no_moment_is_none(value: Any) -> None:
+    assert read_moment(value) is None
+
+
+# Phone numbers.
+
+
+@pytest.mark.parametrize(
+    ("text", "digits"),
+    [
+        ("773794604", "773794604"),
+        ("773 794 604", "773794604"),
+        ("773\u00a0794\u2009604", "773794604"),
+        ("773-794-604", "773794604"),
+        ("773\u2011794\u2013604", "773794604"),
+        ("(773) 794.604", "773794604"),
+        ("+420 773 794 604", "+420773794604"),
+        ("(+420) 773 794 604", "+420773794604"),
+        ("00420773794604", "+420773794604"),
+        ("+49 (0) 30 23125-014", "+493023125014"),
+        ("0049 (0)30 23125014", "+493023125014"),
+        ("(0) 30 23125014", "03023125014"),
+        ("tel:+420773794604", "+420773794604"),
+        ("Tel. 773 794 604", "773794604"),
+        ("773 794 604 x23", "773794604"),
+        ("123456", "123456"),
+        ("12345678901234567", "12345678901234567"),
+    ],
+)
+def test_without_a_region_a_phone_number_stays_as_written_and_is_compared_by_digits(
+    text: str, digits: str
+) -> None:
+    phone = read_phone(text, None)
+    assert phone is not None
+    assert (phone.text, phone.digits) == (text, digits)
+
+
+@pytest.mark.parametrize("region", [None, "CZ"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "-", "none", "call after 5pm", "12345", "+12345", "123456789012345678", "+", "()", "+420", "ahoj 1 a 2"],
+)
+def test_what_cannot_be_a_phone_number_is_none(text: str, region: str | None) -> None:
+    assert read_phone(text, region) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "region", "expected"),
+    [
+        ("773 794 604", "CZ", "+420773794604"),
+        ("00420 773 794 604", "CZ", "+420773794604"),
+        ("+420 773 794 604", "DE", "+420773794604"),
+        ("(+420) 773-794-604", "CZ", "+420773794604"),
+        ("tel:773794604", "CZ", "+420773794604"),
+        ("773 794 604 linka 12", "CZ", "+420773794604"),
+        ("030 23125-014", "DE", "+493023125014"),
+        ("+49 (0)30 23125-014", "CZ", "+493023125014"),
+        ("(0) 20 7946 0958", "GB", "+442079460958"),
+        ("(020) 7946 0958", "GB", "+442079460958"),
+        ("(650) 253-0000", "US", "+16502530000"),
+        ("011 420 773 794 604", "US", "+420773794604"),
+    ],
+)
+def test_with_a_region_a_phone_number_is_sent_as_e164(text: str, region: str, expected: str) -> None:
+    phone = read_phone(text, region)
+    assert phone is not None
+    assert (phone.text, phone.digits) == (expected, expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "region"), [("7737946041234", "CZ"), ("123 456", "CZ"), ("+999 773 794 604", "CZ")]
+)
+def test_a_number_that_is_not_possible_in_the_region_is_none(text: str, region: str) -> None:
+    assert read_phone(text, None) is not None
+    assert read_phone(text, region) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("+420773794604", "+420773794604"),
+        ("+420773794604", "773794604"),
+        ("+493023125014", "03023125014"),
+        ("+42012345678", "12345678"),
+        ("123456", "123456"),
+    ],
+)
+def test_two_spellings_are_one_phone_number(one: str, other: str) -> None:
+    assert is_same_phone(one, other)
+    assert is_same_phone(other, one)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("+420773794604", "+421773794604"),
+        ("773794604", "0773794604"),
+        ("+420773794604", "3794604"),
+        ("+420773794604", "773794605"),
+        ("+420773794604", "0"),
+        ("+420773794604", ""),
+    ],
+)
+def test_different_phone_numbers_are_not_one(one: str, other: str) -> None:
+    assert not is_same_phone(one, other)
+    assert not is_same_phone(other, one)
+
+
+@given(st.text())
+@settings(max_examples=200, deadline=None)
+def test_any_text_is_a_phone_number_or_none(text: str) -> None:
+    for region in (None, "CZ", "US"):
+        phone = read_phone(text, region)
+        if phone is not None:
+            assert 6 <= len(phone.digits.lstrip("+")) <= 17
+            assert phone.text == text or region is not None
+
+
+# E-mails.
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("anna@example.com", "anna@example.com"),
+        (" Anna.NOVA+daktela@Example.COM ", "anna.nova+daktela@example.com"),
+        ("mailto:anna@example.com", "anna@example.com"),
+        ("kůň@háčky.example.cz", "kůň@háčky.example.cz"),
+        ("o'hara@sub.example.co.uk", "o'hara@sub.example.co.uk"),
+    ],
+)
+def test_an_email_is_trimmed_and_in_lower_case(text: str, expected: str) -> None:
+    assert read_email(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "-",
+        "anna",
+        "anna@example",
+        "@example.com",
+        "anna@",
+        "anna@.com",
+        "anna@example.",
+        "an na@example.com",
+        "anna@example.com; eva@example.com",
+        "anna@example.com,eva@example.com",
+        "Anna <anna@example.com>",
+        "http://example.com",
+    ],
+)
+def test_what_cannot_be_an_email_is_none(text: str) -> None:
+    assert read_email(text) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (Decimal("420777111222.0"), "420777111222"),
+        (Decimal("1.5"), "1.5"),
+        (Decimal("1E+999999999"), "1E+999999999"),
+        (Decimal("NaN"), "NaN"),
+        (float("inf"), "inf"),
+    ],
+)
+def test_a_number_is_written_without_a_point_unless_it_has_no_end(value: Decimal | float, expected: str) -> None:
+    assert read_written(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "region", "expected"),
+    [
+        ("601 000 001", "CZ", "+420601000001"),
+        ("07700 900123", "GB", "+447700900123"),
+        ("01632 960658", "GB", "+441632960658"),
+        # Of another country, or two in one: made up in the form of E.164, they would be nobody's.
+        ("030 23125 014", "CZ", "030 23125 014"),
+        ("0601000001", "CZ", "0601000001"),
+        ("601000001/2", "CZ", "601000001/2"),
+        ("+49 30 23125-014", "CZ", "+493023125014"),
+    ],
+)
+def test_national_numbers_are_only_read_as_those_of_the_region_if_they_may_be(
+    text: str, region: str, expected: str
+) -> None:
+    phone = read_phone(text, region)
+    assert phone is not None
+    assert phone.text == expected
