@@ -12,6 +12,7 @@ Read it in the order of the data:
     table.py, shape.py       rows -> records
     masking.py               a value of a row in a message
     writer.py                records -> Singer messages
+    activation.py            whether rows that were not read count as deleted
     rights.py                what the account may not see
     costs.py                 what the run cost
     checkup.py, probe.py,

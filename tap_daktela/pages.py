@@ -66,6 +66,8 @@ class Batch:
     end: str | None = None
     total: int | None = None
     """How many rows the server counted when the reading began, None if it did not tell."""
+    is_partial: bool = False
+    """Whether rows may be missing from this batch and those before it, because the list changed in every pass."""
 
 
 @dataclass(frozen=True)
@@ -338,6 +340,7 @@ def read_by_name(fetcher: Fetcher, query: Query) -> Iterator[Batch]:
             return
     if not table.has_moved:
         raise _contradiction(table.total, query)
+    yield Batch([], total=table.total, is_partial=True)
 
 
 def _contradiction(total: int | None, query: Query) -> ReadError:

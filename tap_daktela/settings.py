@@ -188,6 +188,14 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         "counts them.",
     ),
     th.Property(
+        "emit_activate_version_messages",
+        th.BooleanType,
+        default=False,
+        title="Emit ACTIVATE_VERSION messages",
+        description="Write an ACTIVATE_VERSION message at the end of each full table that was read completely, so "
+        "that the loader marks or removes the rows that were deleted in Daktela.",
+    ),
+    th.Property(
         "request_timeout",
         th.NumberType(exclusive_minimum=0, maximum=86_400),
         default=60,

@@ -16,9 +16,11 @@ from singer_sdk import Stream
 from singer_sdk.exceptions import AbortedSyncExceptionBase, MapExpressionError, RequestedAbortException
 from singer_sdk.helpers._util import utc_now
 from singer_sdk.helpers.conform import TypeConformanceLevel
-from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
+from singer_sdk.singerlib import ActivateVersionMessage
 from typing_extensions import override
 
+from tap_daktela.activation import UNFINISHED
 from tap_daktela.instance import InstanceError
 from tap_daktela.sync import Checkpoint, StreamError, Sync
 from tap_daktela.writer import PageWriter
@@ -28,8 +30,10 @@ if TYPE_CHECKING:
 
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
+    from singer_sdk.singerlib import RecordMessage
 
     from tap_daktela import fields
+    from tap_daktela.activation import Activation
     from tap_daktela.costs import Costs
     from tap_daktela.instance import Instance
     from tap_daktela.table import Table
@@ -48,6 +52,10 @@ class Run(Protocol):
     @property
     def costs(self) -> Costs:
         """What the streams cost."""
+
+    @property
+    def activation(self) -> Activation:
+        """The tables whose version must not be activated."""
 
     def check(self) -> None:
         """End the run if a signal has asked for it."""
@@ -73,6 +81,10 @@ class DaktelaStream(Stream):
         self._run = run
         self.declaration = declaration
         self.servers = tuple(servers)
+        self._gaps = dict.fromkeys(self.servers, UNFINISHED)
+        """Instance -> what is missing of its records, empty if nothing is."""
+        self._tables_written: set[str] = set()
+        """The tables that records were written to, as stream maps name them."""
         self.selected_by_default = declaration.selected_by_default
         super().__init__(tap, schema=declaration.schema(), name=name)
         self.primary_keys = declaration.keys
@@ -102,7 +114,42 @@ class DaktelaStream(Stream):
         """Tell what all streams cost, and raise what failed: the SDK calls this once all have been read."""
         super().log_sync_costs()
         self._run.costs.tell(self.logger)
+        self._run.activation.log(self.logger)
         self._run.raise_failures()
+
+    # Deletions. The SDK has no public hook for the time at which it writes ACTIVATE_VERSION.
+
+    @property
+    @override
+    def emit_activate_version_messages(self) -> bool:
+        """Whether records carry a version. Only those of full tables do: other streams never read all rows."""
+        return self.declaration.replication_key is None and super().emit_activate_version_messages
+
+    @override
+    def _write_activate_version_message(self, full_table_version: int) -> None:
+        """Write nothing at the start of the stream, where the SDK writes the message.
+
+        There it would delete the rows of an instance that fails later.
+        """
+
+    @override
+    def _generate_record_messages(self, record: Record) -> Generator[RecordMessage, None, None]:
+        for message in super()._generate_record_messages(record):
+            self._tables_written.add(message.stream)
+            yield message
+
+    def _activate_version(self) -> None:
+        """Write an ACTIVATE_VERSION message for each table of the stream that has all rows that exist.
+
+        The version is the start of the run in seconds, as in the SDK. If the clock has gone back since the last
+        run, deleted rows stay until a later run, because loaders delete rows of older versions only.
+        """
+        if self._stream_version is None:
+            return
+        maps = [each for each in self.stream_maps if not isinstance(each, RemoveRecordTransform)]
+        tables = {each.stream_alias: each.stream_alias in self._tables_written for each in maps}
+        for table in self._run.activation.permitted(tables, self._gaps):
+            self._tap.write_message(ActivateVersionMessage(stream=table, version=self._stream_version))
 
     @override
     def get_records(self, context: Context | None) -> Iterator[Record]:
@@ -126,6 +173,7 @@ class DaktelaStream(Stream):
                         yield step
                     # Or it would be in memory together with the next one.
                     del step
+                self._gaps[instance.server] = sync.why_incomplete()
         except InstanceError as error:
             self._run.note_failure(self.name, instance.server, str(error), of_instance=True)
         except StreamError as error:
@@ -153,6 +201,8 @@ class DaktelaStream(Stream):
         if not write_messages or not isinstance(writer, PageWriter) or not self._is_written_as_read():
             with self._as_failure(", ".join(self.servers)):
                 yield from super()._sync_records(context, write_messages=write_messages)
+            if write_messages:
+                self._activate_version()
             return
         # What follows is the SDK's method of this name, for pages.
         counter, timer = self.get_record_counter(), self.get_sync_timer()
@@ -164,6 +214,7 @@ class DaktelaStream(Stream):
                 self._write_starting_replication_value(partition)
                 with self._as_failure(str(partition["server"])):
                     for part in self._parts(partition, count):
+                        self._tables_written.add(self._alias)
                         writer.write_records(self._alias, part, self._stream_version, utc_now())
                         self.state_manager.is_flushed = False
                         counter.increment(len(part))
@@ -175,6 +226,7 @@ class DaktelaStream(Stream):
         if not context:
             self._finalize_state(self.stream_state)
         self._write_state_message()
+        self._activate_version()
 
     def _parts(self, partition: Context, count: int) -> Iterator[list[Any]]:
         """Yield the records of one instance, so many at once that a state message is due where it is in the SDK.

@@ -108,6 +108,7 @@ class Sync:
         """How many rows have been read."""
         self.expected: int | None = None
         """How many there are, as far as the server has told."""
+        self._is_partial = False
         with self._as_stream_error():
             self._clock = instance.clock(stream.endpoint)
         self._compile()
@@ -133,6 +134,18 @@ class Sync:
                     raise
                 yield from self._read()
         self._report()
+
+    def why_incomplete(self) -> str:
+        """Return what the instance did that may make its records incomplete, or an empty text; valid after `read`.
+
+        An instance that returns no rows counts as incomplete: missing permissions look like an empty table.
+        """
+        tally = self._shape.tally
+        if tally.keyless:
+            return f"returned {tally.keyless} rows without a key"
+        if self._is_partial:
+            return "added or deleted rows during each attempt to read them"
+        return "" if tally.records else "returned no rows"
 
     def _read(self) -> Iterator[Table | Checkpoint]:
         cursor = self._stream.replication_key
@@ -192,6 +205,7 @@ class Sync:
             self.rows += len(batch.rows)
             if batch.total is not None:
                 self.expected = before + max(batch.total, rows)
+            self._is_partial = self._is_partial or batch.is_partial
             yield batch
             # Or its rows would be in memory together with the next ones; so wherever rows are handed on.
             del batch

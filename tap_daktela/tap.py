@@ -23,10 +23,12 @@ from singer_sdk import Tap
 from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.exceptions import ConfigValidationError, MapExpressionError, StreamMapConfigError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
+from singer_sdk.mapper import RemoveRecordTransform
 from singer_sdk.plugin_base import SingerCommand
 from typing_extensions import override
 
 from tap_daktela import settings
+from tap_daktela.activation import Activation, shared_tables, unread_instances
 from tap_daktela.api.command import InputError, PlainCommand, RunError, check_environment, plain_file_errors
 from tap_daktela.api.config import with_numbers
 from tap_daktela.api.progress import reporter
@@ -65,6 +67,7 @@ class TapDaktela(Tap):
         TapCapabilities.STATE,
         TapCapabilities.DISCOVER,
         TapCapabilities.TEST,
+        TapCapabilities.ACTIVATE_VERSION,
         PluginCapabilities.ABOUT,
         PluginCapabilities.STREAM_MAPS,
         PluginCapabilities.FLATTENING,
@@ -93,6 +96,15 @@ class TapDaktela(Tap):
     def costs(self) -> Costs:
         """What the run costs, stream by stream."""
         return Costs(reporter(self.logger))
+
+    @cached_property
+    def activation(self) -> Activation:
+        """The tables whose version must not be activated."""
+        maps = [
+            [each.stream_alias for each in of_stream if not isinstance(each, RemoveRecordTransform)]
+            for of_stream in self.mapper.stream_maps.values()
+        ]
+        return Activation(unread_instances(self.state, self.streams, self.instances), shared_tables(maps))
 
     @override
     def discover_streams(self) -> list[DaktelaStream]:

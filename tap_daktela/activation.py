@@ -1,0 +1,88 @@
+"""Decide whether the rows that a run did not read count as deleted in Daktela.
+
+An ACTIVATE_VERSION message makes a loader mark or remove every row of a table that has an older version than the
+message. So the message is correct only if the run has written every row that exists. If that is not certain, the
+message is withheld, and the reason is logged at the end of the run.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Collection, Iterable, Mapping
+
+UNFINISHED = "was not read completely"
+"""What is missing of an instance until its rows have been read to the end."""
+
+
+@dataclass
+class Activation:
+    """The tables of a run whose version must not be activated."""
+
+    unread: Collection[str]
+    """The instances whose rows are in the tables, and that this run does not read."""
+    shared: Collection[str]
+    """The tables that several streams write to, in lower case."""
+    withheld: dict[str, list[str]] = field(default_factory=dict)
+    """Reason -> tables for which no message was written."""
+
+    def permitted(self, tables: Mapping[str, bool], gaps: Mapping[str, str]) -> list[str]:
+        """Return those of a stream's tables that have all rows that exist, and note the reasons of the others.
+
+        `tables` maps each table to whether any record was written to it. `gaps` maps each instance to what is
+        missing of its rows, or to an empty text.
+        """
+        reasons = [f"{server} {gap}" for server, gap in gaps.items() if gap] + [
+            f"the state has bookmarks of {server}, which is not in the configuration. Read all instances of a "
+            "table in one run, or remove this instance from the state to have its rows deleted"
+            for server in self.unread
+        ]
+        permitted = []
+        for table, is_written in tables.items():
+            own = [*reasons]
+            if table.lower() in self.shared:
+                own.append("stream_maps writes several streams to this table")
+            if not is_written and not reasons:
+                own.append("stream_maps leaves out all records")
+            for reason in own:
+                self.withheld.setdefault(reason, []).append(table)
+            if not own:
+                permitted.append(table)
+        return permitted
+
+    def log(self, logger: logging.Logger) -> None:
+        """Log, once, a line for each reason for which messages were withheld."""
+        for reason, tables in self.withheld.items():
+            logger.warning(
+                "no ACTIVATE_VERSION message was written for %s, so rows that were deleted in Daktela stay: %s",
+                ", ".join(tables),
+                reason,
+            )
+        self.withheld.clear()
+
+
+def unread_instances(state: Mapping[str, Any], streams: Collection[str], servers: Collection[str]) -> list[str]:
+    """Return the instances that an earlier run has read into `streams`, and that this run does not read.
+
+    `state` is the tap's Singer state, partitioned by `server`. `servers` are the instances of the configuration.
+    """
+    found = {
+        str(partition["context"].get("server"))
+        for stream, bookmark in state.get("bookmarks", {}).items()
+        if stream in streams
+        for partition in bookmark.get("partitions", [])
+    }
+    return sorted(found - {*servers})
+
+
+def shared_tables(tables: Iterable[Iterable[str]]) -> frozenset[str]:
+    """Return, in lower case, the tables that several streams write to; `tables` holds the tables of each stream.
+
+    Some loaders fold the case of names, so names that differ only by case are one table.
+    """
+    counts = Counter(name for names in tables for name in {table.lower() for table in names})
+    return frozenset(name for name, count in counts.items() if count > 1)
