@@ -23,7 +23,7 @@ class Kind(Enum):
     NUMBER = "number"
     BOOLEAN = "boolean"
     DATETIME = "datetime"
-    """Sent as the instance's local time without an offset, emitted with it (RFC 3339)."""
+    """An instant in RFC 3339. The API sends local times of the instance, without an offset."""
     OBJECT = "object"
     """An object of no fixed shape. PHP spells an empty one `[]`."""
     KEYS = "keys"

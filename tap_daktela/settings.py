@@ -188,6 +188,15 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         "counts them.",
     ),
     th.Property(
+        "datetimes",
+        th.StringType,
+        allowed_values=["utc", "local"],
+        default="utc",
+        title="Datetimes",
+        description="How datetimes are emitted: `utc` (`2025-12-10T11:12:38Z`), or `local` with the offset of the "
+        "instance (`2025-12-10T12:12:38+01:00`), which several loaders drop.",
+    ),
+    th.Property(
         "emit_activate_version_messages",
         th.BooleanType,
         default=False,
@@ -250,6 +259,7 @@ class Settings:
     page_size: int
     prefix_keys: bool
     nulls_for_mismatches: bool
+    local_datetimes: bool
 
 
 def read(config: Mapping[str, Any], user_agent: str) -> Settings:
@@ -267,6 +277,7 @@ def read(config: Mapping[str, Any], user_agent: str) -> Settings:
         page_size=int(values["page_size"]),
         prefix_keys=values["prefix_keys"],
         nulls_for_mismatches=values["on_type_mismatch"] == "null",
+        local_datetimes=values["datetimes"] == "local",
     )
 
 

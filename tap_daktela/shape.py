@@ -12,13 +12,13 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from functools import cached_property, lru_cache, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
 from tap_daktela.api import rows
+from tap_daktela.datetimes import datetime_converter
 from tap_daktela.fields import Kind
 from tap_daktela.masking import describe
 
@@ -32,9 +32,6 @@ Row: TypeAlias = Any
 """As the server sends it, or as `api.rows` reads it."""
 Record = dict[str, Any]
 Convert = Callable[[Any], Any]
-
-_MOST_DAYS = 1_000
-_MOST_HOURS = 2_000
 
 
 class ShapeError(Exception):
@@ -107,6 +104,8 @@ class Dialect:
     """What every key begins with, empty for none."""
     zone: ZoneInfo
     """The zone of the instance's datetimes."""
+    local_datetimes: bool = False
+    """Whether datetimes are emitted with the offset of `zone`; otherwise in UTC."""
     nulls_for_mismatches: bool = False
     """Whether a value that does not fit its column becomes null; otherwise it ends the stream."""
 
@@ -125,7 +124,7 @@ class Shape:
         self._stream = stream
         self._dialect = dialect
         columns = tuple(columns)
-        converters = _converters(dialect.prefix, dialect.zone)
+        converters = _converters(dialect)
         self.lists = [(column.name, column.request) for column in columns if column.kind is Kind.KEYS]
         for column in columns:
             _plant(self.root, column, converters)
@@ -252,7 +251,8 @@ def _plant(root: Node, column: Field, converters: dict[Kind, Convert]) -> None:
 # Converters: a value that is not null in, the record's value out, ValueError for one that does not fit.
 
 
-def _converters(prefix: str, zone: ZoneInfo) -> dict[Kind, Convert]:
+def _converters(dialect: Dialect) -> dict[Kind, Convert]:
+    prefix = dialect.prefix
     key = _key_converter(prefix)
     return {
         Kind.KEY: key,
@@ -261,7 +261,7 @@ def _converters(prefix: str, zone: ZoneInfo) -> dict[Kind, Convert]:
         Kind.INTEGER: _integer,
         Kind.NUMBER: _number,
         Kind.BOOLEAN: _boolean,
-        Kind.DATETIME: _datetime_converter(zone),
+        Kind.DATETIME: datetime_converter(dialect.zone, local=dialect.local_datetimes),
         Kind.OBJECT: _object,
         Kind.KEYS: lambda value: [_part(element, "name", key) for element in _elements(value)],
         Kind.TITLES: lambda value: [_part(element, "title", _text) for element in _elements(value)],
@@ -372,47 +372,3 @@ def _loose(value: object) -> str | None:
 
 def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
-
-
-_WITHIN_HOUR = frozenset(f":{minute:02}:{second:02}" for minute in range(60) for second in range(60))
-
-
-def _datetime_converter(zone: ZoneInfo) -> Convert:
-    """Return the converter of local times; it looks up an offset once for each day that occurs."""
-    hours: dict[str, tuple[str, str]] = {}
-    offset_of = lru_cache(maxsize=_MOST_DAYS)(partial(_offset_of_day, zone))
-
-    def convert(value: object) -> str | None:
-        if not isinstance(value, str):
-            raise ValueError(value)  # noqa: TRY004 - any value may come; all that fail are told by one error
-        rest = value[13:]
-        if rest in _WITHIN_HOUR and (hour := hours.get(value[:13])) is not None:
-            return f"{hour[0]}{rest}{hour[1]}"
-        if not value or value.startswith("0000-00-00"):
-            return None
-        converted = _with_offset(value, zone)
-        if converted[:19] == f"{value[:10]}T{value[11:]}" and (offset := offset_of(value[:10])):
-            if len(hours) >= _MOST_HOURS:
-                hours.clear()
-            hours[value[:13]] = converted[:13], offset
-        return converted
-
-    return convert
-
-
-def _offset_of_day(zone: ZoneInfo, day: str) -> str | None:
-    """Return the offset of a day as it is emitted; None for one that has several, or none that is usual."""
-    first, last = _with_offset(f"{day} 00:00:00", zone), _with_offset(f"{day} 23:59:59", zone)
-    usual = first[:19] == f"{day}T00:00:00" and last[:19] == f"{day}T23:59:59"
-    return first[19:] if usual and first[19:] == last[19:] else None
-
-
-def _with_offset(value: str, zone: ZoneInfo) -> str:
-    moment = datetime.fromisoformat(value)
-    if moment.tzinfo is None:
-        # A time in the hour that an autumn clock change repeats is read as the first of the two.
-        moment = moment.replace(tzinfo=zone)
-    if (moment.utcoffset() or timedelta()) % timedelta(minutes=1):
-        # Before time zones were introduced, offsets had seconds, which RFC 3339 cannot write.
-        moment = moment.astimezone(UTC)
-    return moment.isoformat()

@@ -216,6 +216,7 @@ class Sync:
             server=instance.server,
             prefix=instance.prefix,
             zone=self._clock.zone,
+            local_datetimes=run.local_datetimes,
             nulls_for_mismatches=run.nulls_for_mismatches,
         )
         self._shape = Shape(self._stream, self._columns, dialect)

@@ -200,7 +200,9 @@ def test_tasks_are_as_salesforce_takes_them(simulator: Simulator, violations: Vi
         assert not violations(TASK, task)
         row = rows[task["Daktela_Activity__c"]]
         assert task["TaskSubtype"] == kinds[row["type"]]
+        # In local time: the loader takes the text as it is.
         assert task["ActivityDate"] == row["time"][:10]
+        assert f"Started: {row['time']}" in task["Description"].splitlines()
         assert task["WhoId"] == crm_id(row["contact"])
         known += task["WhoId"] is not None
         if row["type"] == "CALL":

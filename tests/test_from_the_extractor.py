@@ -9,7 +9,9 @@ import hashlib
 import json
 import re
 import subprocess
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pytest
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+PRAGUE = ZoneInfo("Europe/Prague")
 TEXT = EXTRACTOR_PAGE.read_text(encoding="utf-8")
 LOADER = LOADERS / "target-duckdb" / "venv" / "bin" / "target-duckdb"
 DIFFERENCES = {row[0]: row[1:] for row in table(section("## What differs", TEXT), "point")}
@@ -169,8 +172,8 @@ def test_types(run: Run) -> None:
     shown = DIFFERENCES["datetimes"]
     [[theirs], [ours]] = names(shown[0]), names(shown[1])
     assert len(call["time"]) == len(ours)
-    assert re.fullmatch(r"[\d-]+T[\d:]+\+01:00", ours)
-    assert ours.replace("T", " ").removesuffix("+01:00") == theirs
+    assert ours.endswith("Z")
+    assert datetime.fromisoformat(ours) == datetime.fromisoformat(theirs).replace(tzinfo=PRAGUE)
 
 
 def test_nothing_is_null(run: Run) -> None:
@@ -293,6 +296,25 @@ def test_the_view_has_the_old_names(warehouse: duckdb.DuckDBPyConnection, simula
     rows = warehouse.execute(f'SELECT {", ".join(columns)} FROM reports."acme_activitiesCall"').fetchall()  # noqa: S608
     expected = [tuple(row[name] for name in columns) for row in old_calls(simulator)]
     assert sorted(rows) == sorted(expected)
+
+
+def test_t8_the_view_has_local_times(warehouse: duckdb.DuckDBPyConnection, simulator: Simulator) -> None:
+    [sql] = code(section("#### Local times", TEXT), "sql")
+    warehouse.execute(f"CREATE SCHEMA reports; {sql}")
+    rows = warehouse.execute("SELECT activities_name, CAST(time AS VARCHAR) FROM reports.calls").fetchall()
+    assert sorted(rows) == sorted((row["activities_name"], row["time"]) for row in old_calls(simulator))
+
+
+def test_t8_a_stream_map_gives_the_local_times_of_the_original_as_text(simulator: Simulator) -> None:
+    [block] = code(section("#### Local times", TEXT), "yaml")
+    config = {**settings_of_the_page(simulator), "start_date": "2025-01-01", **yaml.safe_load(block)["config"]}
+    run = run_tap(config, catalog=select("activities_call"))
+    for column in ("time", "item_call_time"):
+        assert "format" not in run.schemas["activities_call"]["schema"]["properties"][column]
+    assert {
+        (call["activities_name"], call["time"], call["item_call_time"] or "NA")
+        for call in run.records["activities_call"]
+    } == {(row["activities_name"], row["time"], row["item_call_time"]) for row in old_calls(simulator)}
 
 
 # The loader.

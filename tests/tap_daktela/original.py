@@ -12,6 +12,7 @@ import json
 import re
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
     from tests.simulator import Dataset
@@ -76,7 +77,9 @@ _KEYS = {
     *("name", "ticket.name", "queue.name", "user.name", "status.name", "contact.name"),
     *("item.id_call", "item.name", "item.prefix_clid_name"),
 }
-_DATETIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d")
+_LOCAL_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
+_ZONE = ZoneInfo("Europe/Prague")
+"""The zone of the simulator's instances, unless a test chooses another."""
 _OBJECTS = {"survey", "record", "status", "algo", "id_template"}
 
 
@@ -132,8 +135,8 @@ def same(ours: Any, theirs: Any) -> bool:
         return ours is (theirs in {True, "1", "true"})
     if isinstance(ours, int | float):
         return float(ours) == float(theirs)
-    if _DATETIME.fullmatch(ours) and _DATETIME.fullmatch(f"{theirs}+00:00".replace(" ", "T")):
-        return str(theirs) == str(ours)[:19].replace("T", " ")
+    if _LOCAL_TIME.fullmatch(str(theirs)):
+        return f"{datetime.fromisoformat(ours).astimezone(_ZONE):%F %T}" == str(theirs)
     return str(ours) == str(theirs).replace("\x00", "")
 
 

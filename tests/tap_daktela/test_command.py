@@ -50,6 +50,7 @@ BAD: list[tuple[str, str, dict[str, Any]]] = [
     ("no concurrency", "concurrency", {**GOOD, "concurrency": 0}),
     ("text for a number", "request_timeout", {**GOOD, "request_timeout": "soon"}),
     ("unknown mismatch rule", "on_type_mismatch", {**GOOD, "on_type_mismatch": "ignore"}),
+    ("unknown spelling of datetimes", "datetimes", {**GOOD, "datetimes": "iso"}),
     ("unknown stream", "extra_fields", {**GOOD, "extra_fields": {"ticket": ["x"]}}),
     ("malformed field", "extra_fields", {**GOOD, "extra_fields": {"tickets": ["a..b"]}}),
     ("field that is there", "extra_fields", {**GOOD, "extra_fields": {"tickets": ["title"]}}),

@@ -362,6 +362,7 @@ def test_every_setting_of_the_contract_is_there() -> None:
             "prefix_stream_names",
             "extra_fields",
             "on_type_mismatch",
+            "datetimes",
             "emit_activate_version_messages",
             "request_timeout",
             "verify_tls",

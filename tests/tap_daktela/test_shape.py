@@ -218,75 +218,26 @@ def test_an_empty_array_is_an_empty_object(value: Any, expected: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        ("2026-03-10 12:00:00", "2026-03-10T12:00:00+01:00"),
-        ("2026-07-10 12:00:00", "2026-07-10T12:00:00+02:00"),
-        ("2026-03-10 12:00:59", "2026-03-10T12:00:59+01:00"),
-        ("2026-03-10", "2026-03-10T00:00:00+01:00"),
-        ("2026-03-10 12:00", "2026-03-10T12:00:00+01:00"),
-        ("2026-03-10 12:00:00.5", "2026-03-10T12:00:00.500000+01:00"),
-        ("2026-03-10T12:00:00Z", "2026-03-10T12:00:00+00:00"),
-        ("2026-03-10 12:00:00+05:30", "2026-03-10T12:00:00+05:30"),
-        # The hour that comes twice is read as its first coming, the one that is left out as if it were not.
-        ("2026-10-25 02:30:00", "2026-10-25T02:30:00+02:00"),
-        ("2026-10-25 03:00:00", "2026-10-25T03:00:00+01:00"),
-        ("2026-03-29 01:59:59", "2026-03-29T01:59:59+01:00"),
-        ("2026-03-29 02:30:00", "2026-03-29T02:30:00+01:00"),
-        ("2026-03-29 03:00:00", "2026-03-29T03:00:00+02:00"),
-        # Far in the future, as reopening of closed tickets is.
-        ("2099-12-31 23:59:59", "2099-12-31T23:59:59+01:00"),
-        # Before offsets were whole minutes.
-        ("1850-01-01 00:00:00", "1849-12-31T23:02:16+00:00"),
-        ("0000-00-00 00:00:00", None),
-        ("0000-00-00", None),
+        ("2026-03-10 12:00:00", "2026-03-10T11:00:00Z"),
+        ("-0001-11-30 00:00:00", None),
         ("", None),
         (None, None),
         ("2026-02-30 00:00:00", REFUSED),
-        ("2026-03-10 12:00:60", REFUSED),
-        ("2026-03-10 25:00:00", REFUSED),
-        ("yesterday", REFUSED),
-        (0, REFUSED),
+        ("9999-12-31T23:59:59-01:00", REFUSED),
         (1767225600, REFUSED),
-        (False, REFUSED),
         ([], REFUSED),
-        ({}, REFUSED),
     ],
 )
-def test_a_datetime_has_the_offset_of_the_instance_s_zone(value: Any, expected: Any) -> None:
+def test_a_datetime_is_an_instant_in_utc(value: Any, expected: Any) -> None:
+    """Which values are accepted, and what becomes of them, is tested in `test_datetimes.py`."""
     assert _same(_convert(moment("x", "Datetime."), value), expected)
 
 
-def test_a_datetime_s_offset_is_that_of_another_zone_where_the_instance_is_there() -> None:
+def test_a_datetime_is_in_the_zone_of_the_instance() -> None:
     column = moment("x", "Datetime.")
-    assert _convert(column, "2026-07-10 12:00:00", ZoneInfo("Asia/Kolkata")) == "2026-07-10T12:00:00+05:30"
-    assert _convert(column, "2026-07-10 12:00:00", ZoneInfo("UTC")) == "2026-07-10T12:00:00+00:00"
-
-
-_SECONDS = st.sampled_from(["", ":00", ":30", ":59", ":60", ":00.5", ":00Z", ":7", ":0x"])
-_MINUTES = st.sampled_from(
-    [
-        "2026-10-25 02:30",
-        "2026-03-29 02:30",
-        "2026-03-10 12:00",
-        "2026-03-10T12:00",
-        "1850-01-01 00:00",
-        "2026-03-10 1",
-    ]
-)
-
-
-@given(st.lists(st.builds("{}{}".format, _MINUTES, _SECONDS), min_size=1, max_size=12))
-def test_a_datetime_reads_the_same_whatever_was_read_before(values: list[str]) -> None:
-    column = moment("x", "Datetime.")
-    shape = _shape(_stream(column))
-    for value in values:
-        try:
-            record = shape({"name": "n", "x": value})
-        except ShapeError:
-            found: Any = REFUSED
-        else:
-            assert record is not None
-            found = record["x"]
-        assert _same(found, _convert(column, value)), value
+    assert _convert(column, "2026-07-10 12:00:00", ZoneInfo("Asia/Kolkata")) == "2026-07-10T06:30:00Z"
+    shape = _shape(_stream(column), local_datetimes=True)
+    assert (shape({"name": "n", "x": "2026-07-10 12:00:00"}) or {})["x"] == "2026-07-10T12:00:00+02:00"
 
 
 @pytest.mark.parametrize(

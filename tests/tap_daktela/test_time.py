@@ -44,14 +44,40 @@ def test_the_zone_comes_from_the_answer(zone: str) -> None:
         run = run_tap(settings(simulator), catalog=select("tickets"))
     now = datetime.fromisoformat(dataset.now).replace(tzinfo=ZoneInfo(zone))
     assert datetime.fromisoformat(run.bookmark("tickets") or "") == now - timedelta(minutes=30)
+    instants = {
+        f"acme_{row['name']}": datetime.fromisoformat(row["edited"]).replace(tzinfo=ZoneInfo(zone))
+        for row in dataset.tables["tickets"]
+    }
+    assert run.records["tickets"]
     for record in run.records["tickets"]:
-        moment = datetime.fromisoformat(record["edited"])
-        assert moment.utcoffset() == moment.replace(tzinfo=ZoneInfo(zone)).utcoffset()
+        assert record["edited"].endswith("Z")
+        assert datetime.fromisoformat(record["edited"]) == instants[record["name"]]
+
+
+@pytest.mark.parametrize("zone", ["Europe/Prague", "Asia/Kolkata"])
+def test_t8_local_datetimes_are_the_same_instants_with_the_offset_of_the_instance(zone: str) -> None:
+    with Simulator(generate(activities=200, tickets=50, seed=1, timezone=zone)) as simulator:
+        utc = run_tap(settings(simulator))
+        local = run_tap(settings(simulator, datetimes="local"))
+    assert {**local.schemas, "x": utc.state} == {**utc.schemas, "x": local.state}
+    datetimes = 0
+    for name, records in utc.records.items():
+        for one, other in zip(records, local.records[name], strict=True):
+            for column, schema in utc.schemas[name]["schema"]["properties"].items():
+                if schema.get("format") != "date-time" or one[column] is None:
+                    assert one[column] == other[column]
+                    continue
+                datetimes += 1
+                instant = datetime.fromisoformat(one[column])
+                assert one[column] == f"{instant:%Y-%m-%dT%H:%M:%SZ}"
+                assert other[column] == instant.astimezone(ZoneInfo(zone)).isoformat()
+    assert datetimes > 500
 
 
 def test_a_setting_that_contradicts_the_zone_wins_and_is_warned_about() -> None:
     with Simulator(generate(activities=50, tickets=50, seed=1)) as simulator:
-        run = run_tap(settings(simulator, timezone="America/New_York"), catalog=select("tickets"))
+        config = settings(simulator, timezone="America/New_York", datetimes="local")
+        run = run_tap(config, catalog=select("tickets"))
     assert run.code == 0
     assert len([line for line in run.warnings if "America/New_York" in line and "Europe/Prague" in line]) == 1
     assert all(record["edited"].endswith(("-05:00", "-04:00")) for record in run.records["tickets"])
@@ -60,7 +86,8 @@ def test_a_setting_that_contradicts_the_zone_wins_and_is_warned_about() -> None:
 @pytest.mark.parametrize(("timezone", "expected"), [(None, "+01:00"), ("Asia/Kolkata", "+05:30")])
 def test_old_builds_tell_no_zone(timezone: str | None, expected: str) -> None:
     with Simulator(generate(activities=50, tickets=50, seed=1, days=3), timezone_in_answer=False) as simulator:
-        run = run_tap(settings(simulator, timezone=timezone), catalog=select("tickets"))
+        config = settings(simulator, timezone=timezone, datetimes="local")
+        run = run_tap(config, catalog=select("tickets"))
     assert run.code == 0, run.log
     assert not run.warnings
     assert {record["edited"][-6:] for record in run.records["tickets"]} == {expected}
