@@ -4,6 +4,7 @@ Read it in the order of the data:
 
     tap.py, stream.py        settings, catalog and state in: the SDK's shell
     settings.py              the settings, checked
+    stream_maps.py           the stream maps, checked and compiled
     streams.py, fields.py    what there is to read, as data
     instance.py              one Daktela, with its clock and its zone
     sync.py                  one stream of one instance, from its bookmark on

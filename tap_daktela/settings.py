@@ -308,6 +308,7 @@ def problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
         *_instance_problems(values),
         *_date_problems(values),
         *_extra_field_problems(values),
+        *_flattening_problems(values),
     ]
 
 
@@ -331,6 +332,17 @@ def _extra_field_problems(config: Mapping[str, Any]) -> Iterator[str]:
             elif field.replace(".", "_") in taken:
                 yield f"extra_fields: {name} already has a column {field.replace('.', '_')}"
             taken.add(field.replace(".", "_"))
+
+
+def _flattening_problems(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the SDK accepts of its own settings, and then fails of, or ignores."""
+    if not config.get("flattening_enabled"):
+        return
+    depth, length = config.get("flattening_max_depth"), config.get("flattening_max_key_length")
+    if depth is None or depth < 0:
+        yield "flattening_max_depth: set it to the number of levels to flatten, beside flattening_enabled"
+    if length is not None and length < 1:
+        yield f"flattening_max_key_length: must be at least 1, not {length}"
 
 
 def _entries(config: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from singer_sdk import Stream
-from singer_sdk.exceptions import AbortedSyncExceptionBase, MapExpressionError, RequestedAbortException
+from singer_sdk.exceptions import AbortedSyncExceptionBase, RequestedAbortException
 from singer_sdk.helpers._util import utc_now
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
@@ -22,6 +22,7 @@ from typing_extensions import override
 
 from tap_daktela.activation import UNFINISHED
 from tap_daktela.instance import InstanceError
+from tap_daktela.stream_maps import ExpressionError
 from tap_daktela.sync import Checkpoint, StreamError, Sync
 from tap_daktela.writer import PageWriter
 
@@ -246,10 +247,9 @@ class DaktelaStream(Stream):
 
     @contextmanager
     def _as_failure(self, servers: str) -> Iterator[None]:
-        """Remember, for the end of the run, that records could not be written in a block.
+        """Record a failure of the stream if its records cannot be written in this block.
 
-        If an expression of a stream map fails, the error's own text may hold values, and only simpleeval's own
-        errors tell which expression it was.
+        The text of other errors than `ExpressionError` may contain values of the record.
         """
         try:
             yield
@@ -260,12 +260,14 @@ class DaktelaStream(Stream):
         except (OSError, AbortedSyncExceptionBase, RequestedAbortException):
             # The loader has gone, or the SDK has had all that it wanted.
             raise
+        except ExpressionError as error:
+            self.logger.debug("What went wrong:", exc_info=True)
+            self._run.note_failure(self.name, servers, f"stream_maps: {error}")
         except Exception as error:
             if all(type(each) is SameRecordTransform for each in self.stream_maps):
                 raise
             self.logger.debug("What went wrong:", exc_info=True)
-            what = f": {error}" if isinstance(error, MapExpressionError) else f" with a {type(error).__name__}"
-            message = f"stream_maps: an expression for {self.name} fails{what}; it must hold for null, too"
+            message = f"stream_maps: a map of {self.name} fails with {type(error).__name__}"
             self._run.note_failure(self.name, servers, message)
 
     def _is_written_as_read(self) -> bool:

@@ -30,13 +30,14 @@ from typing_extensions import override
 from tap_daktela import settings
 from tap_daktela.activation import Activation, shared_tables, unread_instances
 from tap_daktela.api.command import InputError, PlainCommand, RunError, check_environment, plain_file_errors
-from tap_daktela.api.config import with_numbers
+from tap_daktela.api.config import given, with_numbers
 from tap_daktela.api.progress import reporter
 from tap_daktela.checkup import check_up
 from tap_daktela.costs import Costs
 from tap_daktela.fields import SERVER
 from tap_daktela.instance import Instance
 from tap_daktela.stream import DaktelaStream
+from tap_daktela.stream_maps import StreamMapper, stream_map_problems
 from tap_daktela.streams import STREAMS
 from tap_daktela.writer import PageWriter
 
@@ -126,6 +127,22 @@ class TapDaktela(Tap):
             for prefix, own in names
             for stream in STREAMS
         ]
+
+    @override
+    def setup_mapper(self) -> None:
+        """Compile the stream maps.
+
+        Raises:
+            InputError: a map is wrong.
+        """
+        config = copy.deepcopy(given(self.config))
+        problems = stream_map_problems(config.get("stream_maps", {}), self.streams.values())
+        if not problems:
+            mapper = StreamMapper(config, self.logger)
+            problems = mapper.register(self.streams.values())
+            self.mapper = mapper
+        if problems:
+            raise InputError(problems)
 
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:

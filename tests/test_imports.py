@@ -18,7 +18,7 @@ PACKAGES = tuple(
     for path in sorted((ROOT / command).rglob("__init__.py"))
 )
 SHELLS = {
-    "tap_daktela": {"settings", "stream", "tap", "writer"},
+    "tap_daktela": {"settings", "stream", "stream_maps", "tap", "writer"},
     "target_daktela_crm": {"reader", "settings", "sinks", "target"},
 }
 """Modules that import Singer's SDK."""

@@ -45,6 +45,9 @@ _TYPES = {
 }
 _SECRETS = frozenset({"access_token", "password"})
 
+STREAM_MAP_OPTIONS = frozenset({"__alias__", "__else__", "__filter__", "__key_properties__", "__source__"})
+"""The keys of a stream map that are no columns."""
+
 
 def given(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that are set: Meltano may pass null or an empty text for one that is not."""
@@ -133,7 +136,11 @@ def unknown_problems(config: Mapping[str, Any], known: Collection[str], place: s
 
 
 def type_problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line for each setting that is not of the type, or in the range, that its schema tells."""
+    """Yield a line for each setting whose type or range differs from its schema."""
+    # The SDK's schema of stream maps is invalid (0.54.9: `anyOf` contains a text), and jsonschema fails on it.
+    if isinstance(maps := config.get("stream_maps"), dict):
+        yield from _stream_map_type_problems(maps)
+        config = {name: value for name, value in config.items() if name != "stream_maps"}
     told: dict[str, jsonschema.ValidationError] = {}
     for error in jsonschema.Draft7Validator(schema).iter_errors(config):
         # Names are told by `unknown_problems`.
@@ -145,6 +152,41 @@ def type_problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Itera
                 told[place] = error
     for place, error in told.items():
         yield f"{place}: {_demand(error)}{_refused(error)}"
+
+
+def _stream_map_type_problems(maps: Mapping[str, Any]) -> Iterator[str]:
+    for stream, definition in maps.items():
+        where = f"stream_maps.{stream}"
+        if stream == "__else__":
+            if not _is_null(definition):
+                yield f"{where}: must be null, which removes all other streams"
+        elif stream.startswith("__"):
+            yield f"{where}: is no option of stream maps{suggest(stream, ['__else__'])}"
+        elif isinstance(definition, dict):
+            problems = {column: _column_map_problem(column, value) for column, value in definition.items()}
+            yield from (f"{where}.{column}: {problem}" for column, problem in problems.items() if problem)
+        elif not _is_null(definition):
+            yield f"{where}: must be an object of columns and expressions, or null to remove the stream"
+
+
+def _column_map_problem(column: str, value: object) -> str:
+    """Return what is wrong with a column or an option of a stream map, empty if its type is right."""
+    if column.startswith("__") and column.endswith("__") and column not in STREAM_MAP_OPTIONS:
+        return f"is no option of stream maps{suggest(column, STREAM_MAP_OPTIONS)}"
+    if column == "__else__":
+        return "" if _is_null(value) else "must be null, which removes all other columns"
+    if column == "__key_properties__":
+        is_list = isinstance(value, list) and all(isinstance(name, str) for name in value)
+        return "" if is_list or value is None else "must be a list of columns, or null for none"
+    is_text = isinstance(value, str) and value.strip() != ""
+    if column in STREAM_MAP_OPTIONS:
+        return "" if is_text else "must be text"
+    return "" if is_text or value is None else "must be an expression (text), or null to remove the column"
+
+
+def _is_null(value: object) -> bool:
+    """Return whether the SDK takes a value of a stream map for null."""
+    return value is None or value == "__NULL__"
 
 
 def instance_problems(entry: Mapping[str, Any], *, allow_http: bool, purpose: str = "read") -> Iterator[str]:
