@@ -1,8 +1,8 @@
 # What can be done with this repository; `make` alone lists it.
 #
-# Everything that a target needs is installed first, into environments inside the checkout, from the versions in
-# requirements/ and with the index that pip is configured for. A file named `installed` in each environment tells
-# what is done, so that the next call does not do it again.
+# Each target first installs what it needs, into environments inside the checkout, in the versions of requirements/ and
+# from the index that pip is configured for. A file named `installed` or `*.installed` marks a finished installation,
+# so that the next call skips it.
 
 PYTHON ?= python3
 
@@ -21,13 +21,12 @@ help: ## List the targets.
 
 .PHONY: demo
 demo: ## Load an invented contact centre into DuckDB, and a CRM into the contact centre, with Meltano.
-	@$(MAKE) --silent --no-print-directory -j 2 $(VENV)/installed .meltano/target-duckdb.installed
+	@$(MAKE) --silent --no-print-directory -j 2 $(VENV)/installed .meltano/demo.installed
 	@$(VENV)/bin/python -m tests.demo
 
 .PHONY: test
 test: ## Run all tests, those that run Meltano as a process included.
-	@$(MAKE) --silent --no-print-directory -j 2 $(VENV)/installed \
-		.meltano/target-duckdb.installed .meltano/target-jsonl.installed
+	@$(MAKE) --silent --no-print-directory -j 2 $(VENV)/installed .meltano/demo.installed .meltano/test.installed
 	@$(VENV)/bin/python -m pytest
 
 .PHONY: test-examples
@@ -91,11 +90,19 @@ $(EXAMPLES_VENV)/installed: examples/backfill/requirements.txt | python
 	@$(EXAMPLES_VENV)/bin/python $(INSTALL) --requirement examples/backfill/requirements.txt
 	@touch $@
 
-# A loader, in the environment that Meltano gives it.
-.meltano/%.installed: meltano.yml $(MELTANO_VENV)/installed
-	@echo "Installing $* with Meltano"
-	@$(MELTANO_VENV)/bin/meltano --log-level warning install loader $*
+# The plugins of meltano.yml, installed by Meltano: first those that the demo needs, then the others of the tests, since
+# two installations at once would lock Meltano's database. The constraints make each installation of this checkout
+# repeatable; the loaders name their versions in meltano.yml.
+MELTANO_INSTALL := $(MELTANO_VENV)/bin/meltano --log-level warning install
+
+.meltano/demo.installed: meltano.yml pyproject.toml $(MELTANO_VENV)/installed
+	@echo "Installing the plugins of the demo with Meltano"
+	@PIP_CONSTRAINT=requirements/dev.txt $(MELTANO_INSTALL) tap-daktela target-daktela-crm
+	@$(MELTANO_INSTALL) target-duckdb
 	@touch $@
 
-# One after the other: both would set up Meltano's own database, and one of them would fail.
-.meltano/target-jsonl.installed: | .meltano/target-duckdb.installed
+.meltano/test.installed: .meltano/demo.installed
+	@echo "Installing the other plugins with Meltano"
+	@PIP_CONSTRAINT=requirements/dev.txt $(MELTANO_INSTALL) daktela-crm
+	@$(MELTANO_INSTALL) target-jsonl
+	@touch $@

@@ -1,10 +1,8 @@
-"""Meltano as a process of its own, for the demo and the pipeline tests.
+"""Run Meltano as a process, for the demo and the tests.
 
-In: a folder, a simulator's URL and what to run. Out: what the plugins said, and the state that Meltano keeps.
-
-The folder becomes a Meltano project with the definition and the installed plugins of this checkout, but with
-state, logs and output of its own. The checkout's `.env` has no part in it, nor have the settings in the
-caller's environment: neither may lead a test to somebody's real instance.
+A `Project` is a Meltano project in a folder of its own, with the `meltano.yml` and the installed plugins of this
+checkout. State, logs and output stay in that folder. The project ignores the checkout's `.env` and the settings in
+the caller's environment, so that no test reaches a real instance.
 """
 
 from __future__ import annotations
@@ -28,9 +26,12 @@ Entry: TypeAlias = dict[str, Any]
 
 ROOT = Path(__file__).parents[1]
 MELTANO = ROOT / ".venv-meltano" / "bin" / "meltano"
+PLUGINS_INSTALLED = ROOT / ".meltano" / "test.installed"
+"""`make test` writes this file when Meltano has installed all plugins of `meltano.yml`."""
+PLUGIN_FOLDERS = (".meltano/extractors", ".meltano/loaders", ".meltano/utilities")
+"""Where Meltano installs plugins."""
 LOADERS = ROOT / ".meltano" / "loaders"
 
-_LINKS = {".venv": ROOT / ".venv", ".meltano/loaders": LOADERS, "tests": ROOT / "tests"}
 _SETTINGS = ("MELTANO_", "TAP_", "TARGET_", "DAKTELA_")
 _PATIENCE = 10
 _BAD_NEWS = frozenset({"warning", "error", "critical"})
@@ -85,20 +86,20 @@ class Project:
 
     def __post_init__(self) -> None:
         shutil.copy(ROOT / "meltano.yml", self.folder)
-        for name, target in _LINKS.items():
+        for name in (*PLUGIN_FOLDERS, "tests"):
             link = self.folder / name
             link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(target)
+            link.symlink_to(ROOT / name)
 
     def run(self, *blocks: str, log: str, settings: Mapping[str, str] | None = None) -> Run:
         """Run a pipeline; see `call`."""
         return self.call("run", *blocks, log=log, settings=settings)
 
     def call(self, *words: str, log: str, settings: Mapping[str, str] | None = None) -> Run:
-        """Run a command of Meltano with settings in its environment; its log is called after `log`.
+        """Run a Meltano command with settings in its environment, and write its output to `{log}.log`.
 
         Raises:
-            PipelineError: it did not end well.
+            PipelineError: the command failed.
         """
         path = self.folder / f"{log}.log"
         arguments = [str(MELTANO), "--log-format", "json", *words]
@@ -144,7 +145,7 @@ class Project:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
         return kept | {
             "DAKTELA_SIMULATOR_URL": self.url,
-            # Where the replay of a CRM finds a Python.
+            # `tests/crm/replay.py` runs with the first Python of the path.
             "PATH": os.pathsep.join([str(ROOT / ".venv" / "bin"), os.environ["PATH"]]),
             "MELTANO_STATE_BACKEND_URI": (self.folder / "state").as_uri(),
         }

@@ -20,7 +20,7 @@ import yaml
 from tap_daktela.settings import SCHEMA, problems
 from target_daktela_crm.mapping.compiler import read_mapping
 from target_daktela_crm.mapping.roles import Contact
-from tests.meltano import LOADERS, MELTANO, ROOT, Project
+from tests.meltano import PLUGINS_INSTALLED, ROOT, Project
 from tests.simulator import Simulator, generate
 from tests.tap_daktela import running
 from tests.tap_daktela.running import run_tap
@@ -45,7 +45,7 @@ SETTLED = -30 * 60
 """Only what is at least so many seconds old is taken."""
 
 needs_meltano = pytest.mark.skipif(
-    not (MELTANO.exists() and LOADERS.exists()), reason="needs Meltano and its loaders: run make test"
+    not PLUGINS_INSTALLED.exists(), reason="needs Meltano and its plugins: run make test"
 )
 
 
@@ -334,10 +334,9 @@ def place(folder: Path) -> Path:
 
 
 def project_in(folder: Path, simulator: Simulator) -> Project:
-    """Return the example as it stands, in a copy of its folder, with the commands that the checkout has."""
+    """Return the example as it stands, in a copy of its folder, with the plugins of the checkout."""
     copied = place(folder)
     copied.mkdir(parents=True)
-    (folder / ".venv").symlink_to(ROOT / ".venv")
     project = Project(copied, simulator.url)
     shutil.copy(EXAMPLE / "meltano.yml", copied)
     return project

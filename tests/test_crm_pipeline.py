@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 
 from tests.crm import salesforce as crm
-from tests.meltano import MELTANO, PipelineError, Project
+from tests.meltano import PLUGINS_INSTALLED, PipelineError, Project
 from tests.simulator import Simulator, generate
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 Cells: TypeAlias = dict[str, tuple[Any, ...]]
 
-pytestmark = pytest.mark.skipif(not MELTANO.exists(), reason="needs Meltano: run make test")
+pytestmark = pytest.mark.skipif(
+    not PLUGINS_INSTALLED.exists(), reason="needs Meltano and its plugins: run make test"
+)
 
 TAP, TARGET = "tap-crm-replay", "target-daktela-crm"
 FULL = {"TARGET_DAKTELA_CRM_LOAD_MODE": "full"}

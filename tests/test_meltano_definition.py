@@ -87,6 +87,15 @@ def test_capabilities_and_description_are_the_commands(project: Definition, name
     assert found["description"] == command.__doc__
 
 
+def test_meltano_installs_the_commands_from_the_checkout(
+    extractor: Definition, loader: Definition, utility: Definition
+) -> None:
+    """A fresh clone needs `meltano install`, and nothing that `make` leaves."""
+    commands = {entry.get("executable", entry["name"]) for entry in (extractor, loader, utility)}
+    assert commands == {"tap-daktela", "target-daktela-crm"}
+    assert {entry["pip_url"] for entry in (extractor, loader, utility)} == {"-e ."}
+
+
 def test_selection_is_the_taps_own(extractor: Definition) -> None:
     assert extractor["select"] == [f"{stream.name}.*" for stream in STREAMS if stream.selected_by_default]
 
