@@ -4,9 +4,11 @@ A record passes through these modules from top to bottom:
 
     target.py, reader.py, sinks.py   the SDK's shell: Singer messages
     settings.py, business_hours.py   the checked settings
+    run.py, summary.py               one run, from its first record to its last request
+    receiver.py                      record -> mapping -> store
     mapping/                         records -> companies, contacts, links and custom fields
     store/                           what is known of the CRM, and what Daktela has of it
     delivery/                        stored companies and contacts -> requests
-    run.py, summary.py               one run, from its first record to its last request
     commands/                        `--deliver`, `--explain` and `--status`
+    entities.py, exact_json.py       what all of these share: types, and JSON without rounding
 """

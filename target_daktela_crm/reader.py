@@ -1,7 +1,7 @@
-"""Singer messages in, one line each; decoded messages out, and what of the input is none.
+"""Reading Singer messages: one line is one message.
 
-A line that is no message does not end the run: a stray word that a tap prints, or half a line of one that was
-killed, must not keep the good records beside it from being delivered.
+A line that is not a message does not end the run. A stray word that a tap prints, or the half line of a tap that
+was killed, must not keep the valid records around it from being delivered.
 """
 
 from __future__ import annotations
@@ -10,37 +10,50 @@ import json
 import sys
 from collections import Counter
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import msgspec
-from singer_sdk.io_base import GenericSingerReader
+from singer_sdk.io_base import GenericSingerReader, SingerMessageType
 from typing_extensions import override
 
 from tap_daktela.api.characters import BOM, whole
-from target_daktela_crm.mapping.values import decode, read_number
+from target_daktela_crm.exact_json import decode, read_number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
-_DEEPEST = 200
-"""Levels of a record; Python ends at about a thousand, from wherever it is."""
+_MAX_DEPTH = 200
+"""Levels of nesting in a record. Python's recursion limit allows about a thousand, less what is already used."""
+_TYPES = frozenset(kind.value for kind in SingerMessageType)
+
+
+class UnreadableLineError(Exception):
+    """A line that is not a message; the message is what is wrong with it."""
+
+
+class LineHandler(Protocol):
+    """Receives lines that the SDK has no callback for."""
+
+    def receive_native(self, line: bytes) -> bool:
+        """Receive the record of a line, if that is possible without decoding all of it; return whether it was."""
+
+    def reject_line(self, line: bytes, number: int, reason: str) -> None:
+        """Reject a line that is not a message."""
 
 
 class TolerantReader(GenericSingerReader[bytes]):
-    """Reads messages as bytes: numbers exactly, and lines that end with a line feed and nothing else."""
+    """Reads messages as bytes, so that numbers stay exact and only a line feed ends a line."""
 
-    def __init__(self) -> None:
+    def __init__(self, handler: LineHandler | None = None) -> None:
+        """Pass lines that are not messages to `handler`; without one, they are skipped."""
         super().__init__()
-        self.short_cut: Callable[[bytes], bool] = _leave
-        """Takes a line; returns whether it was a record that needs nothing else."""
-        self.on_unreadable: Callable[[bytes, str], None] = _ignore
-        """Takes a line that is no message, and what is wrong with it."""
+        self._handler = handler
         self.cut_off = False
         """Whether the input ended in the middle of a line."""
-        self.line = 0
-        """Number of the line that was read last."""
+        self.line_number = 0
+        """Number of the last line."""
         self.repaired = 0
-        """Lines with characters that are none, which became U+FFFD."""
+        """Number of lines with bytes that are not UTF-8, which were replaced by U+FFFD."""
 
     @property
     @override
@@ -48,11 +61,65 @@ class TolerantReader(GenericSingerReader[bytes]):
         return sys.stdin.buffer
 
     @override
-    def deserialize_json(self, line: bytes) -> dict[str, Any]:
-        """Return the message of a line.
+    def process_lines(
+        self, file_input: IO[bytes] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]
+    ) -> Counter[str]:
+        """Pass each message to the callback of its type; return how many there were of each type."""
+        counts: Counter[str] = Counter()
+        handler = self._handler
+        for line in self.lines(file_input):
+            if handler is not None and handler.receive_native(line):
+                counts["RECORD"] += 1
+                continue
+            try:
+                message = self.message(line)
+            except UnreadableLineError as error:
+                if handler is not None:
+                    handler.reject_line(line, self.line_number, str(error))
+                continue
+            if message is not None:
+                callbacks[message["type"]](message)
+                counts[message["type"]] += 1
+        return counts
+
+    def lines(self, file_input: IO[bytes] | None) -> Iterator[bytes]:
+        """Yield the lines of a file, or of standard input."""
+        lines: Iterable[bytes | str] = file_input or self.default_input
+        for line in lines:
+            self.line_number += 1
+            # The SDK's own tests pass text.
+            yield line.encode() if isinstance(line, str) else line
+
+    def message(self, line: bytes) -> dict[str, Any] | None:
+        """Return the message of a line; None for a blank line, and for the end of an input that was cut off.
 
         Raises:
-            ValueError: it is no JSON object.
+            UnreadableLineError: the line is not a Singer message.
+        """
+        try:
+            message = self.deserialize_json(line)
+        except (ValueError, RecursionError):
+            if line.removeprefix(BOM).strip():
+                self._reject_undecodable(line)
+            return None
+        kind = message.get("type")
+        if not isinstance(kind, str) or kind not in _TYPES:
+            raise UnreadableLineError("is no Singer message that this target knows")
+        if kind == "RECORD" and _is_too_deep(message, line):
+            raise UnreadableLineError(f"is nested more than {_MAX_DEPTH} levels deep")
+        return message
+
+    def _reject_undecodable(self, line: bytes) -> None:
+        if line.endswith(b"\n"):
+            raise UnreadableLineError("is not valid JSON") from None
+        self.cut_off = True
+
+    @override
+    def deserialize_json(self, line: bytes) -> dict[str, Any]:
+        """Return the JSON object of a line.
+
+        Raises:
+            ValueError: the line is not a JSON object.
         """
         try:
             message = decode(line)
@@ -63,67 +130,23 @@ class TolerantReader(GenericSingerReader[bytes]):
         return message
 
     def _repaired(self, line: bytes) -> Any:  # noqa: ANN401 - JSON
-        """Return what a line says that is almost JSON, or is JSON after a byte order mark.
+        """Return the content of a line that is almost JSON, or is JSON after a byte order mark.
 
-        Half surrogate pairs, NaN and bytes that are not UTF-8: other taps' libraries let them through.
+        The libraries of other taps write lone surrogates, NaN and bytes that are not UTF-8.
         """
         with suppress(msgspec.DecodeError, UnicodeDecodeError):
             return decode(line)
         text = line.decode("utf-8", "replace")
         self.repaired += "\ufffd" in text
-        return json.loads(text, parse_float=read_number, parse_constant=lambda _: None, object_hook=_whole)
-
-    @override
-    def process_lines(
-        self, file_input: IO[bytes] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]
-    ) -> Counter[str]:
-        """Hand each message to the callback of its type; return how many there were of each."""
-        counts: Counter[str] = Counter()
-        lines: Iterable[bytes | str] = file_input or self.default_input
-        for raw in lines:
-            self.line += 1
-            # The SDK's own tests hand over text.
-            line = raw.encode() if isinstance(raw, str) else raw
-            if self.short_cut(line):
-                counts["RECORD"] += 1
-                continue
-            message = self._message(line)
-            if message is None:
-                continue
-            kind = message.get("type")
-            if not isinstance(kind, str) or kind not in callbacks:
-                self.on_unreadable(line, "is no Singer message that this target knows")
-                continue
-            callbacks[kind](message)
-            counts[kind] += 1
-        return counts
-
-    def _message(self, line: bytes) -> dict[str, Any] | None:
-        """Return the message of a line, None if it has none that can be taken in, which is told."""
-        try:
-            message = self.deserialize_json(line)
-        except (ValueError, RecursionError):
-            if line.removeprefix(BOM).strip():
-                self._undecodable(line)
-            return None
-        if message.get("type") == "RECORD" and _is_too_deep(message, line):
-            self.on_unreadable(line, f"is nested more than {_DEEPEST} levels deep")
-            return None
-        return message
-
-    def _undecodable(self, line: bytes) -> None:
-        if line.endswith(b"\n"):
-            self.on_unreadable(line, "is not valid JSON")
-        else:
-            self.cut_off = True
+        return json.loads(text, parse_float=read_number, parse_constant=lambda _: None, object_hook=_repaired_keys)
 
 
 def _is_too_deep(message: dict[str, Any], line: bytes) -> bool:
-    """Return whether a message is nested so deeply that some step may fail at it, wherever that is called from."""
-    if line.count(b"{") + line.count(b"[") <= _DEEPEST:
+    """Return whether a message is nested so deeply that a later step could exceed the recursion limit."""
+    if line.count(b"{") + line.count(b"[") <= _MAX_DEPTH:
         return False
     level: list[Any] = [message]
-    for _ in range(_DEEPEST):
+    for _ in range(_MAX_DEPTH):
         nested = [each for each in level if isinstance(each, (dict, list))]
         level = [value for each in nested for value in (each.values() if isinstance(each, dict) else each)]
         if not level:
@@ -131,21 +154,12 @@ def _is_too_deep(message: dict[str, Any], line: bytes) -> bool:
     return True
 
 
-def _whole(content: dict[str, Any]) -> dict[str, Any]:
-    """Return an object whose texts have U+FFFD in place of half a surrogate pair."""
-    return {whole(key): _whole_value(value) for key, value in content.items()}
+def _repaired_keys(content: dict[str, Any]) -> dict[str, Any]:
+    """Return an object with U+FFFD in place of lone surrogates."""
+    return {whole(key): _repaired_value(value) for key, value in content.items()}
 
 
-def _whole_value(value: Any) -> Any:  # noqa: ANN401 - JSON
+def _repaired_value(value: Any) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, str):
         return whole(value)
-    return [_whole_value(element) for element in value] if isinstance(value, list) else value
-
-
-def _leave(_line: bytes) -> bool:
-    """Leave a line to the callbacks."""
-    return False
-
-
-def _ignore(_line: bytes, _reason: str) -> None:
-    """Do nothing about it."""
+    return [_repaired_value(element) for element in value] if isinstance(value, list) else value

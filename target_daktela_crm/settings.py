@@ -33,9 +33,9 @@ from tap_daktela.api.config import (
     with_defaults,
 )
 from target_daktela_crm.business_hours import DAYS, hours_problems, read_hours
-from target_daktela_crm.mapping.compiler import Problems, read_mapping
+from target_daktela_crm.mapping.compiler import MappingProblems, compile_mapping
 from target_daktela_crm.mapping.preset import PRESETS
-from target_daktela_crm.store.store import Owner
+from target_daktela_crm.store.store import StoreOwner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -240,9 +240,9 @@ class Settings:
     unknown_company: str
 
     @property
-    def owner(self) -> Owner:
+    def owner(self) -> StoreOwner:
         """What the store belongs to."""
-        return Owner(self.address.base, self.sync_path, self.preset)
+        return StoreOwner(self.address.base, self.sync_path, self.preset)
 
     @property
     def is_full(self) -> bool:
@@ -346,6 +346,6 @@ def _is_at_home(path: str) -> bool:
 
 def _mapping_problems(values: Mapping[str, Any]) -> Iterator[str]:
     try:
-        read_mapping(values.get("preset", "daktela"), values.get("streams"), None)
-    except Problems as error:
+        compile_mapping(values.get("preset", "daktela"), values.get("streams"), None)
+    except MappingProblems as error:
         yield from error.lines

@@ -1,4 +1,4 @@
-"""Records of one stream in, into the run; a sink is all that the SDK wants to have for each stream."""
+"""The sink that the SDK creates for each stream."""
 
 from __future__ import annotations
 
@@ -8,18 +8,26 @@ from singer_sdk.sinks import RecordSink
 from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
+
+    from singer_sdk import Target
+
+    from target_daktela_crm.receiver import Receiver
 
 
 class CrmSink(RecordSink):
-    """Hands each record on. What it means is told by the mapping, not by its schema.
+    """Passes each record of a stream to the receiver.
 
-    CRM taps' schemas say one thing and their records another (crm-taps.md §1, 8), so records are not validated
-    against them: what the mapping cannot read is rejected alone, with its reason.
+    Records are not validated against their schemas, which those of many CRM taps contradict (crm-taps.md §1, 8).
+    A record that cannot be mapped is rejected with its reason instead.
     """
 
-    take: Callable[[dict[str, Any]], None]
-    """Set by the target."""
+    def __init__(
+        self, target: Target, stream_name: str, schema: dict[str, Any], key_properties: Sequence[str] | None
+    ) -> None:
+        super().__init__(target, stream_name, schema, key_properties)
+        # Only TargetDaktelaCrm, which has a receiver, uses this sink.
+        self._receiver: Receiver = target.receiver  # type: ignore[attr-defined]
 
     @override
     def get_validator(self) -> None:
@@ -27,5 +35,5 @@ class CrmSink(RecordSink):
 
     @override
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
-        """Take in a record."""
-        self.take(record)
+        """Pass a record to the receiver."""
+        self._receiver.receive(self.stream_name, record)

@@ -11,8 +11,8 @@ import os
 import signal
 import sqlite3
 import sys
-from contextlib import contextmanager
-from functools import cached_property, partial
+from contextlib import contextmanager, suppress
+from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import click
@@ -37,21 +37,23 @@ from target_daktela_crm.commands.deliver import deliver_stage
 from target_daktela_crm.commands.explain import Explanation
 from target_daktela_crm.commands.status import describe
 from target_daktela_crm.mapping.native import NativeReader
-from target_daktela_crm.reader import TolerantReader
+from target_daktela_crm.reader import TolerantReader, UnreadableLineError
 from target_daktela_crm.run import Run
 from target_daktela_crm.settings import Needs
 from target_daktela_crm.sinks import CrmSink
-from target_daktela_crm.store.store import Owner, Store, StoreError, explain
+from target_daktela_crm.store.schema import StoreError, describe_sqlite_error
+from target_daktela_crm.store.store import Store, StoreOwner
 from target_daktela_crm.summary import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from types import FrameType
 
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
+    from singer_sdk.mapper import StreamMap
     from singer_sdk.plugin_base import _ConfigInput
 
-    from target_daktela_crm.mapping.compiler import StreamMapping
+    from target_daktela_crm.receiver import Receiver
 
 _TOGETHER = ("deliver", "status", "explain")
 
@@ -69,21 +71,21 @@ class TargetDaktelaCrm(Target):
         PluginCapabilities.FLATTENING,
         PluginCapabilities.STRUCTURED_LOGGING,
     ]
-    message_reader_class = TolerantReader
     default_sink_class = CrmSink
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - the SDK's own options
         self._needs: Needs = options.pop("needs", Needs.CREDENTIALS)
-        # Not the SDK's: that one is put out whenever it drains.
+        # Not the SDK's attribute, which is written whenever the SDK drains its sinks.
         self._state: dict[str, Any] = {}
-        self._takes: dict[str, Callable[[dict[str, Any]], None]] = {}
+        self._direct_streams: set[str] = set()
+        """Streams whose records neither stream maps nor flattening change."""
+        self._native = NativeReader()
         if options.get("parse_env_config"):
             check_environment(self.config_jsonschema["properties"], self._env_var_prefix, parse_environment_config)
-        super().__init__(**options)
-        # No threads for draining: the sinks hold nothing.
+        self._reader = TolerantReader(self)
+        super().__init__(message_reader=self._reader, **options)
+        # No threads for draining, since the sinks hold no records.
         self.max_parallelism = 1
-        if isinstance(self.message_reader, TolerantReader):
-            self.message_reader.on_unreadable = partial(self._reject_line, self.message_reader)
 
     @cached_property
     def settings(self) -> settings.Settings:
@@ -102,13 +104,10 @@ class TargetDaktelaCrm(Target):
         except StoreError as error:
             raise RunError(f"{error}. Nothing was sent") from None
 
-    @cached_property
-    def _native(self) -> NativeReader:
-        """What reads records that need no mapping."""
-        native = NativeReader(self.run.receive_native)
-        if isinstance(self.message_reader, TolerantReader):
-            self.message_reader.short_cut = native.take
-        return native
+    @property
+    def receiver(self) -> Receiver:
+        """The receiver of the run's records."""
+        return self.run.receiver
 
     @classmethod
     @override
@@ -128,15 +127,27 @@ class TargetDaktelaCrm(Target):
 
     # Messages.
 
+    def receive_native(self, line: bytes) -> bool:
+        """Receive the record of a line without its mapping, if that is possible; return whether it was."""
+        native = self._native.read(line)
+        if native is None:
+            return False
+        self.receiver.receive_native(*native)
+        return True
+
+    def reject_line(self, line: bytes, number: int, reason: str) -> None:
+        """Reject a line that is not a message."""
+        self.receiver.reject_line(line, number, reason)
+
     @override
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
-        """Prepare for a stream; one that nothing maps needs no schema, not even a valid one.
+        """Prepare for a stream; the schema of a stream that is not mapped need not even be valid.
 
         Raises:
             RunError: the message has no stream or no properties.
         """
         stream, schema = message_dict.get("stream"), message_dict.get("schema")
-        is_mapped = isinstance(stream, str) and self.run.mapping.stream(stream) is not None
+        is_mapped = isinstance(stream, str) and self.receiver.is_mapped(stream)
         if not is_mapped and not self.config.get("stream_maps"):
             return
         properties = schema.get("properties") if isinstance(schema, dict) else None
@@ -145,66 +156,28 @@ class TargetDaktelaCrm(Target):
                 f"{stream}: its SCHEMA message lists no properties. The tap is broken; nothing was sent"
             )
         super()._process_schema_message(message_dict)
-        self._note_what_takes(stream)
-
-    @override
-    def get_sink(
-        self,
-        stream_name: str,
-        *,
-        record: dict[str, Any] | None = None,
-        schema: dict[str, Any] | None = None,
-        key_properties: Any = None,
-    ) -> CrmSink:
-        """Return the sink of a stream, which knows what to do with its records."""
-        sink = super().get_sink(stream_name, record=record, schema=schema, key_properties=key_properties)
-        assert isinstance(sink, CrmSink)  # noqa: S101 - the only kind that there is
-        mapping = self.run.mapping.stream(stream_name)
-        if mapping is None:
-            sink.take = lambda _record: self.run.ignore(stream_name)
-        else:
-            self.run.expect(stream_name, (schema or {}).get("properties") or {})
-            sink.take = partial(self.run.receive, mapping, stream_name)
-        return sink
-
-    def _note_what_takes(self, stream: str) -> None:
-        """Note what takes a stream's records as they come, if neither maps nor flattening change them.
-
-        The SDK copies each record for its maps, which takes a tenth of a run's time.
-        """
-        self._takes.pop(stream, None)
+        self._direct_streams.discard(stream)
         maps = self.mapper.stream_maps.get(stream, [])
-        if [type(each) for each in maps] == [SameRecordTransform] and not maps[0].flattening_enabled:
-            sink = self._sinks_active[maps[0].stream_alias]
-            assert isinstance(sink, CrmSink)  # noqa: S101 - the only kind that there is
-            mapping = self.run.mapping.stream(stream)
-            if mapping is None or mapping.native is None:
-                self._takes[stream] = sink.take
-            else:
-                self._takes[stream] = partial(self._take_first, stream, mapping, sink.take)
-
-    def _take_first(
-        self, stream: str, mapping: StreamMapping, take: Callable[[dict[str, Any]], None], record: dict[str, Any]
-    ) -> None:
-        """Take in a record, and the ones after it without their mapping once all is known of the stream."""
-        take(record)
-        if self.run.needs_no_mapping(mapping):
-            assert mapping.native is not None  # noqa: S101 - or it would be needed
-            self._native.announce(stream, mapping.native)
-            self._takes[stream] = take
+        for stream_map in maps:
+            self.receiver.announce(stream_map.stream_alias, stream_map.transformed_schema.get("properties") or {})
+        if _changes_nothing(maps):
+            self._direct_streams.add(stream)
 
     @override
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
-        """Hand a record to its sink, as it came.
+        """Pass a record to the receiver unchanged, or as its stream maps and flattening change it.
 
-        The SDK would make datetimes of texts and check records against schemas that CRM taps do not keep to.
+        The SDK's method converts texts to datetimes and validates records against schemas, which CRM taps do not
+        follow. It also copies each record for its maps, which takes a tenth of a run's time.
         """
         stream, record = message_dict.get("stream"), message_dict.get("record")
         if not isinstance(stream, str) or not isinstance(record, dict):
-            self.run.reject_record(str(stream), "is a RECORD message without a stream or a record", message_dict)
+            reason = "is a RECORD message without a stream or a record"
+            self.receiver.reject_record(str(stream), reason, message_dict)
             return
-        if (take := self._takes.get(stream)) is not None:
-            take(record)
+        if stream in self._direct_streams:
+            self.receiver.receive(stream, record)
+            self._announce_native(stream)
             return
         maps = self.mapper.stream_maps.get(stream)
         if maps is None:
@@ -213,24 +186,26 @@ class TargetDaktelaCrm(Target):
         for stream_map in maps:
             try:
                 mapped = stream_map.transform(copy.copy(record))
-            except Exception as error:  # noqa: BLE001 - whatever an expression of the user's raises
-                self.run.reject_record(stream, f"stream_maps: {type(error).__name__}", record)
+            except Exception as error:  # noqa: BLE001 - whatever an expression of the user raises
+                self.receiver.reject_record(stream, f"stream_maps: {type(error).__name__}", record)
                 continue
             if mapped is not None:
                 self._sinks_active[stream_map.stream_alias].process_record(mapped, {})
 
+    def _announce_native(self, stream: str) -> None:
+        """Let further records of a stream be read without the mapping, if that is possible."""
+        if (native := self.receiver.native(stream)) is not None:
+            self._native.announce(stream, native)
+
     def _process_without_schema(self, stream: str, record: dict[str, Any]) -> None:
-        """Take in a record whose stream was not announced, which some CRM taps forget (crm-taps.md §1, 11)."""
-        mapping = self.run.mapping.stream(stream)
-        if mapping is None:
-            self.run.ignore(stream)
-        elif self.config.get("stream_maps") or self.config.get("flattening_enabled"):
+        """Process a record whose stream has no SCHEMA message, which some CRM taps omit (crm-taps.md §1, 11)."""
+        is_changed = self.config.get("stream_maps") or self.config.get("flattening_enabled")
+        if is_changed and self.receiver.is_mapped(stream):
             raise RecordsWithoutSchemaException(
                 f"{stream}: a record came before its SCHEMA message, without which stream_maps and flattening "
                 "cannot work"
             )
-        else:
-            self.run.receive(mapping, stream, record)
+        self.receiver.receive(stream, record)
 
     @override
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
@@ -248,9 +223,6 @@ class TargetDaktelaCrm(Target):
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
         raise RunError(f"{message_dict.get('stream')}: BATCH messages are not read; switch batches off in the tap")
 
-    def _reject_line(self, reader: TolerantReader, line: bytes, reason: str) -> None:
-        self.run.reject_line(line, reader.line, reason)
-
     # The end.
 
     @override
@@ -260,10 +232,9 @@ class TargetDaktelaCrm(Target):
         Raises:
             RunError: not everything could be delivered.
         """
-        reader = self.message_reader
-        cut_off = isinstance(reader, TolerantReader) and reader.cut_off
-        if isinstance(reader, TolerantReader) and reader.repaired:
-            lines = counted(reader.repaired, "line has", "lines have")
+        cut_off = self._reader.cut_off
+        if self._reader.repaired:
+            lines = counted(self._reader.repaired, "line has", "lines have")
             self.run.summary.notes.append(f"{lines} bytes that are no UTF-8: each became U+FFFD")
         may_leave = self.run.finish(cut_off=cut_off)
         for stream, sink in self._sinks_active.items():
@@ -392,21 +363,23 @@ class TargetDaktelaCrm(Target):
         values = with_defaults(self.config, settings.SCHEMA)
         explanation = Explanation(values["preset"], values.get("streams"), values.get("phone_region"))
 
-        def record(message: dict[str, Any]) -> None:
-            stream, content = str(message.get("stream")), message.get("record")
-            if isinstance(content, dict):
-                for line in explanation.of_record(stream, content):
-                    click.echo(line)
-            else:
-                click.echo(f"{stream}: a RECORD message without a record")
+        reader = TolerantReader()
+        for line in reader.lines(file_input):
+            with suppress(UnreadableLineError):
+                message = reader.message(line)
+                if message is not None and message["type"] == "RECORD":
+                    self._explain_record(explanation, message)
+        for text in explanation.end():
+            click.echo(text)
 
-        def skip(_message: dict[str, Any]) -> None:
-            """Read over what is no record."""
-
-        others = dict.fromkeys(("SCHEMA", "STATE", "ACTIVATE_VERSION", "BATCH"), skip)
-        TolerantReader().process_lines(file_input, {"RECORD": record, **others})
-        for line in explanation.end():
-            click.echo(line)
+    @staticmethod
+    def _explain_record(explanation: Explanation, message: dict[str, Any]) -> None:
+        stream, record = str(message.get("stream")), message.get("record")
+        if isinstance(record, dict):
+            for line in explanation.of_record(stream, record):
+                click.echo(line)
+        else:
+            click.echo(f"{stream}: a RECORD message without a record")
 
     def tell_status(self) -> None:
         """Print what the store knows."""
@@ -430,11 +403,11 @@ class TargetDaktelaCrm(Target):
         finally:
             store.close()
 
-    def _owner_given(self) -> Owner:
+    def _owner_given(self) -> StoreOwner:
         """Return what the store must belong to, as far as it is said."""
         config = given(self.config)
         owner = self.settings.owner
-        return Owner(
+        return StoreOwner(
             owner.url,
             owner.sync_path if "sync_path" in config else None,
             owner.preset if "preset" in config else None,
@@ -500,7 +473,12 @@ def _plain_store_errors(target: TargetDaktelaCrm) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise RunError(explain(target.settings.store_path, error)) from None
+        raise RunError(describe_sqlite_error(target.settings.store_path, error)) from None
+
+
+def _changes_nothing(maps: list[StreamMap]) -> bool:
+    """Return whether neither stream maps nor flattening change a stream's records."""
+    return [type(each) for each in maps] == [SameRecordTransform] and not maps[0].flattening_enabled
 
 
 def _says_something(state: object) -> bool:

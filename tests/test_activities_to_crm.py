@@ -18,8 +18,8 @@ import pytest
 import yaml
 
 from tap_daktela.settings import SCHEMA, problems
-from target_daktela_crm.mapping.compiler import read_mapping
-from target_daktela_crm.mapping.roles import Contact
+from target_daktela_crm.entities import Contact
+from target_daktela_crm.mapping.compiler import compile_mapping
 from tests.meltano import PLUGINS_INSTALLED, ROOT, Project
 from tests.simulator import Simulator, generate
 from tests.tap_daktela import running
@@ -219,9 +219,9 @@ def test_tasks_are_as_salesforce_takes_them(simulator: Simulator, violations: Vi
 def test_the_readme_s_mapping_gives_daktela_the_id_that_comes_back() -> None:
     [mapping] = [block for block in blocks("yaml") if "preset:" in block]
     streams = yaml.safe_load(mapping)["streams"]
-    contact = read_mapping("salesforce", streams, None).stream("Contact")
+    contact = compile_mapping("salesforce", streams, None).stream("Contact")
     assert contact is not None
-    found = [each for role in contact.roles for each in role({"Id": "0035i0000000208AAA", "Name": "Eva"})]
+    found = [each for role in contact.roles for each in role.entities({"Id": "0035i0000000208AAA", "Name": "Eva"})]
     [sent] = [json.loads(each.body or b"") for each in found if isinstance(each, Contact)]
     assert {"key": "crm_id", "value": ["0035i0000000208AAA"]} in sent["fields"]
     extra = plugin(TO_TASKS)["config"]["extra_fields"]

@@ -96,6 +96,26 @@ def test_packages_import_one_way(package: str, foreign: str, allowed: str | None
     assert not wrong
 
 
+ALLOWED = {
+    "mapping": {"mapping", "entities", "exact_json"},
+    "store": {"store", "mapping.compiled", "entities", "exact_json"},
+    "delivery": {"delivery", "entities"},
+}
+"""What each stage of the target may import of the target."""
+
+
+@pytest.mark.parametrize("stage", ALLOWED)
+def test_each_stage_of_the_target_imports_only_what_it_builds_on(stage: str) -> None:
+    wrong = {
+        (module, name)
+        for module, names in _modules(f"target_daktela_crm.{stage}").items()
+        for name in names
+        if _is_of(name, "target_daktela_crm")
+        and not any(_is_of(name, f"target_daktela_crm.{allowed}") for allowed in ALLOWED[stage])
+    }
+    assert not wrong
+
+
 @pytest.mark.parametrize("package", COMMANDS)
 def test_only_the_shell_knows_of_singer(package: str) -> None:
     knowing = {

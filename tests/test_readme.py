@@ -14,8 +14,8 @@ import yaml
 from tap_daktela.settings import SCHEMA, problems
 from tap_daktela.streams import STREAMS
 from target_daktela_crm import settings as of_the_target
-from target_daktela_crm.mapping.compiler import read_mapping
-from target_daktela_crm.mapping.roles import Company, Contact
+from target_daktela_crm.entities import Company, Contact
+from target_daktela_crm.mapping.compiler import compile_mapping
 from target_daktela_crm.settings import Needs
 from tests.readme import MAPPING, README, TABLES, filled
 
@@ -70,9 +70,9 @@ def test_the_examples_of_the_target_are_good_configurations() -> None:
 def test_the_example_of_a_mapping_does_what_the_readme_says() -> None:
     over_salesforce, _, _, _, own_crm, _ = examples(OF_MAPPING)
     person = {"Id": "003", "Name": "Eva", "Phone": "+420601", "Description": "x", "Tier__c": "gold"}
-    mapping = read_mapping("salesforce", over_salesforce["streams"], None).stream("Contact")
+    mapping = compile_mapping("salesforce", over_salesforce["streams"], None).stream("Contact")
     assert mapping is not None
-    rows = [role({**person, "Support_Phone__c": "+420 602 000 000"}) for role in mapping.roles]
+    rows = [role.entities({**person, "Support_Phone__c": "+420 602 000 000"}) for role in mapping.roles]
     [contact] = [each for row in rows for each in row if isinstance(each, Contact)]
     content = json.loads(contact.body or b"")
     assert content["description"] is None
@@ -89,9 +89,9 @@ def test_the_example_of_a_mapping_does_what_the_readme_says() -> None:
         "emails": "A@example.com; b@example.com",
         "people": [{"id": 1, "first": "Eva", "last": "Vzorová"}],
     }
-    clients = read_mapping("daktela", own_crm["streams"], None).stream("Clients")
+    clients = compile_mapping("daktela", own_crm["streams"], None).stream("Clients")
     assert clients is not None
-    company, inside = [each for role in clients.roles for each in role(firm)]
+    company, inside = [each for role in clients.roles for each in role.entities(firm)]
     assert isinstance(company, Company)
     assert isinstance(inside, Contact)
     assert json.loads(company.body or b"") == {

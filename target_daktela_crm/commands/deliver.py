@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from target_daktela_crm.settings import Settings
-    from target_daktela_crm.store.store import Load, Store
+    from target_daktela_crm.store.store import LoadCounts, Store
 
 _LONGEST_AGE = timedelta(hours=24)
 _CLOCKS_DIFFER = timedelta(minutes=5)
@@ -45,9 +45,9 @@ def deliver_stage(store: Store, settings: Settings, *, accept_unknown: bool) -> 
         raise InputError(
             ["nothing is staged: run the target with load_mode full and delete_missing true, and deliver after it"]
         )
-    load, queue = store.load(), store.queue_load()
+    load, queue = store.count_load(), store.queue_load()
     problems = [
-        *_stage_problems(stage, store.run, datetime.now(UTC)),
+        *_stage_problems(stage, store.run_number, datetime.now(UTC)),
         *_load_problems(load, store.examples_on_hold(EXAMPLES), settings),
         *_baseline_problems(store, accept_unknown=accept_unknown),
         *_request_problems(store, settings),
@@ -97,19 +97,20 @@ def _stage_problems(stage: Mapping[str, Any], run: int, now: datetime) -> Iterat
         yield f"the load leaves out {rejected}: see the rejects file"
 
 
-def _load_problems(load: Load, examples: list[str], settings: Settings) -> Iterator[str]:
+def _load_problems(load: LoadCounts, examples: list[str], settings: Settings) -> Iterator[str]:
     if not load.contacts:
         yield "the load is empty: every contact would be deleted"
-    if load.waiting:
-        waiting = counted(load.waiting, "contact is", "contacts are")
+    if load.on_hold:
+        waiting = counted(load.on_hold, "contact is", "contacts are")
         yield (
             f"{waiting} on hold ({', '.join(examples)}), since the company is not known: bring it, or have them "
             "sent without one (unknown_company detach)"
         )
-    if load.known and load.gone / load.known > settings.max_delete_fraction:
+    if load.known and load.missing / load.known > settings.max_delete_fraction:
         yield (
-            f"it would delete {load.gone:,} of {load.known:,} known contacts ({load.gone / load.known:.1%}), more "
-            f"than max_delete_fraction allows ({settings.max_delete_fraction:.1%}). If they may go, give "
+            f"it would delete {load.missing:,} of {load.known:,} known contacts "
+            f"({load.missing / load.known:.1%}), more than max_delete_fraction allows "
+            f"({settings.max_delete_fraction:.1%}). If they may go, give "
             "--deliver a larger one"
         )
     hours = settings.business_hours
@@ -141,7 +142,7 @@ def _request_problems(store: Store, settings: Settings) -> Iterator[str]:
         )
 
 
-def _check_whole(store: Store, load: Load) -> None:
+def _check_whole(store: Store, load: LoadCounts) -> None:
     """Refuse a request that would not hold every contact that the guards have counted."""
     contacts = {entry.contact.key for entry in store.entries() if entry.contact is not None}
     if len(contacts) != load.contacts:
@@ -157,15 +158,14 @@ def _send(body: bytes, store: Store, settings: Settings) -> int:
         client.sign_in()
     except (SignInError, RequestError) as error:
         raise RunError(f"{error}. Nothing was delivered, and the load is still staged") from None
-    store.set("doubt", value=True)
-    store.commit()
+    store.mark_outcome_unknown()
     try:
         client.post(settings.sync_path, body, Patience())
     except (SignInError, RequestError) as error:
         if _is_certain(error):
-            store.undo_doubt()
+            store.clear_unknown_outcome()
             raise RunError(f"{error}. Nothing was delivered or deleted, and the load is still staged") from None
-        store.doubt_everything()
+        store.mark_all_undelivered()
         raise RunError(
             f"{error}. Whether the load arrived is unknown: everything counts as undelivered now, and the load is "
             "still staged"
@@ -183,15 +183,15 @@ def _is_certain(error: SignInError | RequestError) -> bool:
 def _remember(store: Store, stage: Mapping[str, Any]) -> None:
     store.mark_sending(store.entries())
     store.mark_accepted()
-    store.forget_others()
+    store.forget_deleted()
     now = datetime.now(UTC).isoformat(timespec="seconds")
     store.set("delete_accepted", now)
     store.set("stage", {**stage, "delivered": True})
-    store.undo_doubt()
+    store.clear_unknown_outcome()
 
 
-def _outcome(settings: Settings, load: Load) -> str:
+def _outcome(settings: Settings, load: LoadCounts) -> str:
     if settings.dry_run is not None:
         return f"dry run: the request is in {settings.dry_run}, nothing was sent"
-    gone = counted(load.gone, "known contact was", "known contacts were")
+    gone = counted(load.missing, "known contact was", "known contacts were")
     return f"{gone} not in the load, and Daktela has deleted what was not in it"

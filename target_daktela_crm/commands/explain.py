@@ -6,32 +6,33 @@ stored or sent, and no instance is needed.
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from target_daktela_crm.mapping.columns import Unseen
-from target_daktela_crm.mapping.compiler import Sighting, read_mapping
-from target_daktela_crm.mapping.roles import (
+from target_daktela_crm.entities import (
     Company,
     Contact,
-    Definition,
+    CustomDefinition,
+    CustomValue,
     Link,
-    MappingError,
-    Refusal,
-    Value,
-    field_reader,
+    RejectedPart,
 )
-from target_daktela_crm.mapping.values import clean_name, decode, encode, flat, is_empty, read_text
-from target_daktela_crm.store.custom_fields import TABLES, Assembly
+from target_daktela_crm.exact_json import decode, encode
+from target_daktela_crm.mapping.columns import MissingColumns
+from target_daktela_crm.mapping.compiler import Trace, compile_mapping
+from target_daktela_crm.mapping.field_values import field_values
+from target_daktela_crm.mapping.roles import MappingError
+from target_daktela_crm.mapping.values import clean_name, flat, is_empty, read_text
+from target_daktela_crm.store.custom_fields import CustomFields
 from target_daktela_crm.summary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from target_daktela_crm.mapping.compiler import StreamMapping
-    from target_daktela_crm.mapping.roles import Entity, Record
+    from target_daktela_crm.entities import Entity
+    from target_daktela_crm.mapping.compiled import StreamMapping
+    from target_daktela_crm.mapping.roles import Record
 
 SHOWN = 3
 """Records of each stream."""
@@ -43,15 +44,12 @@ class Explanation:
     """Tells about the first records of each stream."""
 
     def __init__(self, preset: str, streams: Mapping[str, Any] | None, phone_region: str | None) -> None:
-        self._sightings: list[Sighting] = []
-        self.mapping = read_mapping(preset, streams, phone_region, self._sightings.append)
+        self._traces: list[Trace] = []
+        self.mapping = compile_mapping(preset, streams, phone_region, self._traces.append)
         self._counts: Counter[str] = Counter()
-        self._unseen = Unseen({each.name: each.wanted for each in self.mapping.streams})
+        self._missing = {each.name: MissingColumns(each.wanted_columns) for each in self.mapping.streams}
         self._strange = {each.name for each in self.mapping.streams}
-        # A database of its own, which is gone afterwards.
-        connection = sqlite3.connect("", isolation_level=None)
-        connection.executescript(TABLES)
-        self._assembly = Assembly(connection)
+        self._custom_fields = CustomFields.in_memory()
 
     def of_record(self, stream: str, record: Record) -> Iterator[str]:
         """Yield what there is to tell about a record, nothing after the first few of its stream."""
@@ -62,8 +60,8 @@ class Explanation:
             if count == 1:
                 yield f"{stream}: no stream of the mapping, its records are ignored"
             return
-        self._unseen.see(mapping.name, record)
-        if mapping.fits(record) or mapping.is_stub(record):
+        self._missing[mapping.name].note(record)
+        if mapping.fits(record) or mapping.is_deleted_stub(record):
             self._strange.discard(mapping.name)
         self._keep_row(mapping, record)
         if count > SHOWN:
@@ -76,13 +74,13 @@ class Explanation:
 
     def _keep_row(self, mapping: StreamMapping, record: Record) -> None:
         """Remember what a record says of others, which may be shown later."""
-        for role in mapping.roles if not mapping.owners else ():
+        for role in mapping.roles if not mapping.attributes else ():
             try:
-                for entity in role(record):
-                    if isinstance(entity, Value):
-                        self._assembly.add_value(mapping.name, entity, 1)
-                    elif isinstance(entity, Definition):
-                        self._assembly.add_definition(mapping.name, entity)
+                for entity in role.entities(record):
+                    if isinstance(entity, CustomValue):
+                        self._custom_fields.add_value(mapping.name, entity, 1)
+                    elif isinstance(entity, CustomDefinition):
+                        self._custom_fields.add_definition(mapping.name, entity)
             except MappingError:
                 # Told, if the record is among the first.
                 continue
@@ -93,21 +91,21 @@ class Explanation:
         except MappingError as error:
             yield f"  -> rejected: {error}"
             return
-        self._assembly.keep(mapping.name, key, record, modified, 1)
+        self._custom_fields.keep(mapping.name, key, record, modified, 1)
         streams = " and ".join(values.name for values in self.mapping.values_of(mapping.name))
         yield f"  -> told at the end, with its values of {streams}"
 
     def _told(self, mapping: StreamMapping, record: Record) -> Iterator[str]:
         told = False
         for role in mapping.roles:
-            self._sightings.clear()
+            self._traces.clear()
             try:
-                for entity in role(record):
+                for entity in role.entities(record):
                     told = True
                     yield f"  -> {_head(entity)}"
                     if isinstance(entity, (Company, Contact)) and entity.body is not None:
-                        yield from _attributes(entity, mapping, self._sightings)
-                    self._sightings.clear()
+                        yield from _attributes(entity, mapping, self._traces)
+                    self._traces.clear()
             except MappingError as error:
                 told = True
                 yield f"  -> rejected: {error}"
@@ -116,11 +114,12 @@ class Explanation:
 
     def end(self) -> Iterator[str]:
         """Yield what there is to tell after the last record."""
-        for whole in self._assembly.assembled(self.mapping, 0):
-            mapping = self.mapping.stream(whole.stream)
+        for complete in self._custom_fields.stale_records(self.mapping, 0):
+            mapping = self.mapping.stream(complete.stream)
             if mapping is not None:
-                yield f"{whole.stream}, with its values: {_shown(whole.record, len(encode(whole.record)))}"
-                yield from self._told(mapping, whole.record)
+                record = complete.record
+                yield f"{complete.stream}, with its values: {_shown(record, len(encode(record)))}"
+                yield from self._told(mapping, complete.record)
         yield from self._overview()
 
     def _overview(self) -> Iterator[str]:
@@ -135,17 +134,17 @@ class Explanation:
             yield "none of these streams is mapped; is the preset that of the tap?"
         for name in sorted(came & self._strange):
             yield f"{name}: no record has a column that the mapping reads; is the preset that of the tap?"
-        for name, column in self._unseen.names():
-            if name in came:
+        for name, missing_columns in self._missing.items():
+            for column in missing_columns.names() if name in came else ():
                 yield f"streams.{name}: no record has the column {column}"
-        for what, count in self.mapping.left_out.items():
+        for what, count in self.mapping.invalid_values.items():
             yield f"left out: {counted(count, what, f'{what}s')}, not valid"
 
 
-def _head(entity: Entity | Refusal) -> str:
+def _head(entity: Entity | RejectedPart) -> str:
     """Return what a part of a record is."""
     match entity:
-        case Refusal():
+        case RejectedPart():
             return f"a part of it rejected: {entity.reason}"
         case Company() | Contact():
             kind = "company" if isinstance(entity, Company) else "contact"
@@ -156,61 +155,63 @@ def _head(entity: Entity | Refusal) -> str:
         case Link():
             state = "deleted" if entity.deleted else "primary" if entity.primary else "one of several"
             return f"link of contact {entity.contact} to company {entity.company} ({state})"
-        case Value():
+        case CustomValue():
             return f"value {entity.key} of {entity.owner}{': deleted in the CRM' if entity.deleted else ''}"
-        case Definition():
+        case CustomDefinition():
             return f"definition {entity.key}"
 
 
-def _attributes(entity: Company | Contact, mapping: StreamMapping, sightings: list[Sighting]) -> Iterator[str]:
+def _attributes(entity: Company | Contact, mapping: StreamMapping, traces: list[Trace]) -> Iterator[str]:
     """Yield a line for each value of a company or contact, with the expression that gave it."""
     content = decode(entity.body or b"{}")
-    if isinstance(entity, Contact) and any(each.place.endswith(".company") for each in sightings):
+    if isinstance(entity, Contact) and any(each.place.endswith(".company") for each in traces):
         content["company"] = entity.company
     fields = {each["key"]: each["value"] for each in content.pop("fields")}
     for name, value in content.items():
-        seen = [each for each in sightings if each.place.endswith(f".{name}") and ".fields." not in each.place]
+        seen = [each for each in traces if each.place.endswith(f".{name}") and ".fields." not in each.place]
         if seen and value is not None:
             yield _line(name, value, _origin(name, value, seen[-1]))
         elif value is not None:
             yield _line(name, value, "made of what there is")
         else:
-            tried = ", ".join(dict.fromkeys(each.text for each in seen))
+            tried = ", ".join(dict.fromkeys(each.expression for each in seen))
             yield _line(name, None, f"nothing in {tried}" if tried else "not mapped")
     for key, values in fields.items():
-        seen = [each for each in sightings if each.place.endswith(f".fields.{key}")]
+        seen = [each for each in traces if each.place.endswith(f".fields.{key}")]
         yield from _values(key, values, seen, mapping)
 
 
-def _origin(name: str, value: object, sighting: Sighting) -> str:
-    given = read_text(next(flat(sighting.value), None))
+def _origin(name: str, value: object, trace: Trace) -> str:
+    given = read_text(next(flat(trace.value), None))
     if name == "name" and clean_name(given) != clean_name(value):
         return "made of what there is"
-    return f"from {sighting.text}" + ("" if given == read_text(value) else f" {_shown(sighting.value)}")
+    return f"from {trace.expression}" + ("" if given == read_text(value) else f" {_shown(trace.value)}")
 
 
-def _values(key: str, values: list[str], seen: list[Sighting], mapping: StreamMapping) -> Iterator[str]:
+def _values(key: str, values: list[str], seen: list[Trace], mapping: StreamMapping) -> Iterator[str]:
     """Yield a line for each value of a field, and for each one that is left out."""
     told = 0
     left = list(values)
-    for sighting in seen:
-        style = replace(mapping.style, left_out=Counter())
-        given = [value for value in flat(sighting.value) if not is_empty(value, style.nulls)]
-        for value in field_reader(key, style)(iter(given)):
+    for trace in seen:
+        options = replace(mapping.options, invalid_values=Counter())
+        given = [value for value in flat(trace.value) if not is_empty(value, options.null_values)]
+        for value in field_values(key, given, options):
             told += 1
             if value in left:
                 left.remove(value)
-                yield _line(key, value, f"from {sighting.text}")
+                yield _line(key, value, f"from {trace.expression}")
             else:
-                yield _line(key, None, f"{_shown(value)} of {sighting.text} repeats an earlier one")
-        if style.left_out:
+                yield _line(key, None, f"{_shown(value)} of {trace.expression} repeats an earlier one")
+        if options.invalid_values:
             told += 1
-            yield _line(key, None, f"{_shown(given)} of {sighting.text}: left out what is not valid")
+            yield _line(key, None, f"{_shown(given)} of {trace.expression}: left out what is not valid")
     for value in left:
         told += 1
         yield _line(key, value, "from fields")
     if not told:
-        yield _line(key, None, f"nothing in {', '.join(each.text for each in seen)}" if seen else "not mapped")
+        yield _line(
+            key, None, f"nothing in {', '.join(each.expression for each in seen)}" if seen else "not mapped"
+        )
 
 
 def _line(name: str, value: object, origin: str) -> str:

@@ -17,7 +17,7 @@ _EXAMPLES = 20
 
 def describe(store: Store, path: Path, rejects_path: Path) -> str:
     """Return the last delivery, what is known, on hold, rejected and staged, a line each."""
-    lines = [("store", str(path)), ("runs", f"{store.run:,}"), ("last delivery", _last_delivery(store))]
+    lines = [("store", str(path)), ("runs", f"{store.run_number:,}"), ("last delivery", _last_delivery(store))]
     lines += [(name, f"{count:,}") for name, count in store.counts().items()]
     if examples := store.examples_on_hold(_EXAMPLES):
         lines.append(("first ones on hold", ", ".join(examples)))
@@ -39,7 +39,7 @@ def _stage(store: Store) -> str:
         return "nothing"
     if stage["delivered"]:
         return f"nothing; the load of {stage['time']} is delivered"
-    newer = "" if stage["run"] == store.run else ", and no longer of the last run"
+    newer = "" if stage["run"] == store.run_number else ", and no longer of the last run"
     return f"a load of {stage['time']}, not delivered{newer}"
 
 

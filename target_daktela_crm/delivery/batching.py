@@ -10,33 +10,16 @@ from __future__ import annotations
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from target_daktela_crm.entities import Entry, Part
 
 _BEGIN, _END, _END_AND_DELETE = b'{"data":[', b"]}", b'],"delete":true}'
 _NOBODY = b'{"id":null,"name":null,"description":null}'
 _CONTACTS = b',"contacts":['
 _CLOSE = b"]}"
 _FRAME = len(_BEGIN) + len(_END)
-
-
-class Part(msgspec.Struct, frozen=True, gc=False):
-    """A company or a contact."""
-
-    number: int
-    """Its place in the store."""
-    key: str
-    body: bytes
-    """Its JSON object; that of a company without `contacts`."""
-
-
-class Entry(msgspec.Struct, frozen=True, gc=False):
-    """A contact with its company; a company alone has no contact, a contact alone no company."""
-
-    company: Part | None
-    contact: Part | None
 
 
 class Body(NamedTuple):

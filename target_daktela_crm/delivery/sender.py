@@ -26,14 +26,15 @@ from typing import TYPE_CHECKING, Protocol
 from tap_daktela.api.client import Patience
 from tap_daktela.api.command import RunError
 from tap_daktela.api.verdict import Action, RequestError
-from target_daktela_crm.delivery.batching import Body, Entry, encode, pack, size_of
+from target_daktela_crm.delivery.batching import Body, encode, pack, size_of
+from target_daktela_crm.entities import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from tap_daktela.api.auth import SignInError
-    from target_daktela_crm.delivery.batching import Part
     from target_daktela_crm.delivery.rejects import Rejects
+    from target_daktela_crm.entities import Part
 
 logger = logging.getLogger(__name__)
 

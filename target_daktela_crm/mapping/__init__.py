@@ -3,10 +3,11 @@
 From the configuration to a single value:
 
     preset.py, presets/              the mapping of each CRM, as data, with the user's changes
-    compiler.py                      that data -> compiled stream mappings
-    roles.py                         records -> companies, contacts, links and values
+    compiler.py, compiled.py         that data -> compiled mappings of streams
+    roles.py                         records -> companies, contacts, links and custom values
+    field_values.py                  the fields of companies and contacts, such as phone numbers
     native.py                        records that already have the shape of the sync request
     expressions.py, functions.py     JMESPath with functions of our own
-    columns.py                       where a column may stand in a record
+    columns.py                       where a column may be in a record
     values.py                        ids, texts, flags, times, phone numbers and e-mail addresses
 """

@@ -1,8 +1,8 @@
-"""A column's name in; where it may stand in a record, and what looks for it there, out.
+"""Columns: where a column with a given name may be in a record.
 
-Taps spell one column in several ways. A nested path comes flattened (`address.phone` as `address__phone`, with the
-SDK's flattening, as `address_phone` or as one key `address.phone`), objects and lists come as texts of JSON, and
-the taps of one CRM may each put all columns into another place: `places` of a mapping, `{}` being the name.
+Taps spell the same column in several ways. A nested path may be flattened (`address.phone` as `address__phone` by
+the SDK's flattening, as `address_phone`, or as the key `address.phone`), and objects and lists may be JSON texts.
+Taps of one CRM may also put all columns into different places: the `places` of a mapping, with `{}` for the name.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from target_daktela_crm.mapping.values import decode
+from target_daktela_crm.exact_json import decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 Path: TypeAlias = tuple[str, ...]
-Find: TypeAlias = Callable[[dict[str, Any]], Any]
+Getter: TypeAlias = Callable[[dict[str, Any]], Any]
 
 _SEPARATORS = ("__", "_", ".")
 
@@ -28,33 +28,33 @@ class Column(NamedTuple):
     """A column that an expression names."""
 
     name: str
-    """As the expression has it."""
+    """As in the expression."""
     keys: frozenset[str]
-    """Keys of a record, one of which is there if the column is."""
-    find: Find
-    """Returns the column's value in a record, None without one."""
+    """The keys of a record at which the column may be."""
+    get: Getter
+    """Returns the column's value in a record, or None."""
     spellings: tuple[Path, ...]
-    """Where it may stand."""
+    """The paths at which the column may be."""
 
     def is_in(self, record: Mapping[str, Any]) -> bool:
-        """Return whether a record has the column, with a value or without one."""
+        """Return whether a record has the column, with or without a value."""
         return any(_has(record, spelling) for spelling in self.spellings)
 
 
 def column(path: Path, places: Sequence[str] = ()) -> Column:
-    """Return the column of a path, which stands in the first of `places` that has a value for it.
+    """Return the column of a path; its value is taken from the first of `places` that has one.
 
-    With places, an object is no value: some taps put each value into an object of its own, which stays when the
-    value is missing.
+    With places, an object is not a value, since some taps put each value into an object of its own, which stays
+    when the value is missing.
     """
     spellings = [spelling for place in places or ("{}",) for spelling in _spellings(_placed(path, place))]
     keys = frozenset(spelling[0] for spelling in spellings)
     unique = tuple(dict.fromkeys(spellings))
-    return Column(".".join(path), keys, _finder(unique, with_objects=not places), unique)
+    return Column(".".join(path), keys, _getter(unique, with_objects=not places), unique)
 
 
 def _has(record: Mapping[str, Any], path: Path) -> bool:
-    """Return whether a path ends in a record, or in null on its way: without a company, there is no id of one."""
+    """Return whether a record has a path, or null on the way to it: a company of null also means an id of null."""
     value: Any = record
     for name in path[:-1]:
         if not isinstance(value, dict) or name not in value:
@@ -67,40 +67,34 @@ def _has(record: Mapping[str, Any], path: Path) -> bool:
     return isinstance(value, dict) and path[-1] in value
 
 
-def prefixes(places: Iterable[str]) -> tuple[str, ...]:
-    """Return what keys of a record begin with if its columns are in one of these places."""
+def key_prefixes(places: Iterable[str]) -> tuple[str, ...]:
+    """Return the prefixes of a record's keys whose columns are in one of `places`."""
     return tuple(prefix for place in places if (prefix := place.split(".")[0].split("{}")[0]))
 
 
-class Unseen:
-    """What no record has had a key of so far, by stream."""
+class MissingColumns:
+    """The columns, or groups of columns, that no record of a stream has had so far."""
 
-    def __init__(self, wanted: Mapping[str, Mapping[str, frozenset[str]]]) -> None:
-        """Look for what `wanted` has for each stream: names, and the keys one of which is there if they are."""
-        self._wanted = {stream: dict(keys) for stream, keys in wanted.items() if keys}
+    def __init__(self, wanted: Mapping[str, frozenset[str]]) -> None:
+        """Expect what `wanted` names, each with the keys of a record at which it may be."""
+        self._missing = dict(wanted)
 
-    def __contains__(self, stream: str) -> bool:
-        """Return whether something of a stream is still to be seen."""
-        return stream in self._wanted
+    def __bool__(self) -> bool:
+        """Return whether anything is missing."""
+        return bool(self._missing)
 
-    def see(self, stream: str, record: Mapping[str, Any]) -> None:
-        """Strike out what a record, or the properties of a schema, has."""
-        if stream in self._wanted:
-            left = {name: keys for name, keys in self._wanted[stream].items() if keys.isdisjoint(record)}
-            if left:
-                self._wanted[stream] = left
-            else:
-                del self._wanted[stream]
+    def note(self, record: Mapping[str, Any]) -> None:
+        """Remove what a record, or the properties of a schema, has."""
+        if self._missing:
+            self._missing = {name: keys for name, keys in self._missing.items() if keys.isdisjoint(record)}
 
-    def names(self) -> Iterator[tuple[str, str]]:
-        """Yield what is left, each name after that of its stream."""
-        for stream, wanted in self._wanted.items():
-            for name in wanted:
-                yield stream, name
+    def names(self) -> list[str]:
+        """Return the names of what is missing."""
+        return list(self._missing)
 
 
 def from_json(value: object) -> Any:  # noqa: ANN401 - JSON
-    """Return what a text of JSON holds, None if it is none; anything but a text is returned as it is."""
+    """Return the content of a JSON text, or None if a text is not JSON; other values are returned unchanged."""
     if not isinstance(value, str):
         return value
     try:
@@ -120,7 +114,7 @@ def _placed(path: Path, place: str) -> Path:
 
 
 def _spellings(path: Path) -> Iterator[Path]:
-    """Yield a path nested, and with some or all of its names joined into one key."""
+    """Yield a path as it is, and with some or all of its names joined into one key."""
     yield path
     for separator in _SEPARATORS:
         for count in range(len(path) - 2, -1, -1):
@@ -129,13 +123,13 @@ def _spellings(path: Path) -> Iterator[Path]:
                 yield tuple(separator.join(path[start:end]) for start, end in pairwise(bounds))
 
 
-def _finder(spellings: tuple[Path, ...], *, with_objects: bool) -> Find:
+def _getter(spellings: tuple[Path, ...], *, with_objects: bool) -> Getter:
     if len(spellings) == 1 and with_objects:
         [[name]] = spellings
-        # Half of what operator.methodcaller takes.
+        # Takes half the time of operator.methodcaller.
         return lambda record: record.get(name)
 
-    def find(record: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
+    def get(record: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
         for first, *rest in spellings:
             value = record.get(first)
             for name in rest:
@@ -148,4 +142,4 @@ def _finder(spellings: tuple[Path, ...], *, with_objects: bool) -> Find:
                 return value
         return None
 
-    return find
+    return get

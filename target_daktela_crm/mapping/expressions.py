@@ -24,7 +24,7 @@ from target_daktela_crm.mapping.values import UnreadableError
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-Look: TypeAlias = Callable[[dict[str, Any]], Any]
+Getter: TypeAlias = Callable[[dict[str, Any]], Any]
 """Takes a record, returns a value of it.
 
 Raises:
@@ -40,7 +40,7 @@ class Expression(NamedTuple):
     """A compiled expression."""
 
     text: str
-    look: Look
+    get: Getter
     columns: tuple[Column, ...]
     """Those that it names."""
     sources: tuple[Column, ...]
@@ -72,8 +72,8 @@ def compile_expression(text: str, nulls: Collection[str] = (), places: Sequence[
     for name, arguments in _calls(tree):
         _check_call(name, arguments)
     is_column = tree["type"] == "column"
-    look = tree["value"] if is_column else _interpret(tree, Options(custom_functions=Functions(nulls)))
-    return Expression(text, look, (*named.sources, *named.conditions), tuple(named.sources))
+    get = tree["value"] if is_column else _interpret(tree, Options(custom_functions=Functions(nulls)))
+    return Expression(text, get, (*named.sources, *named.conditions), tuple(named.sources))
 
 
 class _Named(NamedTuple):
@@ -95,10 +95,10 @@ class _Interpreter(TreeInterpreter):
         return from_json(self.visit(node["children"][0], value))
 
 
-def _interpret(tree: Any, options: Options) -> Look:
+def _interpret(tree: Any, options: Options) -> Getter:
     interpreter = _Interpreter(options)
 
-    def look(record: dict[str, Any]) -> Any:
+    def get(record: dict[str, Any]) -> Any:
         try:
             return interpreter.visit(tree, record)
         except UnreadableError:
@@ -110,7 +110,7 @@ def _interpret(tree: Any, options: Options) -> Look:
         except (JMESPathError, TypeError, ValueError, ArithmeticError, AttributeError, re.error) as error:
             raise UnreadableError(f"JMESPath ends in {type(error).__name__}") from None
 
-    return look
+    return get
 
 
 def _prepared(node: Any, places: tuple[str, ...] | None, named: _Named) -> Any:
@@ -128,7 +128,7 @@ def _prepared(node: Any, places: tuple[str, ...] | None, named: _Named) -> Any:
         found = column(path, places or ())
         if places is not None:
             named.sources.append(found)
-        return {"type": "column", "value": found.find, "children": []}
+        return {"type": "column", "value": found.get, "children": []}
     children = list(node["children"])
     for place, child in enumerate(children):
         if isinstance(child, dict):

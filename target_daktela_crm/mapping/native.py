@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias
 import msgspec
 
 from tap_daktela.api.characters import NUL
-from target_daktela_crm.mapping.roles import TELLS, TELLS_NOTHING, Company, Contact, encoded
+from target_daktela_crm.entities import Company, CompanyInfo, Contact
+from target_daktela_crm.mapping.roles import encode_body
 from target_daktela_crm.mapping.values import UnreadableError, read_id
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def native(role: str, columns: Mapping[str, str | None]) -> Native | None:
 def _company(record: Any) -> Company:  # noqa: ANN401 - of a type made by defstruct
     identifier = read_id(record.id)
     body = _CompanyBody(identifier.sent, record.name, record.description, record.fields or [])
-    return Company(identifier.key, encoded(body), None, deleted=False)
+    return Company(identifier.key, encode_body(body), None, deleted=False)
 
 
 def _contact(record: Any) -> Contact:  # noqa: ANN401 - as above
@@ -112,12 +113,12 @@ def _contact(record: Any) -> Contact:  # noqa: ANN401 - as above
         record.description,
         record.fields or [],
     )
-    company, tells = record.company, TELLS
+    company, info = record.company, CompanyInfo.GIVEN
     if company is msgspec.UNSET:
-        company, tells = None, TELLS_NOTHING
+        company, info = None, CompanyInfo.COLUMNS_MISSING
     elif company is not None:
         company = read_id(company).key
-    return Contact(identifier.key, encoded(body), company, None, deleted=False, tells_company=tells)
+    return Contact(identifier.key, encode_body(body), company, None, deleted=False, company_info=info)
 
 
 _ROLES: dict[str, tuple[dict[str, tuple[Any, ...]], _Make]] = {
@@ -133,9 +134,7 @@ class _NoStream(msgspec.Struct, tag_field="stream", tag="\0"):
 class NativeReader:
     """Reads records of streams that are announced to it."""
 
-    def __init__(self, receive: Callable[[str, Company | Contact], None]) -> None:
-        """Hand what is read to `receive`, with the name of its stream."""
-        self._receive = receive
+    def __init__(self) -> None:
         self._streams: set[str] = set()
         self._makers: dict[type[msgspec.Struct], tuple[str, _Make]] = {}
         self._decode: Callable[[bytes], Any] | None = None
@@ -149,22 +148,20 @@ class NativeReader:
         self._makers[_message(stream, fields, native.columns)] = (stream, make)
         self._decode = msgspec.json.Decoder(reduce(or_, self._makers, _NoStream)).decode
 
-    def take(self, line: bytes) -> bool:
-        """Return whether a line was a record of these streams; if so, it has been received."""
+    def read(self, line: bytes) -> tuple[str, Company | Contact] | None:
+        """Return the stream and the content of a record of these streams, or None for any other line."""
         # The mapping leaves NUL characters out of texts.
         if self._decode is None or NUL in line:
-            return False
+            return None
         try:
             if not line.isascii():
-                # What is skipped is not checked, but told about.
+                # msgspec does not check the parts that it skips.
                 line.decode()
             message = self._decode(line)
             stream, make = self._makers[type(message)]
-            entity = make(message.record)
+            return stream, make(message.record)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, UnreadableError):
-            return False
-        self._receive(stream, entity)
-        return True
+            return None
 
 
 def _message(

@@ -5,24 +5,22 @@ Every function takes JSON as the reader decodes it: numbers with a point are `De
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import unicodedata
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import phonenumbers
 
+from target_daktela_crm.exact_json import LONGEST_NUMBER, decimal_text, encode
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-_LONGEST_NUMBER = 60
-"""Digits of a number that may be an id; longer ones would only be a way to fill the memory."""
-_LARGEST_NUMBER = 10**_LONGEST_NUMBER
-_encode = msgspec.json.Encoder(decimal_format="number").encode
+_LARGEST_NUMBER = 10**LONGEST_NUMBER
 _NATIVE = range(-(2**63), 2**63)
 _TRUE = frozenset({"true", "t", "yes", "y", "1"})
 _FALSE = frozenset({"false", "f", "no", "n", "0", ""})
@@ -42,26 +40,6 @@ _EMAIL = re.compile(r"[^@\s<>]+@[^@\s<>.]+(?:\.[^@\s<>.]+)+")
 
 class UnreadableError(ValueError):
     """A value is not of the kind that it must be; the message says what it is instead."""
-
-
-def read_number(text: str) -> Decimal | str:
-    """Return the number that a text is; as text where its exponent is beyond all numbers."""
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        return text
-
-
-decode = msgspec.json.Decoder(float_hook=read_number).decode
-"""Returns what JSON holds, its numbers exactly."""
-
-
-def encode(value: object) -> bytes:
-    """Return a value as JSON, its numbers exactly; integers of any size."""
-    try:
-        return _encode(value)
-    except OverflowError:
-        return json.dumps(value, ensure_ascii=False, default=read_text).encode("utf-8", "replace")
 
 
 class Identifier(msgspec.Struct, frozen=True, gc=False):
@@ -99,7 +77,7 @@ def _identifier_of_number(value: object) -> Identifier:
         if abs(number) >= _LARGEST_NUMBER:
             raise UnreadableError("a number of so many digits is no id")
     else:
-        if not number.is_finite() or number.adjusted() > _LONGEST_NUMBER:
+        if not number.is_finite() or number.adjusted() > LONGEST_NUMBER:
             raise UnreadableError(f"the number {value} is no id")
         if number != number.to_integral_value():
             text = read_text(number) or ""
@@ -121,8 +99,8 @@ def read_text(value: object) -> str | None:
         return None
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) <= _LONGEST_NUMBER:
-        return f"{value:f}"
+    if isinstance(value, Decimal):
+        return decimal_text(value)
     if isinstance(value, (dict, list)):
         return encode(value).decode()
     return str(value)

@@ -1,7 +1,6 @@
-"""Contacts, links and companies in; the company of every contact out, once the last record has come.
+"""Linking: find the company of each contact after the last record has been received.
 
-In the tables of the store: contacts come before their company, links last or in between, companies in an earlier
-run. Which of several links counts is told by `choose_company`, which is pure.
+Contacts may arrive before their company, links last or in between, and companies in an earlier run.
 """
 
 from __future__ import annotations
@@ -10,17 +9,18 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from target_daktela_crm.mapping.roles import TELLS, hash_of
-from target_daktela_crm.mapping.values import decode, encode
+from target_daktela_crm.entities import CompanyInfo
+from target_daktela_crm.exact_json import decode, encode
+from target_daktela_crm.store.schema import content_hash
 
 if TYPE_CHECKING:
     import sqlite3
 
-_FETCHED = 100
+_FETCHED_ROWS = 100
 
 
 class _Candidate(NamedTuple):
-    """A link of a contact, with what is known of both ends; the flags are SQLite's, 0 or 1."""
+    """A link of a contact, with what is known of both ends; flags are 0 or 1 as in SQLite."""
 
     contact: str
     company: str
@@ -30,22 +30,22 @@ class _Candidate(NamedTuple):
     """The company that the contact's own record names."""
     is_deleted: int
     is_new: int
-    """Whether the link has come in the run of the contact's record, or later."""
-    tells: int
-    """See `Contact.tells_company`."""
+    """Whether the link was received in the run of the contact's record, or later."""
+    company_info: int
+    """`CompanyInfo` of the contact's record."""
 
 
-def join(connection: sqlite3.Connection, *, since: int, detach_unknown: bool, unique_ids: bool) -> None:
-    """Find the company of every contact, and the names of companies whose own records have none.
+def link_contacts(connection: sqlite3.Connection, *, since: int, detach_unknown: bool, unique_ids: bool) -> None:
+    """Set the company of every contact, and the names of companies whose own records have none.
 
-    A contact whose company is unknown waits for it, or is sent without one with `detach_unknown`. One whose
-    companies are all deleted has none. Links that came last before the run `since` are gone. With `unique_ids`, an
-    unknown company that is known as a contact is no company.
+    A contact whose company is unknown is put on hold, or has no company with `detach_unknown`. A contact whose
+    companies are all deleted has none. Links last received before run number `since` do not count. With
+    `unique_ids`, an unknown company with the id of a contact is not a company.
     """
     _name_companies(connection)
     _choose_among_links(connection, since)
     execute = connection.execute
-    # Found first, in the order in which contacts are stored: an UPDATE with this query looks each of them up.
+    # Collected in the order in which contacts are stored: an UPDATE with this query would look up each of them.
     execute("CREATE TEMP TABLE moved (number INTEGER PRIMARY KEY, company TEXT, waits INTEGER)")
     execute(
         """
@@ -79,22 +79,25 @@ def join(connection: sqlite3.Connection, *, since: int, detach_unknown: bool, un
 
 
 def _name_companies(connection: sqlite3.Connection) -> None:
-    """Give companies whose own records have no name the one that their contacts' records tell."""
+    """Give companies whose own records have no name the name in their contacts' records."""
     query = """
         SELECT number, body, name FROM companies JOIN company_names ON company = key
         WHERE number > ? AND nameless AND body IS NOT NULL ORDER BY number LIMIT ?
     """
     last = -1
-    while rows := connection.execute(query, (last, _FETCHED)).fetchall():
+    while rows := connection.execute(query, (last, _FETCHED_ROWS)).fetchall():
         named = [(encode({**decode(body), "name": name}), number) for number, body, name in rows]
         changed = [
-            (new, hash_of(new), number) for (new, number), row in zip(named, rows, strict=True) if new != row[1]
+            (new, content_hash(new), number)
+            for (new, number), row in zip(named, rows, strict=True)
+            if new != row[1]
         ]
         connection.executemany("UPDATE companies SET body = ?, hash = ? WHERE number = ?", changed)
         last = rows[-1][0]
 
 
 def _choose_among_links(connection: sqlite3.Connection, since: int) -> None:
+    """Fill the table `chosen` with the company of each contact that has links."""
     connection.execute(
         "CREATE TEMP TABLE IF NOT EXISTS chosen (contact TEXT PRIMARY KEY, company TEXT) WITHOUT ROWID"
     )
@@ -124,7 +127,7 @@ def _choose(connection: sqlite3.Connection, links: list[_Candidate]) -> str | No
     if own is not None and own not in states:
         row = connection.execute("SELECT deleted FROM companies WHERE key = ?", (own,)).fetchone()
         states[own] = "unknown" if row is None else "deleted" if row[0] else "known"
-    has_none = own is None and links[0].tells == TELLS
+    has_none = own is None and links[0].company_info == CompanyInfo.GIVEN
     candidates = [(link.company, bool(link.is_primary), bool(link.is_new)) for link in links]
     return choose_company(own, candidates, states, has_none=has_none)
 
@@ -132,13 +135,19 @@ def _choose(connection: sqlite3.Connection, links: list[_Candidate]) -> str | No
 def choose_company(
     own: str | None, links: list[tuple[str, bool, bool]], states: dict[str, str], *, has_none: bool = False
 ) -> str | None:
-    """Return the company of a contact: the link marked primary counts, else its own, else the first live one.
+    """Return the company of a contact: a primary link first, then its own company, then its first link.
 
-    `links` are (company, whether it is marked primary, whether it is as new as the contact's record), the newest
-    first: few taps tell of links that are gone, so an older one marked primary comes after the contact's own, and
-    does not count if its record says that it `has_none`. Of the others, those to known companies come first.
-    `states` says of each company whether it is `known`, `unknown` or `deleted`. Deleted ones do not count. None
-    where nothing is left.
+    Args:
+        own: The company that the contact's own record names.
+        links: Of each link: company, whether it is primary, whether it is as new as the contact's record. The
+            newest first.
+        states: For each company, whether it is `known`, `unknown` or `deleted`. Deleted ones do not count, and
+            links that are not primary come last if they are to unknown ones.
+        has_none: Whether the contact's own record says that there is no company. An older primary link then does
+            not count, since few taps report deleted links.
+
+    Returns:
+        The key of the company, or None if there is none.
     """
     newest = [company for company, is_primary, is_new in links if is_primary and is_new]
     older = [company for company, is_primary, is_new in links if is_primary and not is_new and not has_none]

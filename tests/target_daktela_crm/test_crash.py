@@ -16,8 +16,9 @@ import pytest
 
 from tap_daktela.api.client import Client
 from tap_daktela.api.command import RunError
-from target_daktela_crm.mapping.roles import Contact
-from target_daktela_crm.store.store import Owner, Store, StoreError
+from target_daktela_crm.entities import Contact
+from target_daktela_crm.store.schema import StoreError
+from target_daktela_crm.store.store import Store, StoreOwner
 from target_daktela_crm.target import TargetDaktelaCrm
 from tests.simulator import Fault, Simulator, generate
 from tests.target_daktela_crm.running import (
@@ -401,13 +402,13 @@ def test_a_state_may_be_deep(crm: Crm) -> None:
 
 def test_a_store_stays_with_its_owner_while_daktela_may_have_something_of_it(tmp_path: Path) -> None:
     path = tmp_path / "acme.sqlite3"
-    owner = Owner("https://acme.daktela.com", "/sync", "daktela")
+    owner = StoreOwner("https://acme.daktela.com", "/sync", "daktela")
     store = Store.open(path, owner)
     store.begin_run()
-    store.put(Contact("7", b'{"id":7}', None, None, deleted=False), "contacts", store.run)
+    store.put(Contact("7", b'{"id":7}', None, None, deleted=False), "contacts", store.run_number)
     store.flush()
-    store.join(detach_unknown=False)
-    store.queue(everything=False)
+    store.link_contacts(detach_unknown=False)
+    store.queue_changes(everything=False)
     store.mark_sending(store.entries())
     # Killed before the answer came.
     store.close()
@@ -415,8 +416,8 @@ def test_a_store_stays_with_its_owner_while_daktela_may_have_something_of_it(tmp
     with pytest.raises(StoreError, match="belongs to url"):
         Store.open(path, replace(owner, url="https://other.daktela.com"))
     store = Store.open(path, owner)
-    assert store.load().known == 1
-    assert store.queue(everything=False).contacts == 1
+    assert store.count_load().known == 1
+    assert store.queue_changes(everything=False).contacts == 1
     store.close()
 
 

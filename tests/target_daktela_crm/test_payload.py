@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from target_daktela_crm.delivery.batching import Entry, Part, encode
-from target_daktela_crm.mapping.compiler import read_mapping
-from target_daktela_crm.mapping.roles import Company, Contact, MappingError, Record
+from target_daktela_crm.delivery.batching import encode
+from target_daktela_crm.entities import Company, Contact, Entry, Part
+from target_daktela_crm.mapping.compiler import compile_mapping
+from target_daktela_crm.mapping.roles import MappingError, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -228,13 +229,13 @@ SALESFORCE = st.fixed_dictionaries(
 
 
 def _mapped(preset: str, records: list[tuple[str, Record]]) -> Iterator[Any]:
-    mapping = read_mapping(preset, None, None)
+    mapping = compile_mapping(preset, None, None)
     for stream, record in records:
         found = mapping.stream(stream)
         assert found is not None
         for role in found.roles:
             with suppress(MappingError):
-                yield from role(record)
+                yield from role.entities(record)
 
 
 def _request(preset: str, records: list[tuple[str, Record]]) -> bytes:
@@ -268,16 +269,16 @@ def test_what_becomes_of_salesforce_s_records_fits(records: list[tuple[str, Reco
 def test_the_example_s_own_records_become_the_example() -> None:
     example = json.loads(EXAMPLE)
     with_company, alone = copy.deepcopy(example["data"])
-    mapping = read_mapping("daktela", None, None)
+    mapping = compile_mapping("daktela", None, None)
     companies, contacts = mapping.stream("companies"), mapping.stream("contacts")
     assert companies is not None
     assert contacts is not None
-    company, member = (entity for role in companies.roles for entity in role(with_company))
+    company, member = (entity for role in companies.roles for entity in role.entities(with_company))
     assert isinstance(company, Company)
     assert isinstance(member, Contact)
     assert company.body is not None
     assert member.body is not None
-    (single,) = (entity for role in contacts.roles for entity in role(alone["contacts"][0]))
+    (single,) = (entity for role in contacts.roles for entity in role.entities(alone["contacts"][0]))
     assert isinstance(single, Contact)
     assert single.body is not None
     acme = Part(1, company.key, bytes(company.body))

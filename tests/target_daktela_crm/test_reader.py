@@ -27,10 +27,15 @@ class _Heard:
     def __init__(self, content: bytes) -> None:
         self.messages: list[dict[str, Any]] = []
         self.unreadable: list[tuple[bytes, str]] = []
-        reader = TolerantReader()
-        reader.on_unreadable = lambda line, reason: self.unreadable.append((line, reason))
+        reader = TolerantReader(self)
         self.counts: Counter[str] = reader.process_lines(io.BytesIO(content), _callbacks(self.messages.append))
         self.cut_off = reader.cut_off
+
+    def receive_native(self, _line: bytes) -> bool:
+        return False
+
+    def reject_line(self, line: bytes, _number: int, reason: str) -> None:
+        self.unreadable.append((line, reason))
 
 
 def _callbacks(take: Callable[[dict[str, Any]], None]) -> dict[str, Callable[[dict[str, Any]], None]]:

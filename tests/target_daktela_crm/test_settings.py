@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from target_daktela_crm.mapping.preset import PRESETS
 from target_daktela_crm.settings import SCHEMA, Needs, for_delivery, problems, read
-from target_daktela_crm.store.store import Owner
+from target_daktela_crm.store.store import StoreOwner
 
 ACME: dict[str, Any] = {"server": "acme", "access_token": "hush"}
 BY_PASSWORD: dict[str, Any] = {"server": "acme", "username": "robot", "password": "hush"}
@@ -361,7 +361,7 @@ def test_only_a_full_load_that_deletes_is_staged(load_mode: str, *, delete_missi
 
 def test_a_store_belongs_to_an_instance_a_path_and_a_preset() -> None:
     one = read(ACME, "t").owner
-    assert one == Owner("https://acme.daktela.com", "/custom/crm/sync.php", "daktela")
+    assert one == StoreOwner("https://acme.daktela.com", "/custom/crm/sync.php", "daktela")
     assert read({"url": "https://ACME.daktela.com/api/v6", "access_token": "x"}, "t").owner == one
     assert read({**ACME, "sync_path": "custom/crm/sync.php"}, "t").owner == one
     assert read({**ACME, "sync_path": "/other"}, "t").owner != one

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from target_daktela_crm.store.store import LAYOUT, Owner, Store
+from target_daktela_crm.store.schema import VERSION
+from target_daktela_crm.store.store import Store, StoreOwner
 from tests.simulator import Fault
 from tests.target_daktela_crm.running import (
     SCHEMAS,
@@ -194,7 +195,7 @@ def test_plain_http_is_refused_beyond_this_machine(crm: Crm) -> None:
 def test_a_store_that_is_in_use_is_one_line(crm: Crm) -> None:
     crm.run(feed(contact(7)))
     before = crm.requests()
-    other = Store.open(crm.store, Owner(crm.settings["url"], None, None))
+    other = Store.open(crm.store, StoreOwner(crm.settings["url"], None, None))
     try:
         for arguments in ([], ["--status"], ["--deliver"]):
             run = run_target(crm.settings, encoded(feed(contact(8))), *arguments)
@@ -234,7 +235,7 @@ def test_a_store_of_a_newer_layout_and_a_foreign_database_are_one_line(crm: Crm)
     import sqlite3  # noqa: PLC0415
 
     for script, words in (
-        (f"PRAGMA user_version = {LAYOUT + 1}", "newer version"),
+        (f"PRAGMA user_version = {VERSION + 1}", "newer version"),
         ("CREATE TABLE mine (x)", "no store of target-daktela-crm"),
     ):
         crm.store.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ import pytest
 
 from tap_daktela.api.command import InputError
 from target_daktela_crm.commands.deliver import _check_whole
-from target_daktela_crm.store.store import Owner, Store
+from target_daktela_crm.store.store import Store, StoreOwner
 from tests.simulator import Fault
 from tests.target_daktela_crm.running import (
     SCHEMAS,
@@ -395,10 +395,10 @@ def test_guard_a_store_that_is_damaged(crm: Crm) -> None:
 
 def test_guard_a_load_that_cannot_be_read_whole(crm: Crm) -> None:
     crm.run(feed(*MANY), **FULL)
-    store = Store.open(crm.store, Owner(crm.settings["url"], None, None))
+    store = Store.open(crm.store, StoreOwner(crm.settings["url"], None, None))
     try:
         store.queue_load()
-        load = store.load()
+        load = store.count_load()
         _check_whole(store, load)
         with pytest.raises(InputError, match="damaged"):
             _check_whole(store, load._replace(contacts=load.contacts + 1))

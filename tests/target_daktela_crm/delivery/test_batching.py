@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from target_daktela_crm.delivery.batching import Body, Entry, Part, TooLarge, encode, pack, size_of
+from target_daktela_crm.delivery.batching import Body, TooLarge, encode, pack, size_of
+from target_daktela_crm.entities import Entry, Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -10,9 +10,9 @@ import pytest
 
 from tap_daktela.api.command import RunError
 from tap_daktela.api.verdict import Action, RequestError, Verdict
-from target_daktela_crm.delivery.batching import Entry, Part
 from target_daktela_crm.delivery.rejects import Rejects
 from target_daktela_crm.delivery.sender import Delivery
+from target_daktela_crm.entities import Entry, Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_daktela_crm.mapping.compiler import CrmMapping, Problems, read_mapping
+from target_daktela_crm.entities import Company, CompanyInfo, Contact, Entity, Link, RejectedPart
+from target_daktela_crm.mapping.compiler import MappingProblems, compile_mapping
 from target_daktela_crm.mapping.preset import PRESETS, load_preset, merge
-from target_daktela_crm.mapping.roles import Company, Contact, Entity, Link, MappingError, Record, Refusal
+from target_daktela_crm.mapping.roles import MappingError, Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from target_daktela_crm.mapping.compiled import CrmMapping
 
 PERSON = {"contact": {"id": "id"}}
 """The least that a stream of contacts says."""
@@ -22,7 +25,9 @@ PERSON = {"contact": {"id": "id"}}
 def _entities(mapping: CrmMapping, stream: str, record: Record) -> list[Entity]:
     found = mapping.stream(stream)
     assert found is not None
-    return [entity for role in found.roles for entity in role(record) if not isinstance(entity, Refusal)]
+    return [
+        entity for role in found.roles for entity in role.entities(record) if not isinstance(entity, RejectedPart)
+    ]
 
 
 def _map(
@@ -33,7 +38,7 @@ def _map(
     preset: str = "daktela",
     phone_region: str | None = None,
 ) -> list[Entity]:
-    return _entities(read_mapping(preset, streams, phone_region), stream, record)
+    return _entities(compile_mapping(preset, streams, phone_region), stream, record)
 
 
 def _body(entity: Entity) -> dict[str, Any]:
@@ -64,8 +69,8 @@ def _refusal(
 
 
 def _lines(streams: Mapping[str, Any], preset: str = "daktela") -> list[str]:
-    with pytest.raises(Problems) as raised:
-        read_mapping(preset, streams, None)
+    with pytest.raises(MappingProblems) as raised:
+        compile_mapping(preset, streams, None)
     assert str(raised.value) == "; ".join(raised.value.lines)
     return raised.value.lines
 
@@ -89,7 +94,7 @@ def test_a_contact_of_daktela_s_shape_stays_as_it_is() -> None:
             "more": "than that",
         }
     )
-    assert contact == Contact("2", contact.body, "1", None, deleted=False, tells_company=2)
+    assert contact == Contact("2", contact.body, "1", None, deleted=False, company_info=CompanyInfo.GIVEN)
     assert contact.body == (
         '{"id":2,"name":" Eva  Malá ","firstname":"Eva","lastname":"Malá","description":"a\\r\\nb\\tc",'
         '"fields":[{"key":"number","value":["601 000 001 ","call me"]},'
@@ -131,11 +136,13 @@ def test_a_company_may_have_no_contacts_inside(contacts: Any) -> None:
 
 @pytest.mark.parametrize("contacts", ["Eva", 5, ["Eva"], [{"id": 2}, 7]])
 def test_contacts_inside_that_are_no_objects_are_refused_alone(contacts: Any) -> None:
-    mapping = read_mapping("daktela", None, None).stream("companies")
+    mapping = compile_mapping("daktela", None, None).stream("companies")
     assert mapping is not None
-    company, *others = mapping.roles[0]({"id": 1, "contacts": contacts})
+    company, *others = mapping.roles[0].entities({"id": 1, "contacts": contacts})
     assert isinstance(company, Company)
-    assert [each.reason for each in others if isinstance(each, Refusal)] == ["contacts: an element is no object"]
+    assert [each.reason for each in others if isinstance(each, RejectedPart)] == [
+        "contacts: an element is no object"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -189,11 +196,11 @@ def test_fields_of_another_shape_are_refused(given_fields: Any, said: str) -> No
 
 
 def test_with_the_preset_daktela_nothing_is_counted_as_left_out() -> None:
-    mapping = read_mapping("daktela", None, "CZ")
+    mapping = compile_mapping("daktela", None, "CZ")
     record = {"id": 1, "fields": {"number": ["-", "601 000 001"], "email": "none"}}
     (contact,) = _entities(mapping, "contacts", record)
     assert _body(contact)["fields"][0]["value"] == ["-", "601 000 001"]
-    assert not mapping.left_out
+    assert not mapping.invalid_values
 
 
 @pytest.mark.parametrize(
@@ -345,12 +352,12 @@ def test_an_account_of_salesforce_is_a_company() -> None:
 
 
 def test_a_contact_of_salesforce_is_a_contact() -> None:
-    mapping = read_mapping("salesforce", None, None)
+    mapping = compile_mapping("salesforce", None, None)
     (contact,) = _entities(mapping, "Contact", CONTACT)
     assert isinstance(contact, Contact)
     assert contact.key == "0035g00000XyZzZAAV"
     assert (contact.company, contact.modified, contact.deleted) == ("0015g00000AbCdEAAV", 1772355600.0, False)
-    assert (contact.tells_company, contact.company_name) == (2, None)
+    assert (contact.company_info, contact.company_name) == (CompanyInfo.GIVEN, None)
     assert _body(contact) == {
         "id": "0035g00000XyZzZAAV",
         "name": "Eva Malá",
@@ -363,7 +370,7 @@ def test_a_contact_of_salesforce_is_a_contact() -> None:
             {"key": "email", "value": ["eva.mala@example.com"]},
         ],
     }
-    assert mapping.left_out == {"phone number": 1}
+    assert mapping.invalid_values == {"phone number": 1}
 
 
 def test_with_a_region_phone_numbers_are_sent_as_e164() -> None:
@@ -372,7 +379,7 @@ def test_with_a_region_phone_numbers_are_sent_as_e164() -> None:
 
 
 def test_what_is_left_out_is_counted_over_all_records() -> None:
-    mapping = read_mapping("salesforce", None, "CZ")
+    mapping = compile_mapping("salesforce", None, "CZ")
     for record in (
         {"Id": "1", "Phone": "12345", "MobilePhone": "-", "Email": "none"},
         {"Id": "2", "Phone": "+420 601 000 001", "Email": "eva@example"},
@@ -380,7 +387,7 @@ def test_what_is_left_out_is_counted_over_all_records() -> None:
     ):
         _entities(mapping, "Contact", record)
     _entities(mapping, "Account", {"Id": "4", "Phone": "x"})
-    assert mapping.left_out == {"phone number": 3, "e-mail": 2}
+    assert mapping.invalid_values == {"phone number": 3, "e-mail": 2}
 
 
 def test_a_person_account_is_a_contact_under_the_contact_s_id() -> None:
@@ -477,7 +484,7 @@ def test_what_salesforce_has_deleted_is_deleted(flag: Any) -> None:
     assert company == Company(ACCOUNT["Id"], None, 1772355600.0, deleted=True)
     (contact,) = _salesforce("Contact", {**CONTACT, "IsDeleted": flag})
     assert contact == Contact(
-        CONTACT["Id"], None, CONTACT["AccountId"], 1772355600.0, deleted=True, tells_company=2
+        CONTACT["Id"], None, CONTACT["AccountId"], 1772355600.0, deleted=True, company_info=CompanyInfo.GIVEN
     )
 
 
@@ -567,7 +574,7 @@ def test_one_stream_may_hold_companies_and_contacts_and_links() -> None:
             "link": {"when": "kind == 'person' && present(other)", "contact": "id", "company": "other"},
         }
     }
-    mapping = read_mapping("daktela", streams, None)
+    mapping = compile_mapping("daktela", streams, None)
     (company,) = _entities(mapping, "parties", {"kind": "organisation", "id": 1})
     assert isinstance(company, Company)
     contact, link = _entities(mapping, "parties", {"kind": "person", "id": 2, "parent": {"id": "1"}, "other": 9})
@@ -629,14 +636,14 @@ def test_contacts_inside_a_deleted_company_are_deleted() -> None:
 
 
 def test_a_contact_inside_without_an_id_is_refused_alone() -> None:
-    mapping = read_mapping("daktela", NESTED, None).stream("leads")
+    mapping = compile_mapping("daktela", NESTED, None).stream("leads")
     assert mapping is not None
     record = {"id": 1, "people": [{"uid": 2, "label": "A"}, {"label": "B"}, {"uid": 3, "label": "C"}]}
-    company, first, refusal, last = mapping.roles[0](record)
+    company, first, refusal, last = mapping.roles[0].entities(record)
     assert isinstance(company, Company)
     assert isinstance(first, Contact)
     assert isinstance(last, Contact)
-    assert refusal == Refusal(None, "contacts: id: is missing", {"label": "B"})
+    assert refusal == RejectedPart(None, "contacts: id: is missing", {"label": "B"})
     assert (first.key, last.key) == ("2", "3")
 
 
@@ -696,18 +703,18 @@ def test_a_record_that_cannot_be_mapped_says_which_attribute_is_wrong(
 
 @pytest.mark.parametrize("name", ["contacts", "Contacts", "CONTACTS"])
 def test_a_stream_is_found_in_any_case(name: str) -> None:
-    found = read_mapping("daktela", None, None).stream(name)
+    found = compile_mapping("daktela", None, None).stream(name)
     assert found is not None
     assert found.name == "contacts"
 
 
 def test_a_stream_that_is_not_mapped_is_none() -> None:
-    assert read_mapping("daktela", None, None).stream("contact") is None
+    assert compile_mapping("daktela", None, None).stream("contact") is None
 
 
 @pytest.mark.parametrize("aliases", ["people", ["people", "Personen"]])
 def test_a_stream_has_aliases(aliases: Any) -> None:
-    mapping = read_mapping("daktela", {"contacts": {"aliases": aliases}}, None)
+    mapping = compile_mapping("daktela", {"contacts": {"aliases": aliases}}, None)
     found = mapping.stream("PEOPLE")
     assert found is mapping.stream("contacts")
     assert [stream.name for stream in mapping.streams] == ["companies", "contacts"]
@@ -817,7 +824,7 @@ def test_custom_columns_are_added_to_a_preset() -> None:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_can_be_used(name: str) -> None:
-    mapping = read_mapping(name, None, None)
+    mapping = compile_mapping(name, None, None)
     assert {stream.name for stream in mapping.streams} == set(load_preset(name)["streams"])
     assert all(stream.roles for stream in mapping.streams)
 
@@ -1024,20 +1031,22 @@ def test_a_change_to_a_preset_is_checked_as_the_preset_is() -> None:
     ],
 )
 def test_a_mapping_that_cannot_be_is_told_with_its_place(streams: dict[str, Any], line: str) -> None:
-    with pytest.raises(Problems) as caught:
-        read_mapping("daktela", streams, None)
+    with pytest.raises(MappingProblems) as caught:
+        compile_mapping("daktela", streams, None)
     assert caught.value.lines == [line]
 
 
 def test_everything_that_is_wrong_is_told_at_once() -> None:
-    with pytest.raises(Problems) as caught:
-        read_mapping("daktela", {"x": {"contact": {"id": "id", "nmae": "a", "name": "a b"}}}, None)
+    with pytest.raises(MappingProblems) as caught:
+        compile_mapping("daktela", {"x": {"contact": {"id": "id", "nmae": "a", "name": "a b"}}}, None)
     assert len(caught.value.lines) == 2
 
 
 def test_null_values_may_be_one_text_and_a_streams_own_name_an_alias() -> None:
     contact = {"id": "id", "name": ["a", "b"]}
-    mapping = read_mapping("daktela", {"x": {"contact": contact, "null_values": "-", "aliases": ["X", "y"]}}, None)
+    mapping = compile_mapping(
+        "daktela", {"x": {"contact": contact, "null_values": "-", "aliases": ["X", "y"]}}, None
+    )
     (found,) = _entities(mapping, "Y", {"id": 1, "a": "-", "b": "Eva"})
     assert _body(found)["name"] == "Eva"
 
@@ -1045,27 +1054,27 @@ def test_null_values_may_be_one_text_and_a_streams_own_name_an_alias() -> None:
 def test_a_stream_of_ones_own_beside_daktelas_need_not_be_raw() -> None:
     contact = {"id": "id", "fields": {"number": "phone", "email": "mail"}}
     for raw, expected in ((True, [" 601 000 001 ", "A@b.cz"]), (False, ["601 000 001", "a@b.cz"])):
-        mapping = read_mapping("daktela", {"x": {"contact": contact, "raw": raw}}, None)
+        mapping = compile_mapping("daktela", {"x": {"contact": contact, "raw": raw}}, None)
         (found,) = _entities(mapping, "x", {"id": 1, "phone": " 601 000 001 ", "mail": "A@b.cz"})
         assert [each["value"][0] for each in _body(found)["fields"]] == expected
 
 
 def test_values_of_daktelas_shape_are_not_even_counted_twice() -> None:
-    mapping = read_mapping("daktela", None, None)
+    mapping = compile_mapping("daktela", None, None)
     (found,) = _entities(mapping, "contacts", {"id": 1, "fields": {"number": ["1", "1"], "a\0b": ["x\0"]}})
     assert _body(found)["fields"] == [{"key": "number", "value": ["1", "1"]}, {"key": "ab", "value": ["x"]}]
 
 
 @pytest.mark.parametrize(("value", "key"), [("a\0b", "ab"), (10**59, str(10**59))])
 def test_ids_without_nul_and_of_many_digits_are_ids(value: object, key: str) -> None:
-    (found,) = _entities(read_mapping("daktela", None, None), "contacts", {"id": value})
+    (found,) = _entities(compile_mapping("daktela", None, None), "contacts", {"id": value})
     assert found.key == key
 
 
 @pytest.mark.parametrize("value", ["\0", "  ", 10**60, 10**4000, True, [], {}])
 def test_what_is_no_id_rejects_the_record(value: object) -> None:
     with pytest.raises(MappingError, match="id: "):
-        _entities(read_mapping("daktela", None, None), "contacts", {"id": value})
+        _entities(compile_mapping("daktela", None, None), "contacts", {"id": value})
 
 
 def test_a_reception_without_a_last_name_has_no_placeholder_in_its_name() -> None:
@@ -1075,7 +1084,7 @@ def test_a_reception_without_a_last_name_has_no_placeholder_in_its_name() -> Non
         "FirstName": "Reception",
         "LastName": "[not provided]",
     }
-    (found,) = _entities(read_mapping("salesforce", None, None), "Contact", record)
+    (found,) = _entities(compile_mapping("salesforce", None, None), "Contact", record)
     body = _body(found)
     assert (body["name"], body["firstname"], body["lastname"]) == ("Reception", "Reception", None)
 
@@ -1083,7 +1092,7 @@ def test_a_reception_without_a_last_name_has_no_placeholder_in_its_name() -> Non
 def test_numbers_that_came_as_floats_are_dialled_without_a_point() -> None:
     streams = {"Contact": {"contact": {"modified": "at"}}}
     (found,) = _entities(
-        read_mapping("salesforce", streams, None),
+        compile_mapping("salesforce", streams, None),
         "Contact",
         {"Id": "003", "Phone": Decimal("420777111222.0"), "MobilePhone": "+420777111222", "at": 10**400},
     )
@@ -1092,7 +1101,7 @@ def test_numbers_that_came_as_floats_are_dialled_without_a_point() -> None:
 
 def test_several_numbers_or_addresses_in_one_column_are_several() -> None:
     record = {"Id": "003", "LastName": "x", "Phone": "+420601000001;+420602000002", "Email": "a@b.cz, c@d.cz"}
-    (found,) = _entities(read_mapping("salesforce", None, None), "Contact", record)
+    (found,) = _entities(compile_mapping("salesforce", None, None), "Contact", record)
     assert [each["value"] for each in _body(found)["fields"]] == [
         ["+420601000001", "+420602000002"],
         ["a@b.cz", "c@d.cz"],

@@ -43,7 +43,7 @@ RECORD: dict[str, Any] = {
 
 
 def _value(text: str, record: dict[str, Any] | None = None, nulls: tuple[str, ...] = ()) -> Any:
-    return compile_expression(text, nulls).look(RECORD if record is None else record)
+    return compile_expression(text, nulls).get(RECORD if record is None else record)
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_an_expression_that_cannot_be_used_is_refused_before_any_record(text: st
 @given(st.text(max_size=12))
 def test_any_text_is_an_expression_or_is_refused_in_one_line(text: str) -> None:
     try:
-        look = compile_expression(text).look
+        look = compile_expression(text).get
     except ExpressionError as error:
         assert len(str(error).splitlines()) == 1  # noqa: PT017 - most texts are no expression
     else:
@@ -342,7 +342,7 @@ def test_the_functions_of_our_own_are_explained_in_a_sentence_each() -> None:
     ],
 )
 def test_decimals_are_numbers(text: str, expected: object) -> None:
-    look = compile_expression(text).look
+    look = compile_expression(text).get
     assert look({"a": Decimal("1.5"), "rows": [{"p": Decimal("2.5")}, {"p": Decimal("0.1")}]}) == expected
 
 
@@ -354,9 +354,9 @@ def test_patterns_and_literals_that_are_none_are_refused_before_any_record(text:
 
 def test_a_pattern_that_only_the_record_knows_is_the_records_fault() -> None:
     with pytest.raises(UnreadableError):
-        compile_expression("matches(a, b)").look({"a": "x", "b": "["})
+        compile_expression("matches(a, b)").get({"a": "x", "b": "["})
 
 
 def test_what_is_wrong_with_a_value_is_told_as_it_is() -> None:
     with pytest.raises(UnreadableError, match="neither true nor false"):
-        compile_expression("when(flag(a), b)").look({"a": "maybe"})
+        compile_expression("when(flag(a), b)").get({"a": "maybe"})

@@ -9,17 +9,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from target_daktela_crm.mapping.compiler import read_mapping
+from target_daktela_crm.mapping.compiler import compile_mapping
 from target_daktela_crm.mapping.native import NativeReader
-from target_daktela_crm.mapping.roles import Company, Contact, MappingError
+from target_daktela_crm.mapping.roles import MappingError
 from target_daktela_crm.reader import TolerantReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from target_daktela_crm.mapping.compiler import CrmMapping, StreamMapping
+    from target_daktela_crm.entities import Company, Contact
+    from target_daktela_crm.mapping.compiled import CrmMapping, StreamMapping
 
-MAPPING = read_mapping("daktela", None, None)
+MAPPING = compile_mapping("daktela", None, None)
 FIELD = {"key": "number", "value": ["+420601000001"]}
 COMPANY = {"id": 1, "name": "Acme", "description": None, "fields": [FIELD]}
 CONTACT = {
@@ -72,22 +73,20 @@ def _read(
     line: bytes, mapping: CrmMapping = MAPPING, streams: Iterable[str] = tuple(STREAMS)
 ) -> list[tuple[str, Company | Contact]] | None:
     """Return what is read of a line without its mapping, None if it is left."""
-    found: list[tuple[str, Company | Contact]] = []
-    reader = NativeReader(lambda stream, entity: found.append((stream, entity)))
+    reader = NativeReader()
     for name in streams:
         native = _mapping(name, mapping).native
         assert native is not None
         reader.announce(name, native)
-    took = reader.take(line)
-    assert took == bool(found)
-    return found if took else None
+    found = reader.read(line)
+    return None if found is None else [found]
 
 
 def _mapped(stream: str, line: bytes, mapping: CrmMapping = MAPPING) -> list[tuple[str, Any]] | str:
     """Return what the mapping makes of a line, or why it refuses it."""
     record = TolerantReader().deserialize_json(line)["record"]
     try:
-        return [(stream, entity) for role in _mapping(stream, mapping).roles for entity in role(record)]
+        return [(stream, entity) for role in _mapping(stream, mapping).roles for entity in role.entities(record)]
     except MappingError as error:
         return str(error)
 
@@ -199,21 +198,21 @@ def test_the_last_of_several_values_counts() -> None:
 
 
 def test_nothing_is_read_before_it_is_announced() -> None:
-    found: list[str] = []
-    reader = NativeReader(lambda stream, entity: found.append(f"{stream} {entity.key}"))
+    reader = NativeReader()
     native = _mapping("contacts").native
     assert native is not None
 
-    assert not reader.take(_line("people", CONTACT))
+    assert reader.read(_line("people", CONTACT)) is None
     for stream in ("people", "others", "people"):
         reader.announce(stream, native)
-    assert reader.take(_line("people", CONTACT))
-    assert reader.take(_line("others", CONTACT))
-    assert found == ["people 2", "others 2"]
+    for stream in ("people", "others"):
+        found = reader.read(_line(stream, CONTACT))
+        assert found is not None
+        assert (found[0], found[1].key) == (stream, "2")
 
 
 def test_columns_may_have_other_names() -> None:
-    mapping = read_mapping(
+    mapping = compile_mapping(
         "daktela", {"contacts": {"contact": {"id": "key", "company": ["of"], "fields": "values"}}}, None
     )
     record = {"key": "K", "of": 5, "values": [FIELD], "id": 3, "company_id": 4, "fields": 7, "name": "Eve"}
@@ -248,7 +247,7 @@ def test_columns_may_have_other_names() -> None:
     ids=str,
 )
 def test_a_mapping_that_says_more_is_needed(change: dict[str, Any]) -> None:
-    mapping = read_mapping("daktela", {"contacts": change}, None)
+    mapping = compile_mapping("daktela", {"contacts": change}, None)
 
     assert _mapping("contacts", mapping).native is None
     assert _mapping("companies", mapping).native is not None
@@ -256,11 +255,11 @@ def test_a_mapping_that_says_more_is_needed(change: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("preset", ["salesforce", "hubspot", "raynet"])
 def test_the_mapping_of_a_crm_is_needed(preset: str) -> None:
-    assert all(stream.native is None for stream in read_mapping(preset, None, None).streams)
+    assert all(stream.native is None for stream in compile_mapping(preset, None, None).streams)
 
 
 def test_companies_may_be_without_contacts() -> None:
-    mapping = read_mapping("daktela", {"companies": {"company": {"contacts": None}}}, None)
+    mapping = compile_mapping("daktela", {"companies": {"company": {"contacts": None}}}, None)
     line = _line("companies", {**COMPANY, "contacts": [CONTACT]})
 
     assert _read(line, mapping) == _mapped("companies", line, mapping)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from target_daktela_crm.mapping.compiler import Problems, read_mapping
+from target_daktela_crm.mapping.compiler import MappingProblems, compile_mapping
 from tests.target_daktela_crm.running import Crm, Message, company, contact, feed, record, schema, state
 
 if TYPE_CHECKING:
@@ -519,8 +519,8 @@ ANSWERS = {"of": "people", "owner": "person"}
 )
 def test_what_is_wrong_with_a_mapping_is_told(streams: dict[str, Any], problem: str) -> None:
     links = {"l": {"link": {"contact": "c", "company": "f"}}, "people": PEOPLE}
-    with pytest.raises(Problems) as raised:
-        read_mapping("daktela", {**links, **streams}, None)
+    with pytest.raises(MappingProblems) as raised:
+        compile_mapping("daktela", {**links, **streams}, None)
     assert any(problem in line for line in raised.value.lines)
 
 
@@ -609,8 +609,8 @@ def test_null_takes_away_what_a_preset_says_of_all_streams(crm: Crm) -> None:
 @pytest.mark.parametrize("aliases", [5, ["a", 5], "people"])
 def test_odd_aliases_are_no_traceback(aliases: Any) -> None:
     try:
-        mapping = read_mapping("daktela", {"contacts": {"aliases": aliases}, "companies": {}}, None)
-    except Problems as problems:
+        mapping = compile_mapping("daktela", {"contacts": {"aliases": aliases}, "companies": {}}, None)
+    except MappingProblems as problems:
         assert problems.lines == ["streams.contacts.aliases: must be a list of texts"]  # noqa: PT017
     else:
         assert mapping.stream("people") is mapping.stream("contacts")

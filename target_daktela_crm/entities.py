@@ -1,0 +1,111 @@
+"""Companies, contacts, links and custom fields: what records are mapped to, and what is stored. Types only."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any, TypeAlias
+
+import msgspec
+
+
+class CompanyInfo(IntEnum):
+    """What a contact's record says about the contact's company.
+
+    The store keeps the largest value of all records of one run.
+    """
+
+    COLUMNS_MISSING = 0
+    """The record lacks all columns for the company, so the company known so far is kept."""
+    NOT_MAPPED = 1
+    """The mapping has no expression for the company."""
+    GIVEN = 2
+    """The record names a company, or says that there is none."""
+
+
+class Company(msgspec.Struct, frozen=True, gc=False):
+    """A company."""
+
+    key: str
+    body: bytes | bytearray | None
+    """The company's JSON object in the request, without `contacts`; None for a deleted company."""
+    modified: float | None
+    deleted: bool
+    nameless: bool = False
+    """Whether the record has no name. The body then contains a substitute."""
+
+
+class Contact(msgspec.Struct, frozen=True, gc=False):
+    """A contact."""
+
+    key: str
+    body: bytes | bytearray | None
+    """The contact's JSON object in the request; None for a deleted contact."""
+    company: str | None
+    """Key of the company that the record names."""
+    modified: float | None
+    deleted: bool
+    company_info: CompanyInfo = CompanyInfo.NOT_MAPPED
+    company_name: str | None = None
+    """Name of that company, if the contact's record contains it."""
+
+
+class Link(msgspec.Struct, frozen=True, gc=False):
+    """A record of a stream between contacts and companies: the contact belongs to the company."""
+
+    key: str
+    contact: str
+    """Key of the contact; empty if a deleted record does not name it."""
+    company: str
+    primary: bool
+    deleted: bool
+
+
+class CustomValue(msgspec.Struct, frozen=True, gc=False):
+    """A record that holds one value of a company or contact whose own record is in another stream."""
+
+    key: str
+    owner: str
+    """Id of that company or contact; empty for a deleted value."""
+    definition: str | None
+    """Key of the record that defines the meaning of the value, in a third stream."""
+    record: bytes
+    deleted: bool
+
+
+class CustomDefinition(msgspec.Struct, frozen=True, gc=False):
+    """A record that defines the meaning of custom values."""
+
+    key: str
+    record: bytes | None
+    """None for a deleted definition."""
+
+
+class RejectedPart(msgspec.Struct, frozen=True):
+    """A part of a record that cannot be mapped, while other parts of the record can."""
+
+    identifier: str | None
+    reason: str
+    part: Any
+
+
+Entity: TypeAlias = Company | Contact | Link | CustomValue | CustomDefinition
+
+
+class Part(msgspec.Struct, frozen=True, gc=False):
+    """A company or contact in the store."""
+
+    number: int
+    """Its row number in the store."""
+    key: str
+    body: bytes
+    """Its JSON object in the request; that of a company without `contacts`."""
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """A contact to send, with its company.
+
+    A company that is sent by itself has no contact; a contact without a company has no company.
+    """
+
+    company: Part | None
+    contact: Part | None
