@@ -9,6 +9,9 @@ PYTHON ?= python3
 VENV := .venv
 MELTANO_VENV := .venv-meltano
 EXAMPLES_VENV := .venv-examples
+LOADERS_VENV := .venv-loaders
+# The loaders that the tests run without Meltano.
+LOADERS := target-csv target-postgres
 INSTALL := -m pip install --quiet --disable-pip-version-check --only-binary :all:
 
 .DEFAULT_GOAL := help
@@ -26,7 +29,8 @@ demo: ## Load an invented contact centre into DuckDB, and a CRM into the contact
 
 .PHONY: test
 test: ## Run all tests, those that run Meltano as a process included.
-	@$(MAKE) --silent --no-print-directory -j 2 $(VENV)/installed .meltano/demo.installed .meltano/test.installed
+	@$(MAKE) --silent --no-print-directory -j 2 $(VENV)/installed .meltano/demo.installed .meltano/test.installed \
+		$(LOADERS:%=$(LOADERS_VENV)/%/installed)
 	@$(VENV)/bin/python -m pytest
 
 .PHONY: test-examples
@@ -53,10 +57,12 @@ pins: $(MELTANO_VENV)/installed ## Choose the newest versions that pyproject.tom
 	@$(COMPILE) pyproject.toml --group dev --output-file requirements/dev.txt
 	@$(COMPILE) --group meltano --output-file requirements/meltano.txt
 	@$(COMPILE) examples/backfill/requirements.in --output-file examples/backfill/requirements.txt
+	@for loader in $(LOADERS); do \
+		$(COMPILE) requirements/loaders/$$loader.in --output-file requirements/loaders/$$loader.txt || exit; done
 
 .PHONY: clean
 clean: ## Remove all that make has installed or written, Meltano's state included.
-	@rm -rf $(VENV) $(MELTANO_VENV) $(EXAMPLES_VENV) .meltano .demo .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist output
+	@rm -rf $(VENV) $(MELTANO_VENV) $(EXAMPLES_VENV) $(LOADERS_VENV) .meltano .demo .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist output
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # For all systems and versions of Python at once, and without a word about where packages come from. uv comes with
@@ -88,6 +94,12 @@ $(EXAMPLES_VENV)/installed: examples/backfill/requirements.txt | python
 	@echo "Installing what the examples need into $(EXAMPLES_VENV)"
 	@$(PYTHON) -m venv --clear $(EXAMPLES_VENV)
 	@$(EXAMPLES_VENV)/bin/python $(INSTALL) --requirement examples/backfill/requirements.txt
+	@touch $@
+
+$(LOADERS_VENV)/%/installed: requirements/loaders/%.txt | python
+	@echo "Installing $* into $(@D)"
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python $(INSTALL) --requirement $<
 	@touch $@
 
 # The plugins of meltano.yml, installed by Meltano: first those that the demo needs, then the others of the tests, since
