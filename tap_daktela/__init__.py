@@ -11,6 +11,7 @@ Read it in the order of the data:
     windows.py               what is to be read -> windows of time
     pages.py, fetch.py       windows -> rows, in order and none of them missing
     table.py, shape.py       rows -> records
+    converters.py            values of the API -> values of records
     datetimes.py             datetimes -> RFC 3339
     masking.py               a value of a row in a message
     writer.py                records -> Singer messages

@@ -14,8 +14,9 @@ from tap_daktela.fields import Kind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from tap_daktela.converters import Converter
     from tap_daktela.fields import Stream
-    from tap_daktela.shape import Convert, Node
+    from tap_daktela.shape import Node
 
 _MOST_NAMES = 10
 """Names in a remark; of more, only how many there are."""
@@ -136,7 +137,7 @@ def _misfits(node: Node, row: dict[str, Any], path: str) -> Iterator[tuple[str, 
             yield path + name, "object", value
 
 
-def _fits(kind: Kind, convert: Convert, value: object) -> bool:
+def _fits(kind: Kind, convert: Converter, value: object) -> bool:
     # What the shape would take without a word, though it says that a field has changed.
     if (kind in _TEXTS and not isinstance(value, str)) or (kind in _NUMBERS and isinstance(value, bool)):
         return False

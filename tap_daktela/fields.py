@@ -12,7 +12,7 @@ from typing import Any
 
 
 class Kind(Enum):
-    """How a value of the API becomes a value of a record; `shape.py` holds a converter for each."""
+    """How a value of the API becomes a value of a record; `converters.py` has a converter for each."""
 
     KEY = "key"
     """A key, as text, with the instance's prefix. The API sends integers for tickets and queues."""
@@ -27,9 +27,9 @@ class Kind(Enum):
     OBJECT = "object"
     """An object of no fixed shape. PHP spells an empty one `[]`."""
     KEYS = "keys"
-    """The keys of a list of related objects."""
+    """The keys of a list of related objects. Entries without a key are left out."""
     TITLES = "titles"
-    """The titles of a list of related objects, in the order of the keys."""
+    """The titles of a list of related objects, in the order of the keys; an empty text where there is none."""
     SCALAR = "scalar"
     """Text where the API sends a scalar, null where it sends an object: all that the original extractor kept
     of a relation that it asked for by its bare name (daktela-api.md §5.3)."""
@@ -49,8 +49,9 @@ _SCHEMAS: dict[Kind, dict[str, Any]] = {
     Kind.BOOLEAN: {"type": ["boolean", "null"]},
     Kind.DATETIME: {"type": ["string", "null"], "format": "date-time"},
     Kind.OBJECT: {"type": ["object", "null"], "additionalProperties": True},
-    Kind.KEYS: {"type": ["array", "null"], "items": {"type": ["string", "null"]}},
-    Kind.TITLES: {"type": ["array", "null"], "items": {"type": ["string", "null"]}},
+    # BigQuery's REPEATED columns hold no null.
+    Kind.KEYS: {"type": ["array", "null"], "items": {"type": ["string"]}},
+    Kind.TITLES: {"type": ["array", "null"], "items": {"type": ["string"]}},
     Kind.SERVER: {"type": ["string"]},
     Kind.UNIQUE_ID: {"type": ["string"]},
 }
@@ -194,7 +195,7 @@ def relations(name: str, what: str) -> tuple[Field, ...]:
         Field(
             f"{name}_title",
             Kind.TITLES,
-            f"Titles of {what}, in the order of the keys.",
+            f"Titles of {what}, in the order of the keys; an empty text for none.",
             f"{name}.title",
             name,
         ),

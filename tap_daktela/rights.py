@@ -97,6 +97,11 @@ def remarks(tally: Tally) -> Iterator[str]:
             f"{count} of {tally.records} records came with {relation} but without its name, so its key is null: "
             "the account lacks the right to read it; grant it in Daktela"
         )
+    for relation, count in tally.nameless_entries.items():
+        yield (
+            f"{count} entries of {relation} came without their name, so {relation}_name and {relation}_title lack "
+            "them: the account lacks the right to read them; grant it in Daktela"
+        )
     for column, count in tally.mismatches.items():
         yield f"{count} values of {column} did not fit its type and became null"
     if tally.keyless:

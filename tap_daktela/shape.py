@@ -8,17 +8,14 @@ was left out or could not be read is counted in a `Tally`.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import Counter
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import msgspec
-
 from tap_daktela.api import rows
-from tap_daktela.datetimes import datetime_converter
+from tap_daktela.converters import converters, entries_without_name
 from tap_daktela.fields import Kind
 from tap_daktela.masking import describe
 
@@ -26,12 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from zoneinfo import ZoneInfo
 
+    from tap_daktela.converters import Converter
     from tap_daktela.fields import Field, Stream
 
 Row: TypeAlias = Any
 """As the server sends it, or as `api.rows` reads it."""
 Record = dict[str, Any]
-Convert = Callable[[Any], Any]
 
 
 class ShapeError(Exception):
@@ -51,6 +48,8 @@ class Tally:
     """Activity type -> rows whose item is there."""
     nameless: Counter[str] = field(default_factory=Counter)
     """Relation -> rows that have it without its `name`, which is what missing rights look like."""
+    nameless_entries: Counter[str] = field(default_factory=Counter)
+    """List of related objects -> entries left out because they came without their `name`."""
     mismatches: Counter[str] = field(default_factory=Counter)
     """Column -> values that did not fit and were made null."""
 
@@ -64,8 +63,10 @@ class Tally:
 class Node:
     """A level of the row: the columns whose values stand at it, and the objects below it."""
 
-    leaves: list[tuple[str, str, Kind, Convert]] = field(default_factory=list)
+    leaves: list[tuple[str, str, Kind, Converter]] = field(default_factory=list)
     """(name in the row, column, its kind, converter)."""
+    lists: dict[str, str] = field(default_factory=dict)
+    """Name in the row of a list of related objects -> its dotted place."""
     branches: dict[str, Node] = field(default_factory=dict)
     relation: str = ""
     """The object's dotted place, if its `name` is a key of another stream."""
@@ -124,10 +125,9 @@ class Shape:
         self._stream = stream
         self._dialect = dialect
         columns = tuple(columns)
-        converters = _converters(dialect)
-        self.lists = [(column.name, column.request) for column in columns if column.kind is Kind.KEYS]
+        of_kind = converters(dialect.prefix, dialect.zone, local_datetimes=dialect.local_datetimes)
         for column in columns:
-            _plant(self.root, column, converters)
+            _plant(self.root, column, of_kind)
             self.template[column.name] = dialect.server if column.kind is Kind.SERVER else None
         self._has_unique_id = "unique_id" in self.template
         self._item_keys = {kind: source.split(".")[-1] for kind, source in stream.item_keys.items()}
@@ -152,9 +152,6 @@ class Shape:
         if None in keys:
             self.tally.keyless += 1
             return None
-        for column, relation in self.lists:
-            if record[column] and None in record[column]:
-                self.tally.nameless[relation] += 1
         if self._has_unique_id:
             [record["unique_id"]] = unique_ids([keys])
         self.tally.records += 1
@@ -169,6 +166,7 @@ class Shape:
                     record[column] = convert(value)
                 except (ValueError, TypeError, OverflowError):
                     self._refuse(record, column, value)
+        self._count_nameless_entries(row, node)
         for name, branch in node.branches.items():
             value = get(name)
             if isinstance(value, dict):
@@ -177,6 +175,13 @@ class Shape:
                 self._fill(record, value, branch)
             elif branch.relation and value is not None:
                 self._fill_relation(record, value, branch)
+
+    def _count_nameless_entries(self, row: Row, node: Node) -> None:
+        for name, relation in node.lists.items():
+            # A value that is no list is a mismatch of its columns.
+            with suppress(ValueError):
+                if (value := row.get(name)) and (count := entries_without_name(value)):
+                    self.tally.nameless_entries[relation] += count
 
     def _fill_relation(self, record: Record, value: object, branch: Node) -> None:
         """Fill in a relation that is no object."""
@@ -232,7 +237,7 @@ def is_there(relation: Row) -> bool:
     return "name" not in relation or any(value is not None for value in relation.values())
 
 
-def _plant(root: Node, column: Field, converters: dict[Kind, Convert]) -> None:
+def _plant(root: Node, column: Field, of_kind: dict[Kind, Converter]) -> None:
     """Put a column into the tree of places."""
     if not column.source:
         return
@@ -245,130 +250,6 @@ def _plant(root: Node, column: Field, converters: dict[Kind, Convert]) -> None:
         is_item = path[: depth + 1] == ["item"]
         if depth == len(path) - 1 and column.kind is Kind.KEY and name == "name" and not is_item:
             node.relation = ".".join(path)
-    node.leaves.append((name, column.name, column.kind, converters[column.kind]))
-
-
-# Converters: a value that is not null in, the record's value out, ValueError for one that does not fit.
-
-
-def _converters(dialect: Dialect) -> dict[Kind, Convert]:
-    prefix = dialect.prefix
-    key = _key_converter(prefix)
-    return {
-        Kind.KEY: key,
-        Kind.PREFIXED: lambda value: prefix + _text(value),
-        Kind.TEXT: _text,
-        Kind.INTEGER: _integer,
-        Kind.NUMBER: _number,
-        Kind.BOOLEAN: _boolean,
-        Kind.DATETIME: datetime_converter(dialect.zone, local=dialect.local_datetimes),
-        Kind.OBJECT: _object,
-        Kind.KEYS: lambda value: [_part(element, "name", key) for element in _elements(value)],
-        Kind.TITLES: lambda value: [_part(element, "title", _text) for element in _elements(value)],
-        Kind.SCALAR: lambda value: None if isinstance(value, (dict, list, rows.Row)) else _text(value),
-        Kind.LOOSE: _loose,
-    }
-
-
-def _key_converter(prefix: str) -> Convert:
-    def convert(value: object) -> str | None:
-        if isinstance(value, str):
-            # An empty one names nothing; prefixed, it would look as if it did.
-            return prefix + value if value else None
-        whole = _integer(value) if not isinstance(value, bool) else None
-        if whole is None:
-            raise ValueError(value)
-        return f"{prefix}{whole}"
-
-    return convert
-
-
-def _text(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, (bool, int, float)):
-        return _json(value)
-    raise ValueError(value)
-
-
-def _integer(value: object) -> int | None:
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, str):
-        if not value.strip():
-            return None
-        try:
-            return int(value)
-        except ValueError:
-            value = float(value)
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    raise ValueError(value)
-
-
-def _number(value: object) -> float | int | None:
-    if isinstance(value, bool):
-        return int(value)
-    if isinstance(value, (int, float)):
-        return value
-    if isinstance(value, str):
-        if not value.strip():
-            return None
-        number = float(value)
-        if math.isfinite(number):
-            return number
-    raise ValueError(value)
-
-
-_BOOLEANS: dict[Any, bool] = {
-    True: True,
-    False: False,
-    "1": True,
-    "0": False,
-    "": False,
-    "true": True,
-    "false": False,
-}
-
-
-def _boolean(value: object) -> bool:
-    try:
-        return _BOOLEANS[value]
-    except (KeyError, TypeError):
-        raise ValueError(value) from None
-
-
-def _object(value: object) -> dict[str, Any] | None:
-    if isinstance(value, dict):
-        return value
-    if isinstance(value, list):
-        # PHP has one type for both, and its lists are arrays with the keys 0, 1, 2, …
-        return {str(index): element for index, element in enumerate(value)}
-    if value == "":
-        return None
-    raise ValueError(value)
-
-
-def _elements(value: object) -> list[Any]:
-    if isinstance(value, list):
-        return value
-    if isinstance(value, dict):
-        return list(value.values())
-    raise ValueError(value)
-
-
-def _part(element: object, name: str, convert: Convert) -> str | None:
-    part = element.get(name) if isinstance(element, dict) else element if name == "name" else None
-    return None if part is None else convert(part)
-
-
-def _loose(value: object) -> str | None:
-    if isinstance(value, list) and len(value) <= 1:
-        if not value or value[0] is None:
-            return None
-        value = value[0]
-    return value if isinstance(value, str) else _json(value)
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
+    if column.kind in {Kind.KEYS, Kind.TITLES}:
+        node.lists[name] = ".".join([*path, name])
+    node.leaves.append((name, column.name, column.kind, of_kind[column.kind]))

@@ -7,7 +7,7 @@ as usual is left to `shape.py`, which also says what was wrong with it. Records 
 
 from __future__ import annotations
 
-from collections import Counter
+from array import array
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -18,13 +18,15 @@ import msgspec
 from msgspec.structs import astuple
 
 from tap_daktela.api.rows import Row, as_dictionary, attribute
+from tap_daktela.converters import entries_without_name
 from tap_daktela.fields import Kind
-from tap_daktela.shape import is_there, unique_ids
+from tap_daktela.shape import Tally, is_there, unique_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tap_daktela.shape import Convert, Node, Record, Shape
+    from tap_daktela.converters import Converter
+    from tap_daktela.shape import Node, Record, Shape
 
 Values = Sequence[Any]
 
@@ -35,8 +37,7 @@ _PLAIN: dict[Kind, frozenset[type]] = {
     Kind.TEXT: _TEXTS,
     Kind.SCALAR: _TEXTS,
     Kind.LOOSE: _TEXTS,
-    Kind.INTEGER: _INTEGERS,
-    Kind.NUMBER: frozenset({int, float, _NONE}),
+    Kind.NUMBER: frozenset({float, _NONE}),
     Kind.BOOLEAN: frozenset({bool, _NONE}),
     Kind.OBJECT: frozenset({dict, _NONE}),
 }
@@ -113,20 +114,18 @@ class TableShape:
         """
         shape, count = self._shape, len(rows)
         columns: dict[str, Values] = {}
-        nameless: Counter[str] = Counter()
+        found = Tally()
         try:
-            self._walk(rows, shape.root, columns, nameless)
+            self._walk(rows, shape.root, columns, found)
         except (ValueError, TypeError, OverflowError):
             raise _UnusualError from None
         keys = [columns.get(key) or [shape.template[key]] * count for key in shape.keys]
         if any(None in values for values in keys):
             raise _UnusualError
-        for column, _ in shape.lists:
-            if any(value is not None and None in value for value in columns[column]):
-                raise _UnusualError
         if "unique_id" in shape.template:
             columns["unique_id"] = unique_ids(zip(*keys, strict=True))
-        shape.tally.nameless.update(+nameless)
+        shape.tally.nameless.update(+found.nameless)
+        shape.tally.nameless_entries.update(+found.nameless_entries)
         shape.tally.records += count
         return [columns.get(name) or [constant] * count for name, constant in shape.template.items()]
 
@@ -135,10 +134,10 @@ class TableShape:
         rows: Sequence[Any],
         node: Node,
         columns: dict[str, Values],
-        nameless: Counter[str],
+        tally: Tally,
         blank: object = None,
     ) -> None:
-        """Fill in the columns of a level of the rows, and of those below it.
+        """Fill in the columns of a level of the rows, and of those below it; count in `tally` what has no name.
 
         `blank` stands in `rows` for those that do not have the level.
         """
@@ -146,7 +145,9 @@ class TableShape:
         if node.relation and None in found["name"]:
             pairs = zip(rows, found["name"], strict=True)
             without = [row for row, name in pairs if name is None and row is not blank]
-            nameless[node.relation] += sum(is_there(as_dictionary(row)) for row in without)
+            tally.nameless[node.relation] += sum(is_there(as_dictionary(row)) for row in without)
+        for name, relation in node.lists.items():
+            tally.nameless_entries[relation] += sum(entries_without_name(value) for value in found[name] if value)
         for name, column, kind, convert in node.leaves:
             columns[column] = _converted(found[name], kind, convert, self._shape.prefix)
         for name, branch in node.branches.items():
@@ -156,7 +157,7 @@ class TableShape:
                 raise _UnusualError
             empty = _empty(next(iter(types), dict), branch)
             inner = [empty if value is None else value for value in objects]
-            self._walk(inner, branch, columns, nameless, empty)
+            self._walk(inner, branch, columns, tally, empty)
 
 
 def _without_empty_lists(objects: Values) -> Values:
@@ -192,7 +193,7 @@ def _columns_of_objects(rows: Sequence[Row], names: tuple[str, ...]) -> list[Val
     return [found.get(attribute(name)) or [None] * len(rows) for name in names]
 
 
-def _converted(values: Values, kind: Kind, convert: Convert, prefix: str) -> Values:
+def _converted(values: Values, kind: Kind, convert: Converter, prefix: str) -> Values:
     """Return a column's values; raises what its converter raises."""
     types = set(map(type, values))
     if kind is Kind.OBJECT and list in types:
@@ -205,6 +206,10 @@ def _converted(values: Values, kind: Kind, convert: Convert, prefix: str) -> Val
         return [prefix + value if value else None for value in values]
     if kind is Kind.PREFIXED and types <= _TEXTS:
         return [None if value is None else prefix + value for value in values]
+    if kind is Kind.INTEGER and types <= _INTEGERS:
+        # Raises OverflowError for integers beyond 64 bits.
+        array("q", [value for value in values if value is not None])
+        return values
     if kind is Kind.KEY and types <= _INTEGERS:
         return [None if value is None else f"{prefix}{value}" for value in values]
     return [None if value is None else convert(value) for value in values]

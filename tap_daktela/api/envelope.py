@@ -7,6 +7,7 @@ Every answer is `{"error": …, "result": …, "_time": …}`. A list is usable 
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -144,15 +145,34 @@ def _decode(body: bytes) -> Any:  # noqa: ANN401 - JSON
 
 
 def _decode_damaged(body: bytes) -> Any:  # noqa: ANN401 - JSON
-    """Decode JSON that only lenient readers take: half surrogate pairs and bytes that are not UTF-8.
+    """Decode JSON that only lenient readers accept: half surrogate pairs, bytes that are not UTF-8, huge numbers.
 
-    What is not text in any encoding becomes U+FFFD; the rest of the row is kept.
+    What is not text in any encoding becomes U+FFFD. A number that Python cannot represent becomes its text, so
+    that only its own column does not fit. The rest of the row is kept.
     """
     try:
-        document = json.loads(body.decode("utf-8", "replace"), parse_constant=_refuse_constant)
+        document = json.loads(
+            body.decode("utf-8", "replace"),
+            parse_constant=_refuse_constant,
+            parse_float=_float_or_text,
+            parse_int=_int_or_text,
+        )
         return msgspec.json.decode(json.dumps(_whole(document), ensure_ascii=False))
     except (ValueError, RecursionError, msgspec.DecodeError) as error:
         raise EnvelopeError("an answer that is cut off or not JSON") from error
+
+
+def _float_or_text(text: str) -> float | str:
+    number = float(text)
+    return number if math.isfinite(number) else text
+
+
+def _int_or_text(text: str) -> int | str:
+    try:
+        # Python refuses to read integers of more than 4,300 digits.
+        return int(text)
+    except ValueError:
+        return text
 
 
 def _refuse_constant(name: str) -> NoReturn:

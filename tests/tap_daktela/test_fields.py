@@ -55,7 +55,7 @@ def test_every_schema_is_valid_and_has_the_description(kind: Kind, required: boo
 def test_a_datetime_says_its_format_and_a_list_what_it_holds() -> None:
     assert Field("x", Kind.DATETIME, "").schema(required=False)["format"] == "date-time"
     for kind in (Kind.KEYS, Kind.TITLES):
-        assert Field("x", kind, "").schema(required=False)["items"] == {"type": ["string", "null"]}
+        assert Field("x", kind, "").schema(required=False)["items"] == {"type": ["string"]}
 
 
 def test_a_schema_can_be_changed_without_changing_the_next_one() -> None:

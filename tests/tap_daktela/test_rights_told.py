@@ -58,6 +58,48 @@ def test_relations_without_their_name_are_counted_and_warned_about(relation: str
     assert all(record[f"{relation}_name"] is None for record in run.records["activities"])
 
 
+FOLLOWERS = {"followers_name", "followers_title"}
+
+
+@pytest.mark.parametrize("columns", [FOLLOWERS, {"followers_name"}, {"followers_title"}])
+def test_t3_entries_without_their_name_are_left_out_of_both_lists_and_reported(columns: set[str]) -> None:
+    dataset = generate(activities=10, tickets=200, seed=1)
+    tickets = [row for row in dataset.tables["tickets"] if row["followers"]]
+    for row in tickets[::2]:
+        row["followers"] = [*row["followers"], {"title": "Hidden"}, {"title": None}]
+    with Simulator(dataset) as simulator:
+        catalog = select("tickets", columns=lambda _, column: column in columns)
+        run = run_tap(settings(simulator), catalog=catalog)
+    assert run.code == 0, run.log
+    settled = original.rows(dataset, "tickets")
+    expected = {
+        f"acme_{row['name']}": {
+            "followers_name": [f"acme_{each['name']}" for each in row["followers"] if "name" in each],
+            "followers_title": [each["title"] for each in row["followers"] if "name" in each],
+        }
+        for row in settled
+    }
+    for record in run.records["tickets"]:
+        assert {column: record[column] for column in columns} == {
+            column: expected[record["name"]][column] for column in columns
+        }
+    hidden = sum("name" not in each for row in settled for each in row["followers"])
+    assert hidden > 10
+    [line] = [line for line in run.warnings if "without their name" in line]
+    assert line.startswith(f"tickets (acme): {hidden} entries of followers came without their name")
+    assert "lacks the right" in line
+
+
+def test_an_account_that_sees_no_follower_gets_empty_lists_and_a_warning() -> None:
+    dataset = generate(activities=10, tickets=100, seed=1)
+    with Simulator(dataset, strip_relations={"followers"}) as simulator:
+        run = run_tap(settings(simulator), catalog=select("tickets"))
+    assert {str(record["followers_name"]) for record in run.records["tickets"]} == {"[]"}
+    assert {str(record["followers_title"]) for record in run.records["tickets"]} == {"[]"}
+    count = sum(len(row["followers"]) for row in original.rows(dataset, "tickets"))
+    assert [line for line in run.warnings if f" {count} entries of followers came without their name" in line]
+
+
 def test_a_whole_relation_raises_no_warning() -> None:
     with Simulator(generate(activities=400, tickets=50, seed=1)) as simulator:
         run = run_tap(settings(simulator))

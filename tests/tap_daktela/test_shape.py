@@ -15,18 +15,12 @@ from tap_daktela.fields import (
     Field,
     Kind,
     Stream,
-    bare,
     boolean,
     integer,
     key,
     loose,
-    mapping,
-    moment,
-    number,
-    prefixed,
     relation,
     relations,
-    text,
 )
 from tap_daktela.shape import Dialect, Shape, ShapeError, requested_fields
 from tap_daktela.streams import STREAMS
@@ -51,250 +45,6 @@ def _stream(*columns: Field) -> Stream:
 def _shape(stream: Stream, columns: Iterable[Field] | None = None, **dialect: Any) -> Shape:
     given_dialect = {"server": "acme", "prefix": "acme_", "zone": PRAGUE, **dialect}
     return Shape(stream, stream.fields if columns is None else columns, Dialect(**given_dialect))
-
-
-def _convert(column: Field, value: Any, zone: ZoneInfo = PRAGUE) -> Any:
-    """Return what becomes of a value, or REFUSED."""
-    try:
-        record = _shape(_stream(column), zone=zone)({"name": "n", column.source: value})
-    except ShapeError:
-        return REFUSED
-    assert record is not None
-    return record[column.name]
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Whether two values are the same JSON: 1, 1.0 and true are not."""
-    return (
-        bool(msgspec.json.encode(one) == msgspec.json.encode(other))
-        if REFUSED not in (one, other)
-        else one is other
-    )
-
-
-# Converters: what PHP may send, and what becomes of it.
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("activities_5f", "acme_activities_5f"),
-        (10006, "acme_10006"),
-        (0, "acme_0"),
-        (10006.0, "acme_10006"),
-        ("007", "acme_007"),
-        ("", None),
-        (" x ", "acme_ x "),
-        ("kůň", "acme_kůň"),
-        (None, None),
-        (True, REFUSED),
-        (1.5, REFUSED),
-        ([], REFUSED),
-        ({}, REFUSED),
-        (["x"], REFUSED),
-    ],
-)
-def test_a_key_is_text_with_the_prefix_and_null_stays_null(value: Any, expected: Any) -> None:
-    assert _same(_convert(key("other", "Key."), value), expected)
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [("x", "acme_x"), ("", "acme_"), (5, "acme_5"), (None, None), ([], REFUSED), ({}, REFUSED)],
-)
-def test_text_that_the_original_prefixed_is_prefixed_though_it_is_no_key(value: Any, expected: Any) -> None:
-    assert _same(_convert(prefixed("x", "Text."), value), expected)
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("", ""),
-        ("0", "0"),
-        ("text", "text"),
-        (5, "5"),
-        (0.5, "0.5"),
-        (True, "true"),
-        (False, "false"),
-        (None, None),
-        ([], REFUSED),
-        ({}, REFUSED),
-        ({"a": 1}, REFUSED),
-    ],
-)
-def test_text_takes_every_scalar(value: Any, expected: Any) -> None:
-    assert _same(_convert(text("x", "Text."), value), expected)
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (5, 5),
-        (-5, -5),
-        ("5", 5),
-        (" 5 ", 5),
-        ("-5", -5),
-        ("+5", 5),
-        ("5.0", 5),
-        ("1e3", 1000),
-        (5.0, 5),
-        (True, 1),
-        (False, 0),
-        ("", None),
-        (" ", None),
-        (None, None),
-        (10**17, 10**17),
-        ("5.5", REFUSED),
-        (5.5, REFUSED),
-        ("x", REFUSED),
-        ("nan", REFUSED),
-        ("inf", REFUSED),
-        ("1e999", REFUSED),
-        ([], REFUSED),
-        ({}, REFUSED),
-    ],
-)
-def test_an_integer_may_be_spelled_as_text_or_as_a_boolean(value: Any, expected: Any) -> None:
-    assert _same(_convert(integer("x", "Integer."), value), expected)
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (5, 5),
-        (0.5, 0.5),
-        ("0.5", 0.5),
-        ("-1e3", -1000.0),
-        (True, 1),
-        ("", None),
-        (None, None),
-        ("nan", REFUSED),
-        ("-inf", REFUSED),
-        ("1e999", REFUSED),
-        ("x", REFUSED),
-        ([], REFUSED),
-        ({}, REFUSED),
-    ],
-)
-def test_a_number_is_finite(value: Any, expected: Any) -> None:
-    assert _same(_convert(number("x", "Number."), value), expected)
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        *((value, True) for value in (True, 1, 1.0, "1", "true")),
-        *((value, False) for value in (False, 0, 0.0, "0", "", "false")),
-        (None, None),
-        *((value, REFUSED) for value in (2, -1, 0.5, "2", "yes", "no", " ", "null")),
-        ([], REFUSED),
-        ({}, REFUSED),
-        ([True], REFUSED),
-    ],
-)
-def test_a_boolean_may_be_spelled_in_all_the_ways_of_php(value: Any, expected: Any) -> None:
-    assert _same(_convert(boolean("x", "Boolean."), value), expected)
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ({"a": [1]}, {"a": [1]}),
-        ({}, {}),
-        ([], {}),
-        (["a", {"b": 1}], {"0": "a", "1": {"b": 1}}),
-        ("", None),
-        (None, None),
-        ("x", REFUSED),
-        (0, REFUSED),
-        (False, REFUSED),
-        (1.5, REFUSED),
-    ],
-)
-def test_an_empty_array_is_an_empty_object(value: Any, expected: Any) -> None:
-    assert _same(_convert(mapping("x", "Object."), value), expected)
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("2026-03-10 12:00:00", "2026-03-10T11:00:00Z"),
-        ("-0001-11-30 00:00:00", None),
-        ("", None),
-        (None, None),
-        ("2026-02-30 00:00:00", REFUSED),
-        ("9999-12-31T23:59:59-01:00", REFUSED),
-        (1767225600, REFUSED),
-        ([], REFUSED),
-    ],
-)
-def test_a_datetime_is_an_instant_in_utc(value: Any, expected: Any) -> None:
-    """Which values are accepted, and what becomes of them, is tested in `test_datetimes.py`."""
-    assert _same(_convert(moment("x", "Datetime."), value), expected)
-
-
-def test_a_datetime_is_in_the_zone_of_the_instance() -> None:
-    column = moment("x", "Datetime.")
-    assert _convert(column, "2026-07-10 12:00:00", ZoneInfo("Asia/Kolkata")) == "2026-07-10T06:30:00Z"
-    shape = _shape(_stream(column), local_datetimes=True)
-    assert (shape({"name": "n", "x": "2026-07-10 12:00:00"}) or {})["x"] == "2026-07-10T12:00:00+02:00"
-
-
-@pytest.mark.parametrize(
-    ("value", "names", "titles"),
-    [
-        ([{"name": "a", "title": "A"}, {"name": 2, "title": "B"}], ["acme_a", "acme_2"], ["A", "B"]),
-        ({"a": {"name": "a", "title": "A"}}, ["acme_a"], ["A"]),
-        (["a", 2], ["acme_a", "acme_2"], [None, None]),
-        ([{"title": "A"}], [None], ["A"]),
-        ([None], [None], [None]),
-        ([], [], []),
-        ({}, [], []),
-        (None, None, None),
-        ("a", REFUSED, REFUSED),
-        (1, REFUSED, REFUSED),
-    ],
-)
-def test_a_list_of_relations_is_a_list_of_keys_and_one_of_titles(value: Any, names: Any, titles: Any) -> None:
-    keys_column, titles_column = relations("others", "others")
-    for column, expected in ((keys_column, names), (titles_column, titles)):
-        try:
-            record = _shape(_stream(column))({"name": "n", "others": value})
-        except ShapeError:
-            assert expected is REFUSED
-        else:
-            assert record is not None
-            assert record[column.name] == expected
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"), [("a", "a"), (5, "5"), ({"name": "a"}, None), ({}, None), ([], None), (None, None)]
-)
-def test_a_bare_relation_keeps_the_scalar_that_the_original_kept(value: Any, expected: Any) -> None:
-    assert _same(_convert(bare("record", "Record."), value), expected)
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("a", "a"),
-        ("", ""),
-        (5, "5"),
-        (0.5, "0.5"),
-        (True, "true"),
-        (["a"], "a"),
-        ([5], "5"),
-        ([[]], "[]"),
-        ([], None),
-        ([None], None),
-        (["a", "b"], '["a","b"]'),
-        ({"a": ["ž"]}, '{"a":["ž"]}'),
-        ({}, "{}"),
-        (None, None),
-    ],
-)
-def test_a_custom_field_is_text_whatever_it_is(value: Any, expected: Any) -> None:
-    assert _same(_convert(loose("x", "Custom."), value), expected)
 
 
 # Places in the row.
@@ -339,10 +89,21 @@ def test_a_relation_that_is_empty_or_whole_is_not_counted(queue: Any) -> None:
     assert not shape.tally.nameless
 
 
-def test_a_relation_in_a_list_without_its_name_is_counted_too() -> None:
-    shape = _shape(_stream(*relations("statuses", "the statuses")))
-    shape({"name": "n", "statuses": [{"title": "Done"}, {"name": "a", "title": "A"}]})
-    assert shape.tally.nameless
+@pytest.mark.parametrize("selected", [(0,), (1,), (0, 1)])
+def test_entries_of_a_list_without_a_name_are_counted_once_whichever_columns_are_selected(
+    selected: tuple[int, ...],
+) -> None:
+    columns = relations("statuses", "the statuses")
+    shape = _shape(_stream(*(columns[place] for place in selected)))
+    statuses = [{"title": "Done"}, {"name": "a", "title": "A"}, None]
+    for name in "nm":
+        record = shape({"name": name, "statuses": statuses})
+        assert record is not None
+        expected = {"statuses_name": ["acme_a"], "statuses_title": ["A"]}
+        assert {column.name: record.get(column.name, expected[column.name]) for column in columns} == expected
+    assert shape({"name": "o", "statuses": [{"name": "a"}]}) is not None
+    assert shape.tally.nameless_entries == {"statuses": 4}
+    assert not shape.tally.nameless
 
 
 def test_the_relations_of_an_item_are_counted_by_their_place_and_the_item_itself_is_not() -> None:

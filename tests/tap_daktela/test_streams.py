@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tap_daktela.fields import SERVER, UNIQUE_ID, Kind, Stream
 from tap_daktela.streams import STREAMS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BY_NAME = {stream.name: stream for stream in STREAMS}
 
@@ -188,3 +192,34 @@ def test_keys_of_any_stream_have_the_same_type_wherever_they_stand() -> None:
         for column in stream.fields:
             if "joins" in column.description:
                 assert column.kind in {Kind.KEY, Kind.KEYS}, (stream.name, column)
+
+
+# Names in a database.
+
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "in lower case": str.lower,
+    "snake_case, an underscore before each capital": lambda name: re.sub("(?<!^)([A-Z])", r"_\1", name).lower(),
+    "snake_case, an underscore before each word": lambda name: re.sub(
+        "(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name
+    ).lower(),
+    "without underscores": lambda name: name.replace("_", "").lower(),
+}
+"""What loaders make of the name of a column."""
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("stream", STREAMS, ids=list(BY_NAME))
+def test_no_two_columns_of_a_stream_have_the_same_name_in_a_database(stream: Stream, spelling: str) -> None:
+    names = [SPELLINGS[spelling](column.name) for column in stream.fields]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=list(BY_NAME))
+def test_names_have_at_most_63_bytes_and_need_no_other_characters_than_letters_digits_and_underscores(
+    stream: Stream,
+) -> None:
+    for name in (stream.name, *(column.name for column in stream.fields)):
+        assert re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_]{0,62}", name)
+        # Loaders add columns of their own.
+        assert not name.startswith("_sdc")

@@ -496,6 +496,46 @@ def test_a_value_that_does_not_fit_ends_the_stream_or_becomes_null(
     assert any("1 values of sla_duration" in line for line in _messages(caplog))
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "shown"),
+    [
+        ("created", "2026-00-00 00:00:00", "'2026-00-00 00:00:00'"),
+        ("created", "0001-01-01", "'0001-01-01'"),
+        ("created", "9999-99-99", "'9999-99-99'"),
+        ("created", "9999-12-31T23:59:59-05:00", "'9999-12-31T23:59:59-05:00'"),
+        ("created", [], "a list"),
+        ("sla_duration", 2**63, f"'{2**63}'"),
+        ("sla_duration", "1_000", "'9_999'"),
+        ("sla_custom", "maybe", "'aaaaa'"),
+        ("statuses", {"status_new": "New"}, "an object"),
+    ],
+)
+def test_t2_an_impossible_value_is_one_message_or_null_and_the_rest_of_the_row_is_kept(
+    daktela: Simulator, connect: Connect, column: str, value: object, shown: str
+) -> None:
+    row = _settled(daktela, "tickets", "edited")[0]
+    usual = {record["name"]: record for record in _read(connect(daktela), "tickets").records}
+    daktela.edit("tickets", row["name"], **{column: value, "edited": row["edited"]})
+    error = _read(connect(daktela), "tickets").error
+    assert f" of record acme_{row['name']} is not of type " in error
+    assert f": {shown};" in error
+    result = _read(connect(daktela, on_type_mismatch="null"), "tickets")
+    assert result.error == ""
+    nulls = {"statuses_name", "statuses_title"} if column == "statuses" else {column}
+    records = {record["name"]: record for record in result.records}
+    usual[f"acme_{row['name']}"] |= dict.fromkeys(nulls)
+    assert records == usual
+
+
+@pytest.mark.parametrize("value", ["0000-00-00 00:00:00", "-0001-11-30 00:00:00", "0000-00-00T00:00:00.000000"])
+def test_a_zero_date_is_null_and_no_mismatch(daktela: Simulator, connect: Connect, value: str) -> None:
+    row = _settled(daktela, "tickets", "edited")[0]
+    daktela.edit("tickets", row["name"], created=value, edited=row["edited"])
+    result = _read(connect(daktela), "tickets")
+    assert result.error == ""
+    assert {record["name"]: record for record in result.records}[f"acme_{row['name']}"]["created"] is None
+
+
 def test_an_instance_that_cannot_be_read_is_so_from_the_beginning(daktela: Simulator, connect: Connect) -> None:
     instance = connect(daktela, access_token="hush")
     stream = BY_NAME["groups"]

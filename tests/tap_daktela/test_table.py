@@ -85,12 +85,14 @@ TIMES = (
     "2026-10-25 02:30:00",
     "2026-03-29 02:30:00",
     "0000-00-00 00:00:00",
+    "-0001-11-30 00:00:00",
     "1850-01-01 00:00:00",
     "2026-01-01 00:00:60",
 )
 RELATIONS: tuple[dict[str, Any], ...] = ({}, {"name": None}, {"title": "t"}, {"name": 7, "title": None})
+LISTS: tuple[Any, ...] = ([{"name": 1, "title": "t"}, {"title": "t"}], {"0": {"name": 1}, "5": {}}, {"name": "s"})
 ODD: st.SearchStrategy[Any] = st.sampled_from(
-    [None, "", "x", 5, 5.0, 1.5, True, [], ["a"], [None], *RELATIONS, *TIMES]
+    [None, "", "x", 5, 5.0, 1.5, 2**63, "1_0", True, [], ["a"], [None], *RELATIONS, *LISTS, *TIMES]
 )
 
 
@@ -104,7 +106,7 @@ ODD: st.SearchStrategy[Any] = st.sampled_from(
 def test_rows_with_anything_in_them(name: str, changes: list[tuple[int, int, Any]], nulls: bool) -> None:  # noqa: FBT001
     rows = copy.deepcopy(_rows(name)[:12])
     stream = BY_NAME[name]
-    paths = [column.source for column in stream.fields if column.source]
+    paths = [path for column in stream.fields for path in (column.source, column.request) if path]
     for at, which, value in changes if rows else ():
         *steps, last = paths[which % len(paths)].split(".")
         place = rows[at % len(rows)]

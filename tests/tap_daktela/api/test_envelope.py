@@ -154,9 +154,12 @@ def test_a_page_that_was_cut_off_anywhere_is_refused(length: int) -> None:
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 5000])
-def test_a_number_beyond_all_bounds_is_no_json(number: str) -> None:
-    with pytest.raises(EnvelopeError):
-        read_page(b'{"result": {"data": [{"name": %b}]}}' % number.encode())
+def test_a_number_that_cannot_be_represented_is_a_text_and_leaves_the_rest_of_the_page_as_it_is(
+    number: str,
+) -> None:
+    page = read_page(b'{"result": {"data": [{"a": %b, "b": 0.1}, {"c": 5}], "total": 2}}' % number.encode())
+    assert page.rows == [{"a": number, "b": 0.1}, {"c": 5}]
+    assert page.total == 2
 
 
 def test_an_answer_nested_beyond_all_bounds_is_refused() -> None:
