@@ -104,7 +104,7 @@ class TolerantReader(GenericSingerReader[bytes]):
             return None
         kind = message.get("type")
         if not isinstance(kind, str) or kind not in _TYPES:
-            raise UnreadableLineError("is no Singer message that this target knows")
+            raise UnreadableLineError("is not a Singer message that this target supports")
         if kind == "RECORD" and _is_too_deep(message, line):
             raise UnreadableLineError(f"is nested more than {_MAX_DEPTH} levels deep")
         return message
@@ -126,7 +126,7 @@ class TolerantReader(GenericSingerReader[bytes]):
         except (msgspec.DecodeError, UnicodeDecodeError):
             message = self._repaired(line.removeprefix(BOM))
         if not isinstance(message, dict):
-            raise ValueError("is no JSON object")  # noqa: TRY004 - it is about the line
+            raise ValueError("is not a JSON object")  # noqa: TRY004 - it is about the line
         return message
 
     def _repaired(self, line: bytes) -> Any:  # noqa: ANN401 - JSON

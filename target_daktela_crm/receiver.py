@@ -11,7 +11,7 @@ from tap_daktela.api.progress import reporter
 from target_daktela_crm.entities import CustomDefinition, CustomValue, RejectedPart
 from target_daktela_crm.mapping.columns import MissingColumns
 from target_daktela_crm.mapping.roles import MappingError
-from target_daktela_crm.summary import counted
+from target_daktela_crm.summary import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -164,7 +164,7 @@ class Receiver:
     def _ignore(self, stream: str) -> None:
         """Count a record of a stream that is not mapped; the first one is logged."""
         if stream not in self._summary.unmapped:
-            logger.warning("%s: no stream of the mapping, its records are ignored", stream)
+            logger.warning("%s: the mapping has no such stream, so its records are ignored", stream)
         self._summary.unmapped[stream] += 1
 
     def _count(self, stream: str) -> None:
@@ -219,7 +219,7 @@ class Receiver:
                 self._rejects.add(stream, error.identifier, str(error), record)
             except RecursionError:
                 is_excluded = False
-                self._rejects.add(stream, None, "a text holds JSON that is nested too deeply", record)
+                self._rejects.add(stream, None, "a text contains JSON that is nested too deeply", record)
         if is_excluded:
             self._summary.passed_over += 1
 
@@ -228,10 +228,11 @@ class Receiver:
     def _check_streams(self) -> None:
         """Stop if the input has records, but none of a mapped stream."""
         if self._summary.unmapped and self.is_empty:
-            records = counted(self._summary.unmapped.total(), "record", "records")
+            records = pluralize(self._summary.unmapped.total(), "record", "records")
             raise RunError(
-                f"nothing matched in {records}: the streams {', '.join(sorted(self._summary.unmapped))} came, and "
-                f"preset {self._preset} with the setting streams reads {self._mapped_streams()}. Nothing is sent"
+                f"nothing matched in {records}: the input has the streams "
+                f"{', '.join(sorted(self._summary.unmapped))}, but preset {self._preset} with the setting streams "
+                f"reads {self._mapped_streams()}. Nothing was sent"
             )
 
     def _check_held(self) -> None:
@@ -243,12 +244,12 @@ class Receiver:
     def _stop_for_wrong_preset(self, state: _StreamState) -> None:
         mapping = state.mapping
         columns = ", ".join(sorted({key for _, record in state.held for key in record})[:_NAMED])
-        records = counted(len(state.held), "record", "records")
+        records = pluralize(len(state.held), "record", "records")
         streams = ", ".join(sorted({*self._summary.received, *self._summary.unmapped}))
         raise RunError(
             f"{mapping.name}: nothing matched in {records}: they have {columns}, and preset {self._preset} "
             f"reads {', '.join(mapping.identifying_columns[:_NAMED])}. Streams on the input: {streams}; "
-            f"read: {self._mapped_streams()}. Is the preset that of the tap? Nothing is sent"
+            f"read: {self._mapped_streams()}. Does the preset match the tap? Nothing was sent"
         )
 
     def _mapped_streams(self) -> str:
@@ -265,7 +266,7 @@ class Receiver:
                 self._summary.notes.append(f"streams.{stream}: {text}")
         self._summary.notes += [
             f"{state.mapping.name}: no record has a column for {name}: "
-            "are they selected, and is the preset that of the tap?"
+            "are they selected, and does the preset match the tap?"
             for state in received
             for name in state.missing_fields.names()
         ]

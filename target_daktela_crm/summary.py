@@ -88,22 +88,22 @@ def _lines(summary: Summary, progress: Progress, rejects: Rejects) -> Iterator[s
         if summary.unmapped:
             yield _line("ignored", f"{_list(summary.unmapped)}: no stream of the mapping")
         if summary.passed_over:
-            records = counted(summary.passed_over, "record", "records")
+            records = pluralize(summary.passed_over, "record", "records")
             yield _line("passed over", f"{records} that no condition (when) of the mapping takes in")
         yield _line("changed", f"{states['changed']:,} of the companies and contacts received")
         yield _line("unchanged", f"{states['unchanged']:,}")
         yield from _odd_lines(summary)
     yield from _reject_lines(rejects)
     if any(summary.left_out.values()):
-        texts = [counted(count, what, f"{what}s") for what, count in summary.left_out.items()]
+        texts = [pluralize(count, what, f"{what}s") for what, count in summary.left_out.items()]
         yield _line("left out", f"{', '.join(texts)} that cannot be one")
-    contacts = counted(progress.contacts, "contact", "contacts")
-    delivered = f"{contacts}, {counted(progress.companies, 'company', 'companies')}"
-    requests = counted(progress.requests, "request", "requests")
+    contacts = pluralize(progress.contacts, "contact", "contacts")
+    delivered = f"{contacts}, {pluralize(progress.companies, 'company', 'companies')}"
+    requests = pluralize(progress.requests, "request", "requests")
     if progress.accepted != progress.requests:
         requests += f" ({progress.accepted:,} accepted)"
     if progress.retries:
-        requests += f", {counted(progress.retries, 'retry', 'retries')}"
+        requests += f", {pluralize(progress.retries, 'retry', 'retries')}"
     yield _line("would deliver" if summary.is_dry else "delivered", delivered)
     yield _line(
         "written" if summary.is_dry else "sent", f"{requests}, {progress.bytes:,} bytes, {summary.seconds:.1f} s"
@@ -113,10 +113,10 @@ def _lines(summary: Summary, progress: Progress, rejects: Rejects) -> Iterator[s
 def _odd_lines(summary: Summary) -> Iterator[str]:
     states = summary.states
     if states["deleted"]:
-        deleted = counted(states["deleted"], "contact", "contacts")
+        deleted = pluralize(states["deleted"], "contact", "contacts")
         yield _line("deleted", f"{deleted} in the CRM; in Daktela until a load with delete")
     if states["on_hold"]:
-        waiting = counted(states["on_hold"], "contact", "contacts")
+        waiting = pluralize(states["on_hold"], "contact", "contacts")
         more = ", …" if states["on_hold"] > len(summary.examples_on_hold) else ""
         examples = ", ".join(summary.examples_on_hold)
         yield _line("on hold", f"{waiting} until the company is known ({examples}{more})")
@@ -140,9 +140,9 @@ def _list(counts: Counter[str]) -> str:
     if not counts:
         return ""
     names = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-    return f"{counted(counts.total(), 'record', 'records')} ({names})"
+    return f"{pluralize(counts.total(), 'record', 'records')} ({names})"
 
 
-def counted(count: int, one: str, several: str) -> str:
-    """Return a number with its noun."""
-    return f"{count:,} {one if count == 1 else several}"
+def pluralize(count: int, singular: str, plural: str | None = None) -> str:
+    """Return a number with its noun, whose plural ends in `s` unless it is given."""
+    return f"{count:,} {singular if count == 1 else plural or f'{singular}s'}"

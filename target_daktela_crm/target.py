@@ -43,7 +43,7 @@ from target_daktela_crm.settings import Needs
 from target_daktela_crm.sinks import CrmSink
 from target_daktela_crm.store.schema import StoreError, describe_sqlite_error
 from target_daktela_crm.store.store import Store, StoreOwner
-from target_daktela_crm.summary import counted
+from target_daktela_crm.summary import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -234,7 +234,7 @@ class TargetDaktelaCrm(Target):
         """
         cut_off = self._reader.cut_off
         if self._reader.repaired:
-            lines = counted(self._reader.repaired, "line has", "lines have")
+            lines = pluralize(self._reader.repaired, "line has", "lines have")
             self.run.summary.notes.append(f"{lines} bytes that are no UTF-8: each became U+FFFD")
         may_leave = self.run.finish(cut_off=cut_off)
         for stream, sink in self._sinks_active.items():
@@ -250,7 +250,7 @@ class TargetDaktelaCrm(Target):
                 "the input ends in the middle of a line: the tap was cut off. What came before is taken care of"
             )
         if rejected:
-            rejects = counted(rejected, "record was", "records were")
+            rejects = pluralize(rejected, "record was", "records were")
             raise RunError(f"{rejects} rejected, see {self.run.rejects.path}; the rest is taken care of")
 
     @override

@@ -20,7 +20,7 @@ from target_daktela_crm.delivery.batching import encode, size_of
 from target_daktela_crm.delivery.dry_run import folder_poster
 from target_daktela_crm.delivery.rejects import EXAMPLES, Rejects
 from target_daktela_crm.delivery.sender import Progress
-from target_daktela_crm.summary import Summary, counted, tell
+from target_daktela_crm.summary import Summary, pluralize, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -93,7 +93,7 @@ def _stage_problems(stage: Mapping[str, Any], run: int, now: datetime) -> Iterat
             "everything in there would be missing. If that is right, take it out of the mapping (streams)"
         )
     if stage["rejected"]:
-        rejected = counted(stage["rejected"], "rejected record", "rejected records")
+        rejected = pluralize(stage["rejected"], "rejected record", "rejected records")
         yield f"the load leaves out {rejected}: see the rejects file"
 
 
@@ -101,7 +101,7 @@ def _load_problems(load: LoadCounts, examples: list[str], settings: Settings) ->
     if not load.contacts:
         yield "the load is empty: every contact would be deleted"
     if load.on_hold:
-        waiting = counted(load.on_hold, "contact is", "contacts are")
+        waiting = pluralize(load.on_hold, "contact is", "contacts are")
         yield (
             f"{waiting} on hold ({', '.join(examples)}), since the company is not known: bring it, or have them "
             "sent without one (unknown_company detach)"
@@ -143,7 +143,7 @@ def _request_problems(store: Store, settings: Settings) -> Iterator[str]:
 
 
 def _check_whole(store: Store, load: LoadCounts) -> None:
-    """Refuse a request that would not hold every contact that the guards have counted."""
+    """Refuse a request that would not hold every contact that the guards have pluralize."""
     contacts = {entry.contact.key for entry in store.entries() if entry.contact is not None}
     if len(contacts) != load.contacts:
         missing = f"{len(contacts):,} of the {load.contacts:,} contacts of the load can be read"
@@ -193,5 +193,5 @@ def _remember(store: Store, stage: Mapping[str, Any]) -> None:
 def _outcome(settings: Settings, load: LoadCounts) -> str:
     if settings.dry_run is not None:
         return f"dry run: the request is in {settings.dry_run}, nothing was sent"
-    gone = counted(load.missing, "known contact was", "known contacts were")
+    gone = pluralize(load.missing, "known contact was", "known contacts were")
     return f"{gone} not in the load, and Daktela has deleted what was not in it"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from target_daktela_crm.summary import counted
+from target_daktela_crm.summary import pluralize
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,8 +29,8 @@ def _last_delivery(store: Store) -> str:
     last = store.get("last_delivery")
     if last is None:
         return "none yet"
-    contacts = counted(last["contacts"], "contact", "contacts")
-    return f"{last['time']}, {contacts} and {counted(last['companies'], 'company', 'companies')}"
+    contacts = pluralize(last["contacts"], "contact", "contacts")
+    return f"{last['time']}, {contacts} and {pluralize(last['companies'], 'company', 'companies')}"
 
 
 def _stage(store: Store) -> str:
@@ -47,4 +47,4 @@ def _rejects(path: Path) -> str:
     if not path.exists():
         return "none"
     with path.open("rb") as file:
-        return f"{counted(sum(1 for _ in file), 'line', 'lines')} in {path}"
+        return f"{pluralize(sum(1 for _ in file), 'line', 'lines')} in {path}"

@@ -239,7 +239,7 @@ class Delivery:
         return True
 
     def _attempt(self, entries: Sequence[Entry], *, again: bool = False) -> None:
-        """Send a body until it is taken in; what is sent `again` is not counted once more.
+        """Send a body until it is taken in; what is sent `again` is not pluralize once more.
 
         Raises:
             _TooLargeError: it must be smaller.

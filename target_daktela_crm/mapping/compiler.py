@@ -130,7 +130,7 @@ def compile_mapping(
             if compiled.setdefault(alias.casefold(), mapping) is not mapping:
                 problems.append(f"{place}: {alias!r} names two streams of the mapping")
     if not merged:
-        problems.append("streams: no stream is left of the mapping")
+        problems.append("streams: the mapping has no streams left")
     value_streams = [
         _value_stream(name, role, compiled, f"streams.{name}.value", problems)
         for name, role in value_roles.items()
@@ -170,7 +170,7 @@ def _value_stream(
         for other in _list_of_texts(role.get(key), f"{place}.{key}", problems):
             mapping = compiled.get(other.casefold())
             if mapping is None:
-                problems.append(f"{place}.{key}: {other!r} is no stream of the mapping")
+                problems.append(f"{place}.{key}: {other!r} is not a stream of the mapping")
             else:
                 found.append(mapping.name)
         return found
@@ -294,7 +294,7 @@ class _StreamCompiler:
             if name in content and self._is_valid(name, content[name], place):
                 roles.append(self._role(name, content[name], place))
         if not roles and not self._problems:
-            self._problems.append(f"{self._place}: says none of {', '.join(ROLES)}")
+            self._problems.append(f"{self._place}: has none of {', '.join(ROLES)}")
         return tuple(roles)
 
     def _is_valid(self, role: str, content: object, place: str) -> bool:

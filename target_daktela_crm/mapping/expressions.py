@@ -1,7 +1,7 @@
-"""Expressions: JMESPath in, a function from a record to a value out, and the columns that it names.
+"""Compile expressions: JMESPath with functions for CRM records.
 
-Columns are found in all their spellings (`columns.py`), and lists also in texts of JSON. A column's name alone
-becomes a plain look-up, which is several times faster than JMESPath's interpreter.
+Columns are found in all their spellings (`columns.py`), and lists also in JSON texts. An expression that is only
+the name of a column is compiled to a dictionary access, which is several times faster than JMESPath's interpreter.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
 Getter: TypeAlias = Callable[[dict[str, Any]], Any]
-"""Takes a record, returns a value of it.
+"""Returns a value of a record.
 
 Raises:
-    UnreadableError: the value cannot be had from this record.
+    UnreadableError: the expression cannot be evaluated for this record.
 """
 
-# Children of a node that are not evaluated with the whole record, by the node's type: all but the first of them.
+# Types of nodes of which only the first child is evaluated with the whole record.
 _INNER = frozenset({"subexpression", "pipe", "projection", "value_projection", "filter_projection"})
 _OVER_LISTS = frozenset({"projection", "filter_projection", "flatten", "index_expression"})
 
@@ -42,9 +42,9 @@ class Expression(NamedTuple):
     text: str
     get: Getter
     columns: tuple[Column, ...]
-    """Those that it names."""
+    """All columns that it names."""
     sources: tuple[Column, ...]
-    """Of these, those that its value comes from: conditions of `when` are left out."""
+    """The columns that its value comes from: all but those in conditions of `when`."""
 
 
 class ExpressionError(ValueError):
@@ -52,14 +52,19 @@ class ExpressionError(ValueError):
 
 
 def compile_expression(text: str, nulls: Collection[str] = (), places: Sequence[str] = ()) -> Expression:
-    """Return what `text` describes; `nulls` count as nothing in functions, and columns stand in `places`.
+    """Return the compiled expression.
+
+    Args:
+        text: The expression.
+        nulls: Texts that count as no value in functions.
+        places: Where columns are in a record, with `{}` for their name.
 
     Raises:
-        ExpressionError: it does not parse, or calls a function that does not exist, or with too few arguments.
+        ExpressionError: it does not parse, calls an unknown function, or passes too few arguments to one.
     """
     try:
         with warnings.catch_warnings():
-            # What it says of literals that are no JSON, and takes for texts.
+            # JMESPath warns about literals that are not JSON, and uses them as texts.
             warnings.simplefilter("error")
             parsed: Any = jmespath.compile(text).parsed
         named = _Named([], [])
@@ -77,21 +82,21 @@ def compile_expression(text: str, nulls: Collection[str] = (), places: Sequence[
 
 
 class _Named(NamedTuple):
-    """The columns that an expression names, as they are found."""
+    """The columns that an expression names."""
 
     sources: list[Column]
     conditions: list[Column]
 
 
 class _Interpreter(TreeInterpreter):
-    """JMESPath's, with two kinds of node more."""
+    """JMESPath's interpreter with two more types of nodes."""
 
     def visit_column(self, node: Any, value: Any) -> Any:
         """Return the value of a column."""
         return node["value"](value) if isinstance(value, dict) else None
 
     def visit_as_list(self, node: Any, value: Any) -> Any:
-        """Return a list that may have come as a text of JSON."""
+        """Return a list that may be a JSON text."""
         return from_json(self.visit(node["children"][0], value))
 
 
@@ -104,7 +109,7 @@ def _interpret(tree: Any, options: Options) -> Getter:
         except UnreadableError:
             raise
         except JMESPathTypeError as error:
-            # Its own text repeats the value.
+            # The text of the error itself repeats the value.
             what = f"{error.function_name}() takes {' or '.join(error.expected_types)}, not {error.actual_type}"
             raise UnreadableError(what) from None
         except (JMESPathError, TypeError, ValueError, ArithmeticError, AttributeError, re.error) as error:
@@ -114,10 +119,10 @@ def _interpret(tree: Any, options: Options) -> Getter:
 
 
 def _prepared(node: Any, places: tuple[str, ...] | None, named: _Named) -> Any:
-    """Return an expression's tree with columns in place of paths, and notes those of the record itself.
+    """Return an expression's tree with columns in place of paths, and add the record's own columns to `named`.
 
-    `places` is None for what is evaluated inside a value of the record. Literals with a point become decimals, as
-    the numbers of records are.
+    `places` is None for a node that is evaluated inside a value of the record. Literals with a decimal point
+    become `Decimal`, as in records.
     """
     node = _with_whole_path(node)
     kind = node["type"]
@@ -142,7 +147,10 @@ def _prepared(node: Any, places: tuple[str, ...] | None, named: _Named) -> Any:
 
 
 def _with_whole_path(node: Any) -> Any:
-    """Return a tree that begins with its whole path: `a.b[0]` is parsed as `a.(b[0])`, and means `(a.b)[0]`."""
+    """Return an equivalent tree that starts with the complete path.
+
+    JMESPath parses `a.b[0]` as `a.(b[0])`, which is returned as `(a.b)[0]`.
+    """
     if node["type"] != "subexpression":
         return node
     count = next(
@@ -159,7 +167,7 @@ def _with_whole_path(node: Any) -> Any:
 
 
 def _first_of(node: Any) -> Any:
-    """Return the name that a list in brackets or one of its parts is taken from, None if it is no name."""
+    """Return the node of the name before the brackets, or None if it is not a name."""
     while node["type"] in _OVER_LISTS:
         node = node["children"][0]
     return node if node["type"] == "field" else None
@@ -172,7 +180,7 @@ def _with_first(node: Any, names: list[Any]) -> Any:
 
 
 def _path(node: Any) -> tuple[str, ...] | None:
-    """Return the names of a path that consists of names only."""
+    """Return the names of a path, or None if the node is not a path of names only."""
     if node["type"] == "field":
         return (str(node["value"]),)
     if node["type"] != "subexpression":

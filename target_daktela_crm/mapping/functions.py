@@ -1,4 +1,4 @@
-"""What JMESPath lacks for the records of CRMs: values in, a value out. `docs/mapping.md` lists these functions."""
+"""The functions that expressions have in addition to JMESPath's own; `docs/mapping.md` lists them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from nameparser import ParsedName, Parser
 
-# JMESPath's own notation of what a function takes; an empty list of types means any.
+# JMESPath's notation for the arguments of a function; an empty list of types allows any type.
 _ANY: Any = {"types": []}
 _ANY_NUMBER_OF: Any = {"types": [], "variadic": True}
 _TEXT: Any = {"types": ["string"]}
@@ -33,7 +33,7 @@ class Functions(functions.Functions):
         self._nulls = nulls
 
     def _get_allowed_pytypes(self, types: Any) -> tuple[list[str], list[Any]]:
-        """Let decimals be numbers: the reader makes one of every number with a point, so that none is rounded."""
+        """Treat `Decimal` as a number: the reader decodes all numbers with a decimal point to it."""
         plain, inside = super()._get_allowed_pytypes(types)  # type: ignore[misc]
         more = ["Decimal"] if "float" in plain else []
         return [*plain, *more], [(*names, "Decimal") if "float" in names else names for names in inside]
@@ -41,7 +41,7 @@ class Functions(functions.Functions):
     def _convert_to_jmespath_type(self, name: str) -> str:
         return "number" if name == "Decimal" else str(super()._convert_to_jmespath_type(name))  # type: ignore[misc]
 
-    def _says(self, value: Any) -> bool:
+    def _is_true(self, value: Any) -> bool:
         return not is_empty(value, self._nulls) and read_flag(value)
 
     @functions.signature(_ANY_NUMBER_OF)
@@ -57,22 +57,22 @@ class Functions(functions.Functions):
 
     @functions.signature(_ANY, _ANY_NUMBER_OF)
     def _func_when(self, condition: Any, value: Any, *otherwise: Any) -> Any:
-        """Return a value if a condition says yes, otherwise another one or null."""
-        return value if self._says(condition) else next(iter(otherwise), None)
+        """Return a value if a condition is true, otherwise another value or null."""
+        return value if self._is_true(condition) else next(iter(otherwise), None)
 
     @functions.signature(_ANY)
     def _func_flag(self, value: Any) -> bool:
-        """Return whether a value says yes in any of the spellings of CRMs."""
-        return self._says(value)
+        """Return whether a value means true, in any spelling that CRMs use."""
+        return self._is_true(value)
 
     @functions.signature(_ANY)
     def _func_present(self, value: Any) -> bool:
-        """Return whether there is a value."""
+        """Return whether a value is not empty."""
         return not is_empty(value, self._nulls)
 
     @functions.signature(_ANY, _TEXT)
     def _func_matches(self, value: Any, pattern: str) -> bool:
-        """Return whether a regular expression is found in a text, whatever the case of its letters."""
+        """Return whether a regular expression matches a part of a text, ignoring case."""
         return re.search(pattern, read_text(value) or "", re.IGNORECASE) is not None
 
     @functions.signature(_MAYBE_TEXT, _TEXT)
@@ -82,12 +82,12 @@ class Functions(functions.Functions):
 
     @functions.signature(_ANY)
     def _func_from_json(self, value: Any) -> Any:
-        """Return what a text of JSON holds; null if it is none."""
+        """Return the content of a JSON text, or null if the text is not JSON."""
         return from_json(value)
 
     @functions.signature(_ANY)
     def _func_pairs(self, value: Any) -> Any:
-        """Return an object as a list of its names and values, `{name, value}` each; a list as it is."""
+        """Return an object as a list of `{name, value}`; a list is returned unchanged."""
         content = from_json(value)
         if not isinstance(content, dict):
             return content
@@ -95,13 +95,13 @@ class Functions(functions.Functions):
 
     @functions.signature(_ANY, _TEXT, _TEXT)
     def _func_replaced(self, value: Any, pattern: str, replacement: str) -> str | None:
-        """Return a text with another one in place of what a regular expression finds."""
+        """Return a text in which a replacement is put in place of each match of a regular expression."""
         text = read_text(value)
         return None if text is None else re.sub(pattern, lambda _: replacement, text)
 
     @functions.signature(_MAYBE_TEXT)
     def _func_firstname(self, name: str | None) -> str | None:
-        """Return the given names in a full name; null for a single word, which is a last name."""
+        """Return the given names in a full name; null for a single word, which counts as a last name."""
         parsed = _parsed(name or "")
         return clean_name(f"{parsed.given} {parsed.middle}") if parsed.family else None
 
@@ -113,29 +113,29 @@ class Functions(functions.Functions):
 
     @functions.signature(_ANY)
     def _func_lower(self, value: Any) -> str | None:
-        """Return a text in lower case, for ids that are spelled in both."""
+        """Return a text in lower case, for ids that occur in both upper and lower case."""
         return None if is_empty(value, self._nulls) else (read_text(value) or "").lower()
 
     @functions.signature(_ANY)
     def _func_to_string(self, value: Any) -> str | None:
-        """Return the text of a value; JMESPath's own puts decimals into quotation marks."""
+        """Return the text of a value; JMESPath's own function puts decimals into quotation marks."""
         return read_text(value)
 
     @functions.signature(_ANY)
     def _func_type(self, value: Any) -> Any:
-        """Return the name of a value's type; JMESPath's own knows no decimals."""
+        """Return the name of a value's type; JMESPath's own function does not support decimals."""
         return "number" if isinstance(value, Decimal) else super()._func_type(value)  # type: ignore[misc]
 
     @functions.signature(_LIST, {"types": ["expref"]})
     def _func_first_those(self, values: Any, condition: Any) -> list[Any]:
-        """Return a list with those elements first that a condition is true of, such as the primary address."""
+        """Return a list whose elements that meet a condition, such as the primary address, come first."""
         elements = from_json(values)
         if not isinstance(elements, list):
             return []
-        return sorted(elements, key=lambda value: not self._says(condition.visit(condition.expression, value)))
+        return sorted(elements, key=lambda value: not self._is_true(condition.visit(condition.expression, value)))
 
 
-# One name is asked for twice, for its given names and for its family name.
+# Each name is parsed twice: for its given names, and for its family name.
 @lru_cache(maxsize=1)
 def _parsed(name: str) -> ParsedName:
     return _name_parser().parse(clean_name(name) or "")
@@ -143,10 +143,10 @@ def _parsed(name: str) -> ParsedName:
 
 @cache
 def _name_parser() -> Parser:
-    # Only some CRMs have names in full only, and reading the rules for them takes a tenth of a second.
+    # Imported here, since it takes a tenth of a second, and only some presets split full names.
     from nameparser import Lexicon, Parser  # noqa: PLC0415
 
-    # The Czech and Slovak senior and junior, and further titles and particles.
+    # Czech and Slovak titles, particles, and the words for senior and junior.
     lexicon = Lexicon.default().add(
         suffix_words={"st", "ml", "dis", "bc", "mgr"},
         titles={"pan", "rndr", "phdr", "mudr", "judr", "mvdr", "thdr"},
@@ -157,7 +157,7 @@ def _name_parser() -> Parser:
 
 
 def function_help() -> dict[str, str]:
-    """Return what each function of our own returns, by how it is called."""
+    """Return the first sentence on each of our own functions, by its signature."""
     own = {name: method for name, method in vars(Functions).items() if name in _SHOWN}
     return {
         f"{name.removeprefix('_func_')}({_SHOWN[name]})": (inspect.getdoc(method) or "").splitlines()[0]
@@ -182,4 +182,4 @@ _SHOWN = {
     "_func_to_string": "value",
     "_func_first_those": "list, &condition",
 }
-"""How each function is called, for `docs/mapping.md`."""
+"""The arguments of each function, for `docs/mapping.md`."""

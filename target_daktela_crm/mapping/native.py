@@ -1,9 +1,8 @@
-"""Lines of the input in; companies and contacts out, of records that have the request's shape already.
+"""Read records that already have the request's shape without their mapping, which saves a fifth of a first run.
 
-A mapping that leaves values as they are and takes each attribute from a column of its own is a type: `msgspec`
-checks a record against it while it decodes the line. What does not fit, in whatever way, is left to the mapping,
-which comes to the same (`tests/…/mapping/test_native.py`), but for columns that nothing reads: whether a
-number there has too many digits to be one is not found out. A first run takes a fifth less time for that.
+If a mapping leaves values unchanged and takes each attribute from a column of its own, it is equivalent to a type,
+and `msgspec` checks a record against it while it decodes the line. Any other record is left to the mapping. Both
+have the same result (`test_native.py`), except that columns that are not mapped are not checked here.
 """
 
 from __future__ import annotations
@@ -38,11 +37,11 @@ _Fields: TypeAlias = list[_Field] | None
 _Nothing: TypeAlias = Annotated[list[Any], msgspec.Meta(max_length=0)] | None
 _COMPANY: dict[str, tuple[Any, ...]] = {
     "id": (_Id,),
-    # Without one, it gets another.
+    # A record without a name is left to the mapping, which substitutes one.
     "name": (_Name,),
     "description": (_Text, None),
     "fields": (_Fields, None),
-    # Contacts are roles of their own.
+    # A record with contacts inside is left to the mapping.
     "contacts": (_Nothing, None),
 }
 _CONTACT: dict[str, tuple[Any, ...]] = {
@@ -54,9 +53,9 @@ _CONTACT: dict[str, tuple[Any, ...]] = {
     "description": (_Text, None),
     "fields": (_Fields, None),
 }
-"""Attributes of a record, each with its type and what it is if it is missing."""
+"""Attributes of a record, each with its type and, if it may be missing, its default."""
 _DELETED_AT = "_sdc_deleted_at"
-"""By it, a tap of a database says that a row is deleted."""
+"""Column by which taps of databases mark deleted rows."""
 
 
 class _CompanyBody(msgspec.Struct, gc=False):
@@ -76,7 +75,7 @@ class _ContactBody(msgspec.Struct, gc=False):
 
 
 class Native(NamedTuple):
-    """What the records of a stream are, if all that a mapping tells of them is the columns."""
+    """A mapping that consists of one column for each attribute of one role."""
 
     role: str
     """`company` or `contact`."""
@@ -85,14 +84,14 @@ class Native(NamedTuple):
 
 
 def native(role: str, columns: Mapping[str, str | None]) -> Native | None:
-    """Return what a stream is whose mapping consists of these columns; None if that is not all there is to it.
+    """Return the mapping of these columns, or None if they are not the complete mapping of a role.
 
-    `columns` has None for attributes that are not the values of one column.
+    `columns` has None for attributes that come from anything but one column.
     """
     fields, _ = _ROLES[role]
     names = {name: column for name, column in columns.items() if column is not None}
     is_whole = columns.keys() == names.keys() and fields.keys() - {"contacts"} == names.keys() - {"contacts"}
-    # Neither could be told from the other.
+    # msgspec cannot use one column for two attributes.
     is_plain = len({*names.values(), _DELETED_AT}) == len(names) + 1
     return Native(role, names) if is_whole and is_plain else None
 
@@ -128,11 +127,11 @@ _ROLES: dict[str, tuple[dict[str, tuple[Any, ...]], _Make]] = {
 
 
 class _NoStream(msgspec.Struct, tag_field="stream", tag="\0"):
-    """What no line is. Beside it, a record that names no stream is not taken for one of the only stream."""
+    """A type that no line has. With only one type, msgspec would accept records without a stream."""
 
 
 class NativeReader:
-    """Reads records of streams that are announced to it."""
+    """Reads the records of announced streams."""
 
     def __init__(self) -> None:
         self._streams: set[str] = set()
@@ -140,7 +139,7 @@ class NativeReader:
         self._decode: Callable[[bytes], Any] | None = None
 
     def announce(self, stream: str, native: Native) -> None:
-        """Read the records of a stream from now on, whose mapping stays the same."""
+        """Read the records of a stream from now on."""
         if stream in self._streams:
             return
         self._streams.add(stream)

@@ -1,4 +1,4 @@
-"""A preset's file in, with the setting `streams` over it, key by key; a whole mapping, as data, out."""
+"""Read a preset's file, and change it by the setting `streams`, key by key."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ PRESETS = tuple(
 )
 
 ROLES = ("company", "contact", "link", "value", "definition")
-"""What records of a stream may be."""
+"""The roles of a record."""
 _COMMON: dict[str, Any] = {"null_values": [], "places": [], "raw": False}
-"""What a preset says for all of its streams, and what it is without a word of that."""
+"""Keys of a preset that apply to all of its streams, with their defaults."""
 _CHANGES = frozenset({"append", "prepend", "remove"})
 
 
 def load_preset(name: str) -> dict[str, Any]:
-    """Return a preset as it stands in its file."""
+    """Return the content of a preset's file."""
     return tomllib.loads(
         resources.files("target_daktela_crm.mapping.presets").joinpath(f"{name}.toml").read_text("utf-8")
     )
 
 
 def preset_notes(name: str) -> dict[str, str]:
-    """Return what the head of a preset's file says: `CRM`, and in sentences `Made for`, `Left out`, `Deletes`."""
+    """Return the notes in the header of a preset's file: `CRM`, `Made for`, `Left out` and `Deletes`."""
     text = _FOLDER.joinpath(f"{name}.toml").read_text("utf-8")
     notes = {"CRM": text.split("\n", 1)[0].removeprefix("# ").removesuffix(".")}
     key = ""
@@ -42,7 +42,7 @@ def preset_notes(name: str) -> dict[str, str]:
 
 
 def stream_name(streams: Mapping[str, Any], name: str) -> str:
-    """Return what a preset calls a stream, by its name in any case or an alias; `name` if it has none such."""
+    """Return the preset's name of a stream with this name or alias in any case, or `name` if there is none."""
     names = {alias.casefold(): known for known, stream in streams.items() for alias in _aliases(stream)}
     return {**names, **{known.casefold(): known for known in streams}}.get(name.casefold(), name)
 
@@ -54,10 +54,10 @@ def _aliases(stream: object) -> list[str]:
 
 
 def merge(preset: Mapping[str, Any], changes: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return a preset's streams with `changes` over them, key by key, and what is wrong with the changes.
+    """Return a preset's streams with `changes` applied key by key, and the problems of the changes.
 
-    A null removes what the preset has under a key. An object with `append`, `prepend` or `remove` changes a list
-    of the preset; anything else that is no object replaces what is there.
+    Null removes a key of the preset. An object with `append`, `prepend` or `remove` changes a list of the preset.
+    Other objects are merged recursively, and any other value replaces the preset's.
     """
     problems: list[str] = []
     merged = dict(preset["streams"])
@@ -65,12 +65,12 @@ def merge(preset: Mapping[str, Any], changes: Mapping[str, Any]) -> tuple[dict[s
     for name, change in changes.items():
         place, known = f"streams.{name}", stream_name(merged, name)
         if known in changed:
-            problems.append(f"{place}: {name!r} names two streams: it is {known}, which is there already")
+            problems.append(f"{place}: {name!r} names two streams: it is {known}, which is given already")
         changed.add(known)
         if change is None:
             merged.pop(known, None)
         elif isinstance(change, Mapping):
-            # What holds for all streams of the preset is a stream's own to change.
+            # A stream may change the keys that apply to all streams of the preset.
             common = {key: preset[key] for key in _COMMON if key in preset and key in change}
             nothing = {key: _COMMON[key] for key in _COMMON if key in change and change[key] is None}
             old = {**common, **merged.get(known, {})}

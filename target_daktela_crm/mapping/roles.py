@@ -160,7 +160,7 @@ class NestedContacts:
             if element is None:
                 continue
             if not isinstance(element, dict):
-                yield RejectedPart(None, "contacts: an element is no object", element)
+                yield RejectedPart(None, "contacts: an element is not an object", element)
                 continue
             try:
                 contact = self._contact(element, company, modified, deleted=deleted)

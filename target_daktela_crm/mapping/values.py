@@ -1,6 +1,6 @@
-"""Single values: what a CRM calls an id, a text, a flag, a moment, a phone number or an e-mail in, one form out.
+"""Read single values: ids, texts, flags, times, phone numbers and e-mail addresses in the spellings of CRMs.
 
-Every function takes JSON as the reader decodes it: numbers with a point are `Decimal`, so that none is rounded.
+All functions take JSON values as `exact_json.decode` returns them: numbers with a decimal point are `Decimal`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SHORTEST_PHONE = 6
 _LONGEST_PHONE = 17
 """Digits, of which ITU-T E.164 allows 15; two more for the `00` in front of a country code."""
 _SURE_ENDING = 8
-"""Digits at the end of two phone numbers that make them the same one, if only one names its country."""
+"""Number of equal last digits that make two phone numbers the same, if only one of them has a country code."""
 _NO_NAME = re.compile(r"\[not provided\]", re.IGNORECASE)
 _DASHES = frozenset("-\u2013\u2014") | {"--"}
 _WHOLE = re.compile(r"\+?\d+\.0")
@@ -39,25 +39,25 @@ _EMAIL = re.compile(r"[^@\s<>]+@[^@\s<>.]+(?:\.[^@\s<>.]+)+")
 
 
 class UnreadableError(ValueError):
-    """A value is not of the kind that it must be; the message says what it is instead."""
+    """A value has the wrong type; the message says which type it has."""
 
 
 class Identifier(msgspec.Struct, frozen=True, gc=False):
     """An id of the CRM."""
 
     key: str
-    """What it is compared by: the exact number or text, so that 7, 7.0 and "7" are the same and "007" is not."""
+    """Used to compare ids: the exact number or text. 7, 7.0 and "7" are the same id, "007" is another one."""
     sent: int | str
-    """What is sent: the type that it came in, whole numbers as integers as long as PHP has them exactly."""
+    """Used in requests: the type of the record, but integers for whole numbers that PHP can represent exactly."""
 
 
 def read_id(value: object) -> Identifier:
-    """Return an id; `value` is neither null nor empty.
+    """Return an id from a value that is not empty.
 
-    CRM taps spell one id as 27483910200.0 on one end of a link and as "27483910200" on the other (crm-taps.md §1).
+    CRM taps write the same id as 27483910200.0 in one stream and as "27483910200" in another (crm-taps.md §1).
 
     Raises:
-        UnreadableError: neither a number nor a text.
+        UnreadableError: the value is neither a number nor a text, or is blank.
     """
     if type(value) is int and value in _NATIVE:
         return Identifier(str(value), value)
@@ -71,27 +71,27 @@ def read_id(value: object) -> Identifier:
 
 def _identifier_of_number(value: object) -> Identifier:
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
-        raise UnreadableError(f"{_kind(value)} is no id")
+        raise UnreadableError(f"{_kind(value)} is not an id")
     number = value if isinstance(value, int) else Decimal(str(value))
     if isinstance(number, int):
         if abs(number) >= _LARGEST_NUMBER:
-            raise UnreadableError("a number of so many digits is no id")
+            raise UnreadableError("a number with so many digits is not an id")
     else:
         if not number.is_finite() or number.adjusted() > LONGEST_NUMBER:
-            raise UnreadableError(f"the number {value} is no id")
+            raise UnreadableError(f"the number {value} is not an id")
         if number != number.to_integral_value():
             text = read_text(number) or ""
             return Identifier(text, text)
         number = int(number)
     key = str(number)
-    # PHP reads longer ones as floats, and several of them would become one.
+    # PHP reads longer integers as floats, so that different ids would become equal.
     return Identifier(key, number if number in _NATIVE else key)
 
 
 def read_text(value: object) -> str | None:
-    """Return a value as text: numbers exactly, flags as true or false, lists and objects as JSON, null as None.
+    """Return the text of a value: exact numbers, `true` or `false`, JSON of lists and objects, None for null.
 
-    NUL characters are left out, which neither PHP nor its database takes (daktela-api.md §9, question 26).
+    NUL characters are removed, since PHP and its database do not accept them (daktela-api.md §9, question 26).
     """
     if isinstance(value, str):
         return value.replace("\x00", "") if "\x00" in value else value
@@ -107,16 +107,15 @@ def read_text(value: object) -> str | None:
 
 
 def clean_text(value: object) -> str | None:
-    """Return a value as text without blanks around it, composed (NFC) as searches expect it; None if empty."""
+    """Return the text of a value without surrounding blanks and in NFC for searching, or None if it is empty."""
     text = read_text(value)
     return (text if text.isascii() else unicodedata.normalize("NFC", text)).strip() or None if text else None
 
 
 def clean_name(value: object) -> str | None:
-    """Return a value as the name of somebody or something, None if there is none.
+    """Return a name with single blanks, or None if it is empty.
 
-    Blanks, of any kind, become single ones. What people and CRMs put where a part of a name is missing is left out
-    (crm-taps.md §4.7).
+    Placeholders that people and CRMs use for a missing part of a name are removed (crm-taps.md §4.7).
     """
     text = clean_text(value)
     if text is None:
@@ -130,11 +129,11 @@ def clean_name(value: object) -> str | None:
 
 
 def read_written(value: object) -> str:
-    """Return a value as somebody would write it, without blanks around it: whole floats are whole numbers."""
-    # As tables and spreadsheets write numbers into texts.
+    """Return a value as a person would write it: without surrounding blanks, and whole floats as integers."""
+    # Spreadsheets write numbers in this way into texts.
     if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
         return value.strip()[: -len(".0")]
-    # No further: of 1E999999999, the integer would fill the memory.
+    # Only moderate numbers, since 1E999999999 as an integer would fill the memory.
     if isinstance(value, (Decimal, float)) and _is_moderate(value) and value == int(value):
         return str(int(value))
     return (read_text(value) or "").strip()
@@ -145,10 +144,10 @@ def _is_moderate(number: Decimal | float) -> bool:
 
 
 def read_flag(value: object) -> bool:
-    """Return whether a value says yes, in any of the spellings of CRMs; null and empty say no.
+    """Return whether a value means true, in any spelling that CRMs use; null and empty values mean false.
 
     Raises:
-        UnreadableError: it says neither yes nor no.
+        UnreadableError: a text that means neither.
     """
     if value is None or isinstance(value, bool):
         return bool(value)
@@ -158,14 +157,14 @@ def read_flag(value: object) -> bool:
         word = value.strip().lower()
         if word in _TRUE or word in _FALSE:
             return word in _TRUE
-        raise UnreadableError("the text says neither true nor false")
+        raise UnreadableError("the text is neither true nor false")
     return bool(value)
 
 
 def read_moment(value: object) -> float | None:
-    """Return a time of modification as a number that grows with time; None where it cannot be told.
+    """Return the time of a change as a number for comparison, or None if the value is not a time.
 
-    Datetimes without an offset are taken as UTC: they are only ever compared with others of the same stream.
+    Datetimes without an offset count as UTC, since they are only compared within a stream.
     """
     if isinstance(value, str):
         try:
@@ -186,20 +185,21 @@ class Phone(NamedTuple):
     """A phone number."""
 
     text: str
-    """What is sent."""
+    """Used in requests."""
     digits: str
-    """What it is compared by: digits, after a `+` where they begin with a country code."""
+    """Used to compare numbers: digits, with a `+` in front of a country code."""
 
 
 def read_phone(text: str, region: str | None) -> Phone | None:
-    """Return a phone number, None where there is none in `text`.
+    """Return the phone number in a text, or None if there is none.
 
-    With a `region` (ISO 3166, such as CZ), in whose spelling national numbers are read, it comes in the form of
-    E.164, without an extension; otherwise as it is written, as is a national number of a length that phones of the
-    region do not have: it may be one of another country. A number that is not possible at all is none.
+    With a `region` (ISO 3166, such as CZ), national numbers are read as those of the region, and the result is in
+    E.164 form without an extension. Without one, numbers are kept as written. National numbers whose length phone
+    numbers of the region do not have are kept as written, too, since they may belong to another country.
+    Impossible numbers do not count.
     """
     if not text.isascii():
-        # Marks of direction come with numbers that are copied from elsewhere.
+        # Copied numbers may contain invisible marks of the text direction.
         text = "".join(character for character in text if unicodedata.category(character) != "Cf")
     text = text.strip()
     found = _PHONE.search(text if text.isascii() else unicodedata.normalize("NFKC", text))
@@ -228,15 +228,15 @@ def _read_in_region(phone: Phone, spelling: str, region: str) -> Phone | None:
 
 
 def _has_length_of_its_region(number: phonenumbers.PhoneNumber) -> bool:
-    """Return whether a landline or a mobile phone may have such a number; services have other lengths."""
+    """Return whether a landline or mobile number may have this length. Service numbers have other lengths."""
     kinds = (phonenumbers.PhoneNumberType.FIXED_LINE, phonenumbers.PhoneNumberType.MOBILE)
     return any(phonenumbers.is_possible_number_for_type(number, kind) for kind in kinds)
 
 
 def is_same_phone(one: str, other: str) -> bool:
-    """Return whether two numbers, as `Phone.digits`, are one and the same in different spellings.
+    """Return whether two values of `Phone.digits` are the same phone number.
 
-    Without a region, a national spelling is the same as an international one that ends with it.
+    A national number is the same as an international number that ends with it.
     """
     if one == other:
         return True
@@ -248,13 +248,13 @@ def is_same_phone(one: str, other: str) -> bool:
 
 
 def read_email(text: str) -> str | None:
-    """Return an e-mail address in lower case, None where `text` is none."""
+    """Return an e-mail address in lower case, or None if the text is not one."""
     address = text.strip().lower().removeprefix("mailto:").strip()
     return address if _EMAIL.fullmatch(address) and address.isprintable() else None
 
 
 def is_empty(value: object, nulls: Collection[str] = ()) -> bool:
-    """Return whether a value counts as nothing: null, an empty text, list or object, or one of `nulls`."""
+    """Return whether a value is null, blank, an empty list or object, or one of the texts in `nulls`."""
     if value is None:
         return True
     if isinstance(value, str):
@@ -262,12 +262,12 @@ def is_empty(value: object, nulls: Collection[str] = ()) -> bool:
         return not stripped or value in nulls or stripped in nulls
     if isinstance(value, (list, dict)):
         return not value
-    # Taps of one CRM have 0 and "0" for nothing.
+    # Some taps write both 0 and "0" for an empty value.
     return bool(nulls) and not isinstance(value, bool) and read_written(value) in nulls
 
 
 def flat(value: object) -> Iterator[Any]:
-    """Yield the elements of a list, those of lists inside it included; anything else as it is."""
+    """Yield the elements of a list and of lists inside it; yield any other value itself."""
     if isinstance(value, (list, tuple)):
         for element in value:
             yield from flat(element)

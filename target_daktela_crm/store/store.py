@@ -282,7 +282,7 @@ class Store:
         self._count_row()
 
     def _hash(self, body: bytes | bytearray | None) -> bytearray | None:
-        """Return the hash of a body, whose bytes are counted as buffered."""
+        """Return the hash of a body, whose bytes are pluralize as buffered."""
         if body is None:
             return None
         self._buffered_bytes += len(body)

@@ -133,7 +133,7 @@ def test_a_line_that_is_no_json_is_told_and_the_lines_beside_it_are_read(name: s
 def test_an_object_that_is_no_message_is_told(line: bytes) -> None:
     heard = _Heard(line + RECORD)
     assert heard.counts == {"RECORD": 1}
-    assert heard.unreadable == [(line, "is no Singer message that this target knows")]
+    assert heard.unreadable == [(line, "is not a Singer message that this target supports")]
 
 
 @pytest.mark.parametrize("length", range(1, len(RECORD) - 1))

@@ -621,7 +621,7 @@ def test_an_input_of_which_nothing_is_mapped_is_an_error(crm: Crm) -> None:
 
     assert run.code == 1
     assert not run.states
-    assert "the streams Account came" in run.errors[0]
+    assert "the input has the streams Account" in run.errors[0]
     assert "companies, contacts" in run.errors[0]
 
 
@@ -724,7 +724,7 @@ def test_a_store_says_when_it_is_new_and_when_the_mapping_has_changed(crm: Crm) 
 
 def test_a_first_run_that_was_a_mistake_does_not_bind_the_store(crm: Crm, instance: Simulator) -> None:
     wrong = crm.run([schema("Contact"), record("Contact", Id="003", LastName="Eva")])
-    assert "nothing matched in 1 record: the streams Contact came" in wrong.errors[0]
+    assert "nothing matched in 1 record: the input has the streams Contact" in wrong.errors[0]
     instance.missing.add("sync")
     assert crm.run([schema("Contact"), record("Contact", Id="003", LastName="Eva")], preset="salesforce").code == 1
     instance.missing.clear()

@@ -361,7 +361,7 @@ def test_explain_shows_what_the_mapping_makes_and_sends_nothing(crm: Crm) -> Non
         ("email", '"contact0@example.com"', "from fields"),
     ]
     assert "-> company 1" in run.output
-    assert "notes: no stream of the mapping" in run.output
+    assert "notes: the mapping has no such stream" in run.output
     assert "contacts 6, companies 1, notes 1" in run.output
     assert not crm.requests()
     assert not crm.store.exists()
@@ -376,8 +376,8 @@ def test_explain_shows_what_is_rejected_and_left_out(crm: Crm) -> None:
     ]
     run = run_target({"preset": "salesforce"}, encoded(rows), "--explain")
     assert "-> rejected: id: is missing" in run.output
-    assert "left out: 1 phone number, not valid" in run.output
-    assert ("number", "-", '["ask her"] of Phone: left out what is not valid') in told(run.output, "contact 003")
+    assert "left out: 1 invalid phone number" in run.output
+    assert ("number", "-", '["ask her"] of Phone: invalid values are left out') in told(run.output, "contact 003")
     assert "link of contact 003 to company 001 (primary)" in run.output
     assert not crm.requests()
 
@@ -399,12 +399,12 @@ def test_explain_tells_where_each_value_comes_from() -> None:
         ("lastname", '"Malá"', 'from LastName " Malá "'),
         ("description", "-", "nothing in Description"),
         ("number", '"030 23125 014"', "from Phone"),
-        ("number", "-", '["nobody"] of HomePhone: left out what is not valid'),
+        ("number", "-", '["nobody"] of HomePhone: invalid values are left out'),
         ("email", "-", "nothing in Email"),
         ("tier", "-", "nothing in Tier__c"),
     ]
     lines = told(run.output, "contact 004")
-    assert ("name", '"eva@example.com"', "made of what there is") in lines
+    assert ("name", '"eva@example.com"', "substituted") in lines
     assert ("number", "-", '"030 23125 014" of OtherPhone repeats an earlier one') in lines
     assert "-> contact 005: deleted in the CRM" in run.output
     assert "streams.Contact: no record has the column Tier__c" in run.output
@@ -431,7 +431,7 @@ def test_explain_waits_for_the_values_of_other_streams() -> None:
 def test_explain_says_that_the_preset_is_another_tap_s() -> None:
     run = run_target({"preset": "zoho"}, encoded([record("contacts", id=1, first_name="Eva")]), "--explain")
     assert run.code == 0
-    assert "contacts: no record has a column that the mapping reads; is the preset that of the tap?" in run.output
+    assert "contacts: no record has a column that the mapping reads; does the preset match the tap?" in run.output
 
 
 def told(output: str, head: str) -> list[tuple[str, str, str]]:

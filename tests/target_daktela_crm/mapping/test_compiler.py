@@ -141,7 +141,7 @@ def test_contacts_inside_that_are_no_objects_are_refused_alone(contacts: Any) ->
     company, *others = mapping.roles[0].entities({"id": 1, "contacts": contacts})
     assert isinstance(company, Company)
     assert [each.reason for each in others if isinstance(each, RejectedPart)] == [
-        "contacts: an element is no object"
+        "contacts: an element is not an object"
     ]
 
 
@@ -283,9 +283,9 @@ def test_a_contact_without_an_id_is_refused(value: Any) -> None:
 
 @pytest.mark.parametrize(("value", "said"), [(True, "true or false"), ({"a": 1}, "an object"), ([1], "a list")])
 def test_an_id_of_another_kind_is_refused(value: Any, said: str) -> None:
-    assert _refusal("contacts", {"id": value}) == (f"id: {said} is no id", None)
+    assert _refusal("contacts", {"id": value}) == (f"id: {said} is not an id", None)
     if isinstance(value, dict):
-        assert _refusal("contacts", {"id": 5, "company_id": value}) == (f"company: {said} is no id", "5")
+        assert _refusal("contacts", {"id": 5, "company_id": value}) == (f"company: {said} is not an id", "5")
 
 
 @pytest.mark.parametrize("value", [["345", "345", "789"], [None, "", 345], [[345]], [Decimal("345.0"), 789]])
@@ -544,10 +544,10 @@ def test_a_link_that_is_none_is_left_out() -> None:
         ({"company": 1}, ("contact: is missing", None)),
         ({"person_id": 1}, ("company: is missing", None)),
         ({"person_id": 1, "company": ""}, ("company: is missing", None)),
-        ({"person_id": [1], "company": 1}, ("contact: a list is no id", None)),
+        ({"person_id": [1], "company": 1}, ("contact: a list is not an id", None)),
         (
             {"person_id": 1, "company": 2, "main": "maybe"},
-            ("primary: the text says neither true nor false", "1:1:2"),
+            ("primary: the text is neither true nor false", "1:1:2"),
         ),
     ],
 )
@@ -685,8 +685,8 @@ def test_texts_that_mean_nothing_are_a_stream_s_own() -> None:
 @pytest.mark.parametrize(
     ("attribute", "expression", "record", "said"),
     [
-        ("when", "a", {"a": "maybe"}, ("when: the text says neither true nor false", None)),
-        ("deleted", "a", {"a": "maybe"}, ("deleted: the text says neither true nor false", "1")),
+        ("when", "a", {"a": "maybe"}, ("when: the text is neither true nor false", None)),
+        ("deleted", "a", {"a": "maybe"}, ("deleted: the text is neither true nor false", "1")),
         ("description", "split(a, ';')", {"a": 5}, ("description: split() takes string or null, not number", "1")),
         ("company", "length(a)", {"a": 5}, ("company: length() takes string or array or object, not number", "1")),
         ("id", "length(a)", {"a": 5}, ("id: length() takes string or array or object, not number", None)),
@@ -836,9 +836,9 @@ def test_there_are_the_two_presets() -> None:
 WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "a stream that is text": ({"x": "contact"}, "streams.x", "must be an object with company, contact, link"),
     "a stream that is a list": ({"contacts": []}, "streams.contacts", "must be an object"),
-    "a stream without a role": ({"x": {}}, "streams.x", "says none of company, contact, link"),
-    "a stream with aliases only": ({"x": {"aliases": ["y"]}}, "streams.x", "says none of"),
-    "a stream whose role is removed": ({"contacts": {"contact": None}}, "streams.contacts", "says none of"),
+    "a stream without a role": ({"x": {}}, "streams.x", "has none of company, contact, link"),
+    "a stream with aliases only": ({"x": {"aliases": ["y"]}}, "streams.x", "has none of"),
+    "a stream whose role is removed": ({"contacts": {"contact": None}}, "streams.contacts", "has none of"),
     "a misspelt role": ({"x": {"contat": {"id": "id"}, **PERSON}}, "streams.x.contat", "did you mean contact?"),
     "a role like no other": ({"x": {"zzz": 1, **PERSON}}, "streams.x.zzz", "there is no such key"),
     "an attribute beside the role": ({"x": {**PERSON, "modified": "at"}}, "streams.x.modified", "no such key"),
@@ -1027,7 +1027,7 @@ def test_a_change_to_a_preset_is_checked_as_the_preset_is() -> None:
             {"x": {"contact": {"id": "id", "fields": {"": "a"}}}},
             "streams.x.contact.fields: has a field without a name",
         ),
-        ({"companies": None, "contacts": None}, "streams: no stream is left of the mapping"),
+        ({"companies": None, "contacts": None}, "streams: the mapping has no streams left"),
     ],
 )
 def test_a_mapping_that_cannot_be_is_told_with_its_place(streams: dict[str, Any], line: str) -> None:

@@ -32,7 +32,7 @@ def test_the_streams_of_another_crm_are_told_with_those_expected(crm: Crm) -> No
     run = crm.run([*rows, state(1)], preset="hubspot")
 
     error = _assert_nothing_came_of_it(crm, run)
-    assert error.startswith("nothing matched in 3 records: the streams organizations, persons came")
+    assert error.startswith("nothing matched in 3 records: the input has the streams organizations, persons, but")
     assert "reads associations_contacts_companies, companies, contacts, contacts_by_company" in error
 
 
@@ -125,7 +125,7 @@ def test_a_column_that_the_schema_has_is_not_told(crm: Crm) -> None:
 def test_a_kind_of_value_that_no_record_has_a_column_for_is_told(crm: Crm) -> None:
     rows = [record("contacts", id=1, first_name="Eva", email="e@example.com", work_number="01632 960001")]
     run = crm.run(rows, preset="sugarcrm")
-    text = "contacts: no record has a column for number: are they selected, and is the preset that of the tap?"
+    text = "contacts: no record has a column for number: are they selected, and does the preset match the tap?"
     assert text in run.summary["notes"]
     assert not run.warnings
     assert not crm.run(
@@ -506,11 +506,11 @@ ANSWERS = {"of": "people", "owner": "person"}
     [
         (
             {"a": {"value": {**ANSWERS, "of": "persons"}}},
-            "streams.a.value.of: 'persons' is no stream of the mapping",
+            "streams.a.value.of: 'persons' is not a stream of the mapping",
         ),
         ({"a": {"value": {**ANSWERS, "of": "l"}}}, "streams.a.value.of: 'l' has neither companies nor contacts"),
         ({"a": {"value": {"of": "people"}}}, "streams.a.value.owner: is missing"),
-        ({"a": {"value": {**ANSWERS, "defined_in": "q"}}}, "streams.a.value.defined_in: 'q' is no stream"),
+        ({"a": {"value": {**ANSWERS, "defined_in": "q"}}}, "streams.a.value.defined_in: 'q' is not a stream"),
         ({"a": {"value": {**ANSWERS, "defined": "q"}}}, "streams.a.value.defined: a value has no such attribute"),
         ({"a": {"definition": {}}}, "streams.a.definition.id: is missing"),
         ({"people": {"places": ["properties."]}}, "streams.people.places: 'properties.' lacks {}"),
@@ -597,7 +597,7 @@ def test_rows_that_are_not_wanted_need_no_id(crm: Crm) -> None:
 def test_broken_text_in_place_of_contacts_is_rejected(crm: Crm) -> None:
     run = crm.run([record("leads", id="l", name="Acme", contacts='[{"id": "c"')], preset="close")
     assert run.code == 1
-    assert [line["reason"] for line in crm.rejects()] == ["contacts: an element is no object"]
+    assert [line["reason"] for line in crm.rejects()] == ["contacts: an element is not an object"]
 
 
 def test_null_takes_away_what_a_preset_says_of_all_streams(crm: Crm) -> None:

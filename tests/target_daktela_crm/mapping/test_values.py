@@ -78,7 +78,7 @@ def test_ids_are_compared_exactly_and_sent_in_the_type_that_they_came_in(
     ],
 )
 def test_what_is_no_id_is_refused_and_called_by_its_kind(value: Any, said: str) -> None:
-    with pytest.raises(UnreadableError, match="is no id") as raised:
+    with pytest.raises(UnreadableError, match="is not an id") as raised:
         read_id(value)
     assert said in str(raised.value)
 
