@@ -21,9 +21,7 @@ _CHANGES = frozenset({"append", "prepend", "remove"})
 
 def load_preset(name: str) -> dict[str, Any]:
     """Return the content of a preset's file."""
-    return tomllib.loads(
-        resources.files("target_daktela_crm.mapping.presets").joinpath(f"{name}.toml").read_text("utf-8")
-    )
+    return tomllib.loads(_FOLDER.joinpath(f"{name}.toml").read_text("utf-8"))
 
 
 def preset_notes(name: str) -> dict[str, str]:
