@@ -17,6 +17,7 @@ Read it in the order of the data:
     writer.py                records -> Singer messages
     activation.py            whether rows that were not read count as deleted
     rights.py                what the account may not see
+    failures.py              the lines about failures at the end of a run
     costs.py                 what the run cost
     checkup.py, probe.py,
     drift.py                 `--test`: what can be read, and what has changed

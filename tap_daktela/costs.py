@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from tap_daktela.api.progress import sum_up
+from tap_daktela.api.progress import log_summary
 
 if TYPE_CHECKING:
     import logging
@@ -71,7 +71,7 @@ class Costs:
             # A signal ends the run in the middle of a stream.
             self._settle()
         if self.all and not told:
-            sum_up(logger, as_table(self.all), as_objects(self.all))
+            log_summary(logger, as_table(self.all), as_objects(self.all))
 
 
 def as_objects(costs: list[Cost]) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from tap_daktela.api.client import Client
 from tap_daktela.api.config import read_zone
 from tap_daktela.api.query import Query
 from tap_daktela.api.verdict import RequestError
+from tap_daktela.failures import NamelessRelations
 from tap_daktela.fetch import Fetcher
 from tap_daktela.settings import DEFAULT_ZONE
 from tap_daktela.windows import earliest_instant
@@ -66,6 +67,8 @@ class Instance:
     """Who is signed in, once somebody is."""
     tells_fields: bool = True
     """Whether it answers requests for all fields of a row."""
+    nameless: NamelessRelations = field(default_factory=NamelessRelations)
+    """The relations that came without their name."""
     _clock: Clock | None = None
     _error: InstanceError | None = None
     _warnings: set[str] = field(default_factory=set)

@@ -91,7 +91,7 @@ def acceptable_fields(stream: Stream, columns: Iterable[Field], instance: Instan
 
 
 def remarks(tally: Tally) -> Iterator[str]:
-    """Yield, for a person, what of the rows was left out or lost, and why."""
+    """Yield what was left out of the rows of one stream, or became null, and why."""
     for relation, count in tally.nameless.items():
         yield (
             f"{count} of {tally.records} records came with {relation} but without its name, so its key is null: "
@@ -102,6 +102,11 @@ def remarks(tally: Tally) -> Iterator[str]:
             f"{count} entries of {relation} came without their name, so {relation}_name and {relation}_title lack "
             "them: the account lacks the right to read them; grant it in Daktela"
         )
+    yield from losses(tally)
+
+
+def losses(tally: Tally) -> Iterator[str]:
+    """Yield what was left out of the rows of one stream, or became null, for other reasons than rights."""
     for column, count in tally.mismatches.items():
         yield f"{count} values of {column} did not fit its type and became null"
     if tally.keyless:

@@ -27,7 +27,7 @@ from tap_daktela.sync import Checkpoint, StreamError, Sync
 from tap_daktela.writer import PageWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
@@ -61,8 +61,13 @@ class Run(Protocol):
     def check(self) -> None:
         """End the run if a signal has asked for it."""
 
-    def note_failure(self, stream: str, server: str, message: str, *, of_instance: bool = False) -> None:
-        """Remember that a stream of an instance could not be read."""
+    def note_failure(
+        self, stream: str, servers: Collection[str], reason: str, *, of_instance: bool = False
+    ) -> None:
+        """Remember that a stream of instances was not read to its end."""
+
+    def log_missing_rights(self) -> None:
+        """Log which relations the account may not read, once."""
 
     def raise_failures(self) -> None:
         """Raise an error if anything could not be read."""
@@ -112,10 +117,12 @@ class DaktelaStream(Stream):
 
     @override
     def log_sync_costs(self) -> None:
-        """Tell what all streams cost, and raise what failed: the SDK calls this once all have been read."""
+        """Log what all streams cost, and raise what failed: the SDK calls this once all have been read."""
         super().log_sync_costs()
-        self._run.costs.tell(self.logger)
+        # Not the stream's logger: from the SDK's version 0.55 on, that one drops further fields on Python 3.11.
+        self._run.costs.tell(self._tap.logger)
         self._run.activation.log(self.logger)
+        self._run.log_missing_rights()
         self._run.raise_failures()
 
     # Deletions. The SDK has no public hook for the time at which it writes ACTIVATE_VERSION.
@@ -176,17 +183,17 @@ class DaktelaStream(Stream):
                     del step
                 self._gaps[instance.server] = sync.why_incomplete()
         except InstanceError as error:
-            self._run.note_failure(self.name, instance.server, str(error), of_instance=True)
+            self._run.note_failure(self.name, [instance.server], str(error), of_instance=True)
         except StreamError as error:
-            self._run.note_failure(self.name, instance.server, str(error))
+            self._run.note_failure(self.name, [instance.server], str(error))
         except RecursionError:
             self.logger.debug("What went wrong:", exc_info=True)
-            self._run.note_failure(self.name, instance.server, "a value is nested too deeply to be read")
+            self._run.note_failure(self.name, [instance.server], "a value is nested too deeply to be read")
         except Exception as error:
             # Whatever it is, it must not keep the other streams from being read.
             self.logger.debug("What went wrong:", exc_info=True)
-            message = f"an error that nobody foresaw, {type(error).__name__}; report it, with the debug log"
-            self._run.note_failure(self.name, instance.server, message)
+            message = f"unexpected error ({type(error).__name__}); please report it with the debug log"
+            self._run.note_failure(self.name, [instance.server], message)
         finally:
             instance.fetcher.abandon()
 
@@ -200,7 +207,7 @@ class DaktelaStream(Stream):
         """
         writer = self._tap.message_writer
         if not write_messages or not isinstance(writer, PageWriter) or not self._is_written_as_read():
-            with self._as_failure(", ".join(self.servers)):
+            with self._as_failure(self.servers):
                 yield from super()._sync_records(context, write_messages=write_messages)
             if write_messages:
                 self._activate_version()
@@ -213,7 +220,7 @@ class DaktelaStream(Stream):
                 counter.with_context(partition)
                 timer.with_context(partition)
                 self._write_starting_replication_value(partition)
-                with self._as_failure(str(partition["server"])):
+                with self._as_failure([str(partition["server"])]):
                     for part in self._parts(partition, count):
                         self._tables_written.add(self._alias)
                         writer.write_records(self._alias, part, self._stream_version, utc_now())
@@ -246,7 +253,7 @@ class DaktelaStream(Stream):
             del table, records
 
     @contextmanager
-    def _as_failure(self, servers: str) -> Iterator[None]:
+    def _as_failure(self, servers: Collection[str]) -> Iterator[None]:
         """Record a failure of the stream if its records cannot be written in this block.
 
         The text of other errors than `ExpressionError` may contain values of the record.

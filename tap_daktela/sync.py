@@ -18,7 +18,7 @@ from tap_daktela.api.auth import SignInError
 from tap_daktela.api.query import Condition, Query
 from tap_daktela.api.verdict import RequestError
 from tap_daktela.pages import ReadError, read_by_name, read_windows
-from tap_daktela.rights import acceptable_fields, advice, missing_items, remarks, type_condition
+from tap_daktela.rights import acceptable_fields, advice, losses, missing_items, type_condition
 from tap_daktela.shape import Dialect, Shape, ShapeError, requested_fields
 from tap_daktela.table import Table, TableShape
 from tap_daktela.windows import Window, earliest_instant, lower_text, parse_instant, upper_text
@@ -73,10 +73,10 @@ def plan_range(instance: Instance, clock: Clock, bookmark: datetime | None) -> R
         end = min(end, parse_instant(run.end_date, clock.zone, upper=True))
     start = parse_instant(run.start_date, clock.zone) if run.start_date else None
     if bookmark is not None:
-        if start is not None and start < bookmark:
+        if start is not None and start > bookmark:
             instance.warn_once(
-                f"start_date, {run.start_date}, is earlier than the state, which is followed; a run with "
-                "--full-refresh reads from start_date again"
+                f"start_date, {run.start_date}, is later than a bookmark in the state and has no effect: streams "
+                "are read from their bookmark on. To begin at start_date, use --full-refresh or remove the state"
             )
         lookback = timedelta(minutes=run.lookback_minutes)
         # The calendar begins in the year 1.
@@ -250,5 +250,6 @@ class Sync:
         logger.info("%s: %d records", who, tally.records)
         for kind, count in tally.orphans.items():
             logger.info("%s: left out %d activities of type %s without their item (orphans)", who, count, kind)
-        for remark in remarks(tally):
-            logger.warning("%s: %s", who, remark)
+        for loss in losses(tally):
+            logger.warning("%s: %s", who, loss)
+        self._instance.nameless.add(self._stream.name, tally)

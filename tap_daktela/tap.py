@@ -34,6 +34,7 @@ from tap_daktela.api.config import given, with_numbers
 from tap_daktela.api.progress import reporter
 from tap_daktela.checkup import check_up
 from tap_daktela.costs import Costs
+from tap_daktela.failures import Failures
 from tap_daktela.fields import SERVER
 from tap_daktela.instance import Instance
 from tap_daktela.stream import DaktelaStream
@@ -42,6 +43,7 @@ from tap_daktela.streams import STREAMS
 from tap_daktela.writer import PageWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from types import FrameType
 
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
@@ -77,7 +79,7 @@ class TapDaktela(Tap):
     message_writer_class = PageWriter
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - the SDK's own options
-        self._failures: list[str] = []
+        self._failures = Failures()
         self._signal: int | None = None
         if options.get("parse_env_config"):
             check_environment(self.config_jsonschema["properties"], self._env_var_prefix, parse_environment_config)
@@ -156,23 +158,25 @@ class TapDaktela(Tap):
 
     # Failures.
 
-    def note_failure(self, stream: str, server: str, message: str, *, of_instance: bool = False) -> None:
-        """Log that a stream of an instance could not be read, and remember it for the end of the run.
+    def note_failure(
+        self, stream: str, servers: Collection[str], reason: str, *, of_instance: bool = False
+    ) -> None:
+        """Log that a stream of instances was not read to its end, and remember it for the end of the run."""
+        if line := self._failures.add(stream, servers, reason, of_instance=of_instance):
+            self.logger.error("%s", line)
 
-        What is wrong with a whole instance is told once, whatever the number of its streams.
-        """
-        what = f"all of {server}" if of_instance else f"{stream} ({server})"
-        if what not in self._failures:
-            self.logger.error("%s: %s", server if of_instance else what, message)
-            self._failures.append(what)
+    def log_missing_rights(self) -> None:
+        """Log, once, a line for each relation of each instance that the account may not read."""
+        for instance in self.instances.values():
+            for warning in instance.nameless.take_warnings():
+                self.logger.warning("%s: %s", instance.server, warning)
 
     def raise_failures(self) -> None:
-        """Raise a RunError if anything could not be read."""
+        """Raise a RunError if anything was not read to its end."""
         if self._failures:
-            raise RunError(
-                f"not everything could be read: {', '.join(self._failures)}. Everything else is complete, and the "
-                "state does not pass what is missing: the next run goes on from there."
-            )
+            streams = [stream for stream in self.streams.values() if stream.selected]
+            requested = [(stream.name, each["server"]) for stream in streams for each in stream.partitions or []]
+            raise RunError(self._failures.summary(requested))
 
     # Signals.
 

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tap_daktela.api.progress import sum_up
+from tap_daktela.api.progress import log_summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -47,7 +47,7 @@ class Summary:
 
 def tell(summary: Summary, progress: Progress, rejects: Rejects) -> None:
     """Write a summary for people to standard error, and one for machines into the log."""
-    sum_up(logger, as_text(summary, progress, rejects), as_object(summary, progress, rejects))
+    log_summary(logger, as_text(summary, progress, rejects), as_object(summary, progress, rejects))
 
 
 def as_object(summary: Summary, progress: Progress, rejects: Rejects) -> dict[str, Any]:

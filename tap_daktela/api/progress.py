@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from rich.progress import Progress
 
@@ -188,12 +188,35 @@ def reporter(logger: logging.Logger, *, may_draw: bool = True) -> Reporter:
     return Reporter(Bar() if draws else Lines(logger))
 
 
-def sum_up(logger: logging.Logger, text: str, content: object) -> None:
-    """Write what a run came to: for people to standard error, for machines into the log, unless that is quiet."""
-    if logger.isEnabledFor(logging.INFO):
+def log_summary(logger: logging.Logger, text: str, content: object) -> None:
+    """Write the summary of a run once per kind of log, unless the log takes no messages of level INFO.
+
+    Plain logs get `text` on standard error. Logs of JSON objects get `content` as the field `summary`.
+    """
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    structured = [_is_structured(handler) for handler in _handlers(logger)]
+    if not all(structured) or not structured:
         with _unheard():
             click.echo(text, err=True)
-        logger.info("summary: %s", json.dumps(content, ensure_ascii=False), extra={"summary": content})
+    if any(structured):
+        logger.info("summary", extra={"summary": content})
+
+
+def _handlers(logger: logging.Logger | None) -> Iterator[logging.Handler]:
+    """Yield the handlers that get the messages of a logger."""
+    while logger is not None:
+        yield from logger.handlers
+        logger = logger.parent if logger.propagate else None
+
+
+def _is_structured(handler: logging.Handler) -> bool:
+    """Return whether a handler writes JSON objects, whatever its formatter is."""
+    record = logging.LogRecord("", logging.INFO, "", 0, "", None, None)
+    try:
+        return isinstance(json.loads(handler.format(record)), dict)
+    except ValueError:
+        return False
 
 
 def _unheard() -> suppress:

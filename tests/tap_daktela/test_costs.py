@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_daktela.costs import Cost, as_table
+from tests.logs import WITH_SUMMARY, summaries
 from tests.simulator import Fault, Simulator, generate
 from tests.tap_daktela.running import ROOT, run_command, run_tap, select, settings
 
@@ -30,15 +31,15 @@ def simulator() -> Iterator[Simulator]:
 
 
 def _summary(run: Run) -> list[dict[str, Any]]:
-    [line] = [line for line in run.log.splitlines() if "| summary: " in line]
-    found: list[dict[str, Any]] = json.loads(line.partition("| summary: ")[2])
+    found: list[dict[str, Any]]
+    [found] = summaries(run.log)
     return found
 
 
 def test_it_counts_rows_requests_retries_and_bytes(simulator: Simulator) -> None:
     simulator.faults.append(Fault("500", endpoint="tickets", times=2))
 
-    run = run_tap(settings(simulator, page_size=20), catalog=select(*STREAMS))
+    run = run_tap(settings(simulator, page_size=20), catalog=select(*STREAMS), environment=WITH_SUMMARY)
 
     costs = {cost["stream"]: cost for cost in _summary(run)}
     assert {name: cost["rows"] for name, cost in costs.items()} == {
@@ -55,7 +56,7 @@ def test_it_counts_rows_requests_retries_and_bytes(simulator: Simulator) -> None
 
 def test_it_comes_when_something_failed_and_not_when_the_log_is_quiet(simulator: Simulator) -> None:
     simulator.faults.append(Fault("403", endpoint="tickets", times=None))
-    run = run_tap(settings(simulator), catalog=select(*STREAMS))
+    run = run_tap(settings(simulator), catalog=select(*STREAMS), environment=WITH_SUMMARY)
     assert run.code == 1
     assert {cost["stream"]: cost["rows"] for cost in _summary(run)}["tickets"] == 0
 
@@ -73,13 +74,22 @@ STRUCTURED = {
 }
 
 
+def test_plain_logs_have_the_table_only(simulator: Simulator) -> None:
+    run = run_tap(settings(simulator), catalog=select("queues"))
+    assert "summary" not in run.log
+    assert '"requests"' not in run.log
+    assert run.log.count("  stream  instance  rows") == 1
+
+
 def test_structured_logs_have_it_as_a_field(simulator: Simulator, tmp_path: Path) -> None:
     path = tmp_path / "logging.json"
     path.write_text(json.dumps(STRUCTURED), "utf-8")
 
     run = run_tap(settings(simulator), catalog=select("queues"), environment={"SINGER_SDK_LOG_CONFIG": str(path)})
 
-    entries = [json.loads(line) for line in run.log.splitlines() if line.startswith("{")]
+    # Each line is an object: there is no table.
+    entries = [json.loads(line) for line in run.log.splitlines()]
+    assert run.log.count("requests") == 1
     [cost] = next(entry["extra"]["summary"] for entry in entries if "summary" in entry.get("extra", {}))
     assert (cost["stream"], cost["rows"]) == ("queues", len(run.records["queues"]))
 
@@ -113,7 +123,11 @@ def test_nothing_fails_for_what_nobody_hears(simulator: Simulator, tmp_path: Pat
 
 def test_a_signal_leaves_the_figures_of_the_stream_that_it_ends(simulator: Simulator) -> None:
     run = run_tap(
-        settings(simulator, page_size=5), catalog=select("tickets"), stop_after=20, stop_with=signal.SIGTERM
+        settings(simulator, page_size=5),
+        catalog=select("tickets"),
+        stop_after=20,
+        stop_with=signal.SIGTERM,
+        environment=WITH_SUMMARY,
     )
     assert run.code == 143
     [cost] = _summary(run)

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tap_daktela.failures import Failures
 from tests.simulator import Fault, Simulator, generate
 from tests.tap_daktela import original
-from tests.tap_daktela.running import Run, run_tap, settings
+from tests.tap_daktela.running import Run, run_tap, select, settings
 
 PASSING = (
     *(
@@ -91,7 +92,9 @@ def test_t2_a_fault_for_good_ends_one_stream_and_no_other(kind: str) -> None:
         assert WORDS[kind] in line
         assert f"GET {'templates' if stream == 'templates' else 'activities'}.json" in line
     assert "time < 2026-03-10 11:30:00 and type = CALL" in failures[0], "the window is named"
-    assert "activities_call (acme), templates (acme)" in summary
+    assert summary.startswith("not everything could be read: activities_call (acme): Daktela ")
+    assert "; templates (acme): Daktela " in summary
+    assert "Everything else is complete" in summary
     assert "Traceback" not in run.log
     for stream in original.DEFAULT:
         if stream not in {"activities_call", "templates"}:
@@ -214,3 +217,73 @@ def test_t2_sigterm_ends_with_143_and_the_state_reached(lines: int) -> None:
     for stream in original.DEFAULT:
         before = set(run.keys(stream)) if stream in run.schemas else set()
         assert before | set(again.keys(stream)) == original.keys(dataset, stream), stream
+
+
+# The last line of a run.
+
+
+@pytest.mark.parametrize(
+    ("streams", "head", "rest"),
+    [
+        (("tickets", "queues"), "not everything could be read: ", "Everything else is complete. "),
+        (("tickets",), "nothing could be read completely: ", ""),
+    ],
+)
+def test_the_last_line_repeats_the_reason_and_says_what_else_is_complete(
+    streams: tuple[str, ...], head: str, rest: str
+) -> None:
+    dataset = generate(activities=50, tickets=5, seed=1)
+    with Simulator(dataset, faults=[Fault("403", "tickets", times=None)]) as simulator:
+        run = run_tap(settings(simulator), catalog=select(*streams))
+    assert run.code == 1
+    reason, last = run.errors
+    assert reason.startswith("tickets (acme): Daktela answered 403 ")
+    end = "The state does not pass what is missing: the next run goes on from there"
+    assert last == f"{head}{reason}. {rest}{end}"
+    assert run.log.splitlines()[-1].endswith(last)
+
+
+def test_the_last_line_of_a_run_that_read_nothing_does_not_say_that_anything_is_complete() -> None:
+    gone = [{"url": "http://127.0.0.1:9", "server": server, "access_token": "x" * 40} for server in ("a", "b")]
+    run = run_tap({"instances": gone})
+    assert run.code == 1
+    first, second, last = run.errors
+    assert last.startswith(f"nothing could be read completely: {first}; {second}. The state does not")
+
+
+def test_an_instance_that_fails_halfway_leaves_earlier_streams_complete() -> None:
+    dataset = generate(activities=50, tickets=5, seed=1)
+    fault = Fault("401", "groups", times=None)
+    with Simulator(dataset, faults=[fault, Fault("401", "login", after=1, times=None)]) as simulator:
+        run = run_tap({"url": simulator.url, "server": "acme", "username": "robot", "password": "secret"})
+    assert run.code == 1
+    reason, last = run.errors
+    assert reason.startswith("acme: ")
+    assert last.startswith(f"not everything could be read: {reason}. Everything else is complete")
+
+
+PARTS = [(f"stream{number}", "acme") for number in range(9)]
+
+
+def test_the_last_line_is_bounded() -> None:
+    failures = Failures()
+    for stream, server in PARTS:
+        failures.add(stream, [server], "Daktela said no. " * 1000)
+    line = failures.summary(PARTS)
+    assert len(line) < 1_200
+    assert line.count("stream") == 5
+    assert "; and 4 more, see above. The state" in line
+    alone = Failures()
+    alone.add("tickets", ["acme"], "Daktela said no. " * 1000)
+    assert 900 < len(alone.summary([("tickets", "acme")])) < 1_200
+
+
+def test_the_same_failure_is_logged_once() -> None:
+    failures = Failures()
+    assert not failures
+    assert failures.add("tickets", ["acme", "emea"], "x") == "tickets (acme, emea): x"
+    assert failures.add("queues", ["acme"], "no such host", of_instance=True) == "acme: no such host"
+    assert failures.add("groups", ["acme"], "no such host", of_instance=True) == ""
+    assert failures
+    assert "Everything else" not in failures.summary([("tickets", "acme"), ("groups", "acme")])
+    assert "Everything else" in failures.summary([("tickets", "acme"), ("groups", "emea")])

@@ -311,14 +311,19 @@ def test_a_range_that_lies_behind_its_end_is_warned_about_once(
     assert "nothing to read" in told
 
 
-def test_a_start_date_before_the_state_is_warned_about_and_not_followed(
-    daktela: Simulator, connect: Connect, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("start_date", "is_warned_about"), [("2026-01-01", False), ("2026-03-10", True)])
+def test_the_state_is_followed_and_only_a_later_start_date_is_warned_about(
+    daktela: Simulator,
+    connect: Connect,
+    caplog: pytest.LogCaptureFixture,
+    start_date: str,
+    *,
+    is_warned_about: bool,
 ) -> None:
-    result = _read(connect(daktela, start_date="2026-01-01"), "tickets", "2026-03-09 11:30:00")
-    assert min(record["edited"] for record in result.records) >= "2026-03-08T11:30:00"
-    (told,) = _messages(caplog)
-    assert "2026-01-01" in told
-    assert "--full-refresh" in told
+    result = _read(connect(daktela, start_date=start_date), "tickets", "2026-03-09 11:30:00")
+    assert "2026-03-08T11:30:00" <= min(record["edited"] for record in result.records) < "2026-03-09"
+    messages = [line for line in _messages(caplog) if start_date in line and "--full-refresh" in line]
+    assert len(messages) == len(_messages(caplog)) == int(is_warned_about)
 
 
 def test_a_range_without_rows_is_read_to_its_end(daktela: Simulator, connect: Connect) -> None:
@@ -439,16 +444,17 @@ def test_orphans_alone_in_a_run_s_range_are_no_error(daktela: Simulator, connect
     assert result.checkpoints[-1] == after
 
 
-def test_relations_without_their_names_are_warned_about(
+def test_relations_without_their_names_are_counted_for_the_end_of_the_run(
     daktela: Simulator, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     daktela.strip_relations = {"queue", "statuses"}
-    result = _read(connect(daktela), "activities")
+    instance = connect(daktela)
+    result = _read(instance, "activities")
     assert {record["queue_name"] for record in result.records} == {None}
-    told = _messages(caplog)
-    assert any("queue" in line and "lacks the right" in line for line in told)
-    assert any("statuses" in line and "lacks the right" in line for line in told)
-    assert all(line.startswith("activities (acme): ") for line in told)
+    assert _messages(caplog) == []
+    assert (set(instance.nameless.counts), set(instance.nameless.entries)) == ({"queue"}, {"statuses"})
+    without, records = instance.nameless.counts["queue"]["activities"]
+    assert 0 < without <= records == len(result.records)
 
 
 def test_nothing_is_warned_about_where_all_is_well(

@@ -174,12 +174,24 @@ def test_dates_without_an_offset_are_the_instance_s() -> None:
     assert run.bookmark("activities") == "2026-03-01T11:00:00+00:00"
 
 
-def test_a_start_date_before_the_state_is_warned_about_once_and_the_state_followed() -> None:
+def test_a_start_date_before_the_state_is_no_warning() -> None:
+    with Simulator(generate(activities=300, tickets=50, seed=1)) as simulator:
+        config = settings(simulator, lookback_minutes=0)
+        first = run_tap({**config, "start_date": "2020-01-01"})
+        second = run_tap({**config, "start_date": "2020-01-01"}, state=first.state)
+    assert not second.warnings
+    assert not second.records["tickets"]
+
+
+@pytest.mark.parametrize(("start", "warned"), [("2026-03-10T11:00:00Z", 1), ("2026-03-10T10:30:00Z", 0)])
+def test_a_start_date_after_the_state_is_one_warning_and_has_no_effect(start: str, warned: int) -> None:
     with Simulator(generate(activities=300, tickets=50, seed=1)) as simulator:
         config = settings(simulator, lookback_minutes=0)
         first = run_tap(config)
-        second = run_tap({**config, "start_date": "2020-01-01"}, state=first.state)
-    assert (
-        len([line for line in second.warnings if "start_date, 2020-01-01, is earlier than the state" in line]) == 1
-    )
-    assert not second.records["tickets"]
+        simulator.advance(minutes=120, new_tickets=9)
+        second = run_tap({**config, "start_date": start}, state=first.state)
+    assert first.bookmark("tickets") == "2026-03-10T10:30:00+00:00"
+    lines = [line for line in second.warnings if line.startswith(f"acme: start_date, {start}, is later than")]
+    assert len(lines) == len(second.warnings) == warned
+    assert all("--full-refresh" in line for line in lines)
+    assert min(record["edited"] for record in second.records["tickets"]) < "2026-03-10T11:00:00Z"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.logs import WITH_SUMMARY, summaries
 from tests.processes import running
 from tests.target_daktela_crm.quick import main
 
@@ -49,8 +50,8 @@ class Run:
     @property
     def summary(self) -> dict[str, Any]:
         """The summary for machines."""
-        [line] = [line for line in self.log.splitlines() if "| summary: " in line]
-        content: dict[str, Any] = json.loads(line.split("| summary: ", 1)[1])
+        content: dict[str, Any]
+        [content] = summaries(self.log)
         return content
 
     def _texts(self, level: str) -> list[str]:
@@ -129,7 +130,7 @@ def run_target(
         [*given, *arguments],
         lines=lines,
         files={"config.json": json.dumps(settings).encode()},
-        environment=environment,
+        environment={**WITH_SUMMARY, **(environment or {})},
     ) as process:
         output = process.output.read()
         code = process.wait(SECONDS)
@@ -145,7 +146,7 @@ def start_target(
     return subprocess.Popen(
         [*COMMAND, "--config", str(path), *arguments],
         cwd=ROOT,
-        env={**os.environ, **(environment or {})},
+        env={**os.environ, **WITH_SUMMARY, **(environment or {})},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -1,0 +1,26 @@
+"""A log of a command in which tests find the summary as data, beside the lines that a user sees."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from typing_extensions import override
+
+WITH_SUMMARY = {"SINGER_SDK_LOG_CONFIG": str(Path(__file__).with_name("logging.json"))}
+"""The environment of a command that logs its summary as a JSON object, and all messages in the SDK's format."""
+
+
+class SummaryFilter(logging.Filter):
+    """Passes messages that have a summary."""
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        return hasattr(record, "summary")
+
+
+def summaries(log: str) -> list[Any]:
+    """Return the summaries in a log."""
+    return [json.loads(line)["extra"]["summary"] for line in log.splitlines() if line.startswith('{"level":')]
