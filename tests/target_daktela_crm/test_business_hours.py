@@ -1,3 +1,5 @@
+"""Business hours: time zones, clock changes and shifts over midnight."""
+
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone

@@ -1,4 +1,4 @@
-"""S3, S4 and S5: whatever fails, whenever the target dies, running again brings Daktela's CRM to the same end."""
+"""After any failure or kill at any time, the next run leads to the same result."""
 
 from __future__ import annotations
 

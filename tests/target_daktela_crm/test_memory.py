@@ -1,4 +1,4 @@
-"""S8: memory does not grow with the number of records."""
+"""Memory does not grow with the number of records."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Lines of the input: messages, values, and lines that are not messages."""
+
 from __future__ import annotations
 
 import io

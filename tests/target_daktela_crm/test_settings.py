@@ -1,3 +1,5 @@
+"""The settings: invalid values, defaults, and what each command needs."""
+
 from __future__ import annotations
 
 import copy

@@ -1,3 +1,5 @@
+"""Requests match the JSON Schema of the sync request."""
+
 from __future__ import annotations
 
 import copy

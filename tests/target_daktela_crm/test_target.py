@@ -1,21 +1,17 @@
-"""The command line: what a user gives wrong is one line, secrets stay out of sight, and the other commands."""
+"""The command line, Singer messages and error messages."""
 
 from __future__ import annotations
 
-import itertools
 import json
 import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from target_daktela_crm.store.schema import VERSION
-from target_daktela_crm.store.store import Store, StoreOwner
 from tests.simulator import Fault
 from tests.target_daktela_crm.running import (
     SCHEMAS,
     Crm,
-    company,
     contact,
     encoded,
     feed,
@@ -28,10 +24,10 @@ from tests.target_daktela_crm.running import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from tests.simulator import Simulator
+
 
 SECRET = "hush-hush-0123456789"
 
@@ -189,75 +185,6 @@ def test_plain_http_is_refused_beyond_this_machine(crm: Crm) -> None:
     assert "allow_http" in run.errors[0]
 
 
-# The store.
-
-
-def test_a_store_that_is_in_use_is_one_line(crm: Crm) -> None:
-    crm.run(feed(contact(7)))
-    before = crm.requests()
-    other = Store.open(crm.store, StoreOwner(crm.settings["url"], None, None))
-    try:
-        for arguments in ([], ["--status"], ["--deliver"]):
-            run = run_target(crm.settings, encoded(feed(contact(8))), *arguments)
-            assert run.code == 1
-            assert "in use by another run" in run.errors[0]
-            assert len(run.errors) == 1
-    finally:
-        other.close()
-    assert crm.requests() == before
-    assert crm.run(feed(contact(8))).code == 0
-
-
-def _damage_head(content: bytes) -> bytes:
-    return b"\x00" * 4096 + content[4096:]
-
-
-def _damage_rest(content: bytes) -> bytes:
-    return content[:4096] + b"\xff" * (len(content) - 4096)
-
-
-@pytest.mark.parametrize("damage", [_damage_head, _damage_rest, lambda _: b"this is no database at all" * 200])
-def test_a_damaged_store_is_one_line(crm: Crm, damage: Callable[[bytes], bytes]) -> None:
-    crm.run(feed(*(contact(number) for number in range(50))))
-    crm.store.write_bytes(damage(crm.store.read_bytes()))
-    before = crm.requests()
-
-    for run in (crm.run(feed(contact(8))), run_target(crm.settings, b"", "--status"), crm.deliver()):
-        assert run.code == 1
-        assert len(run.errors) == 1, run.errors
-        assert str(crm.store) in run.errors[0]
-        assert "Traceback" not in run.log
-        assert not run.states
-    assert crm.requests() == before
-
-
-def test_a_store_of_a_newer_layout_and_a_foreign_database_are_one_line(crm: Crm) -> None:
-    import sqlite3  # noqa: PLC0415
-
-    for script, words in (
-        (f"PRAGMA user_version = {VERSION + 1}", "newer version"),
-        ("CREATE TABLE mine (x)", "no store of target-daktela-crm"),
-    ):
-        crm.store.unlink(missing_ok=True)
-        connection = sqlite3.connect(crm.store)
-        connection.execute(script)
-        connection.commit()
-        connection.close()
-        run = crm.run(feed(contact(8)))
-        assert run.code == 1
-        assert words in run.errors[0]
-        assert len(run.errors) == 1
-    assert not crm.requests()
-
-
-def test_a_store_that_cannot_be_made_is_one_line(crm: Crm, tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    run = crm.run(feed(contact(8)), store_path=str(tmp_path / "file" / "store.sqlite3"))
-    assert run.code == 1
-    assert len(run.errors) == 1, run.log
-    assert "Traceback" not in run.log
-
-
 @pytest.mark.parametrize("setting", ["rejects_path", "dry_run", "store_path"])
 @pytest.mark.parametrize("place", ["below a file", "a folder or file", "too long"])
 def test_a_path_that_cannot_be_written_is_one_line_before_anything_is_sent(
@@ -275,13 +202,6 @@ def test_a_path_that_cannot_be_written_is_one_line_before_anything_is_sent(
     assert len(run.errors) == 1, run.log
     assert "Traceback" not in run.log
     assert not crm.requests()
-
-
-def test_a_full_disk_under_the_rejects_is_one_line(crm: Crm) -> None:
-    run = crm.run(feed(contact("")), rejects_path="/dev/full")
-    assert run.code == 1
-    assert len(run.errors) == 1, run.log
-    assert not run.states
 
 
 @pytest.mark.parametrize("schema_message", [None, True, [], {}, {"properties": None}, {"properties": []}])
@@ -315,132 +235,6 @@ def test_a_dry_run_that_did_not_arrive_is_not_a_real_one(crm: Crm) -> None:
     assert any("TARGET_DAKTELA_CRM_PHONE_REGION is set, but did not arrive" in line for line in run.warnings)
 
 
-# The other commands.
-
-
-def test_status_tells_what_is_known(crm: Crm, instance: Simulator) -> None:
-    instance.sync_poison = {"8"}
-    crm.run(feed(company(1), contact(7, of=1), contact(8, of=1), contact(9, of=99)))
-    settings = {name: crm.settings[name] for name in ("url", "store_path")}
-
-    run = run_target(settings, b"", "--status")
-
-    assert run.code == 0
-    told = dict(line.split("  ", 1) for line in run.output.splitlines())
-    told = {name: value.strip() for name, value in told.items()}
-    assert told["runs"] == "1"
-    assert told["companies"] == "1"
-    assert told["contacts"] == "3"
-    assert told["contacts to be sent"] == "1"
-    assert told["contacts on hold"] == "1"
-    assert told["rejects"].startswith("1 line")
-    assert "1 contact" in told["last delivery"]
-    assert told["staged"] == "nothing"
-    crm.run(feed(contact(7, of=1)), load_mode="full", delete_missing=True)
-    assert "not delivered" in run_target(settings, b"", "--status").output
-
-
-def test_explain_shows_what_the_mapping_makes_and_sends_nothing(crm: Crm) -> None:
-    people = [contact(number, of=1) for number in range(5)]
-    odd = [record("contacts", name="no id"), {"type": "RECORD", "stream": "contacts", "record": [1]}]
-    lines = encoded([*SCHEMAS, *people, *odd, company(1), record("notes", id=1)])
-
-    run = run_target({"preset": "daktela"}, lines, "--explain")
-
-    assert run.code == 0
-    assert run.output.count("-> contact") == 3
-    assert "-> contact 0 under company 1\n" in run.output
-    assert told(run.output, "contact 0") == [
-        ("id", "0", "from id"),
-        ("name", '"Contact 0"', "from name"),
-        ("firstname", '"Contact"', "from firstname"),
-        ("lastname", '"0"', "from lastname"),
-        ("description", "-", "nothing in description"),
-        ("company", '"1"', "from company_id"),
-        ("number", '"+42060200"', "from fields"),
-        ("email", '"contact0@example.com"', "from fields"),
-    ]
-    assert "-> company 1" in run.output
-    assert "notes: the mapping has no such stream" in run.output
-    assert "contacts 6, companies 1, notes 1" in run.output
-    assert not crm.requests()
-    assert not crm.store.exists()
-
-
-def test_explain_shows_what_is_rejected_and_left_out(crm: Crm) -> None:
-    rows = [
-        record("Contact", Id="003", Name="Eva", Phone="ask her"),
-        record("Contact", Name="no id"),
-        record("Account", Id="001", Name="Eva", IsPersonAccount=True, PersonContactId="003"),
-        record("AccountContactRelation", Id="07", ContactId="003", AccountId="001", IsDirect=True),
-    ]
-    run = run_target({"preset": "salesforce"}, encoded(rows), "--explain")
-    assert "-> rejected: id: is missing" in run.output
-    assert "left out: 1 invalid phone number" in run.output
-    assert ("number", "-", '["ask her"] of Phone: invalid values are left out') in told(run.output, "contact 003")
-    assert "link of contact 003 to company 001 (primary)" in run.output
-    assert not crm.requests()
-
-
-def test_explain_tells_where_each_value_comes_from() -> None:
-    rows = [
-        record("Contact", Id="003", FirstName="", LastName=" Malá ", Phone="030 23125 014", HomePhone="nobody")
-        | {"ignored": 1},
-        record("Contact", Id="004", Email="Eva@Example.com", Phone="+49 30 23125-014", OtherPhone="030 23125 014"),
-        record("Contact", Id="005", IsDeleted=True),
-    ]
-    streams = {"Contact": {"contact": {"fields": {"tier": ["Tier__c"]}, "company": None}}}
-    run = run_target({"preset": "salesforce", "streams": streams}, encoded(rows), "--explain")
-
-    assert told(run.output, "contact 003") == [
-        ("id", '"003"', "from Id"),
-        ("name", '"Malá"', """from joined(' ', FirstName, LastName)"""),
-        ("firstname", "-", "nothing in FirstName"),
-        ("lastname", '"Malá"', 'from LastName " Malá "'),
-        ("description", "-", "nothing in Description"),
-        ("number", '"030 23125 014"', "from Phone"),
-        ("number", "-", '["nobody"] of HomePhone: invalid values are left out'),
-        ("email", "-", "nothing in Email"),
-        ("tier", "-", "nothing in Tier__c"),
-    ]
-    lines = told(run.output, "contact 004")
-    assert ("name", '"eva@example.com"', "substituted") in lines
-    assert ("number", "-", '"030 23125 014" of OtherPhone repeats an earlier one') in lines
-    assert "-> contact 005: deleted in the CRM" in run.output
-    assert "streams.Contact: no record has the column Tier__c" in run.output
-
-
-def test_explain_waits_for_the_values_of_other_streams() -> None:
-    values = [
-        record("contact_custom_field_values", id=9, contact=11, field=1, value="01632 960501"),
-        record("contact_custom_field_values", id=8, contact=11, field=1),
-        record("contact_custom_field_values", field=1),
-    ]
-    rows = [*values, record("contacts", id="11", email="a@example.com"), record("contacts", id=None)]
-    rows.append(record("contact_custom_fields", id=1, title="Telefon"))
-    run = run_target({"preset": "activecampaign"}, encoded(rows), "--explain")
-
-    assert run.code == 0
-    [origin] = [origin for name, value, origin in told(run.output, "contact 11") if value == '"01632 960501"']
-    assert origin.startswith("from contact_custom_field_values[?")
-    assert "-> value 9 of 11" in run.output
-    assert "-> definition 1" in run.output
-    assert run.output.count("-> rejected: ") == 2
-
-
-def test_explain_says_that_the_preset_is_another_tap_s() -> None:
-    run = run_target({"preset": "zoho"}, encoded([record("contacts", id=1, first_name="Eva")]), "--explain")
-    assert run.code == 0
-    assert "contacts: no record has a column that the mapping reads; does the preset match the tap?" in run.output
-
-
-def told(output: str, head: str) -> list[tuple[str, str, str]]:
-    """Return what is told of a company or contact: attributes, values and origins."""
-    block = output.split(f"-> {head}", 1)[1].split("\n", 1)[1]
-    lines = itertools.takewhile(lambda line: line.startswith("       "), block.splitlines())
-    return [(line[7:20].strip(), line[20:55].strip(), line[55:].strip()) for line in lines]
-
-
 def test_input_may_be_a_file(crm: Crm, tmp_path: Path) -> None:
     path = tmp_path / "messages.jsonl"
     path.write_bytes(encoded(feed(contact(7, name="Ž\u2028"))))
@@ -463,3 +257,38 @@ def test_a_second_signal_does_no_harm(crm: Crm, instance: Simulator) -> None:
     assert run.code == 128 + signal.SIGTERM
     assert not run.states
     assert "Traceback" not in run.log
+
+
+def test_activate_version_deletes_nothing(crm: Crm) -> None:
+    version = [{"type": "ACTIVATE_VERSION", "stream": stream, "version": 1} for stream in ("contacts", "notes")]
+    crm.run(feed(contact(7), contact(8)))
+    run = crm.run([*SCHEMAS, *version, contact(7), *version])
+    assert run.code == 0
+    assert set(crm.contacts()) == {"7", "8"}
+    assert all("delete" not in body for body in crm.bodies())
+
+
+def test_a_record_before_its_schema_is_taken_in_unless_stream_maps_need_one(crm: Crm) -> None:
+    assert crm.run([contact(7), *SCHEMAS]).code == 0
+    assert set(crm.contacts()) == {"7"}
+    run = crm.run([contact(8), *SCHEMAS], stream_maps={"contacts": {"name": "name"}})
+    assert run.code == 1
+    assert "before its SCHEMA message" in run.errors[0]
+    assert len(run.errors) == 1
+
+
+def test_stream_maps_and_flattening_work(crm: Crm) -> None:
+    maps = {"people": {"__alias__": "contacts", "id": "id", "name": "name.upper()", "__filter__": "id != 8"}}
+    properties = {"id": {"type": "integer"}, "name": {"type": "string"}}
+    people = {**schema("people"), "schema": {"type": "object", "properties": properties}}
+    run = crm.run([people, record("people", id=7, name="Eva"), record("people", id=8, name="x")], stream_maps=maps)
+    assert run.code == 0, run.log
+    assert {key: entry["name"] for key, entry in crm.contacts().items()} == {"7": "EVA"}
+
+
+def test_batches_are_refused_in_one_line(crm: Crm) -> None:
+    batch = {"type": "BATCH", "stream": "contacts", "encoding": {"format": "jsonl"}, "manifest": []}
+    run = crm.run([*SCHEMAS, batch])
+    assert run.code == 1
+    assert "BATCH" in run.errors[0]
+    assert len(run.errors) == 1

@@ -1,4 +1,4 @@
-"""S2: `delete` is sent only by an explicit delivery of a staged load, in one request that holds everything."""
+"""`--deliver`: the delivery of a staged load with `delete`, and what it refuses."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tests.simulator import Fault
 from tests.target_daktela_crm.running import (
     SCHEMAS,
     Crm,
+    Message,
     bookmark,
     company,
     contact,
@@ -604,3 +605,26 @@ def test_a_dry_run_of_a_staged_load_writes_the_request_and_stages_nothing(ready:
 def test_the_summary_of_a_delivery_counts_what_had_to_be_repeated(ready: Crm, instance: Simulator) -> None:
     instance.faults.append(Fault("503", endpoint="sync", times=2))
     assert ready.deliver("--accept-unknown").summary["retries"] == 2
+
+
+def test_a_contact_that_a_delivery_has_deleted_does_not_come_back(crm: Crm) -> None:
+    crm.settings.update(preset="activecampaign", load_mode="full", max_delete_fraction=0.9)
+    accounts = [record("accounts", id=number, name=f"Company {number}") for number in (1, 5)]
+    people = [record("contacts", id=number, first_name=f"P{number}") for number in range(1, 8)]
+    crm.run([*accounts, *people])
+    for gone in (None, 5):
+        left = [person for person in people if person["record"]["id"] != gone]
+        crm.run([*accounts, *left], delete_missing=True)
+        assert crm.deliver("--accept-unknown").code == 0
+    assert "5" not in crm.contacts()
+    crm.run([people[0]], load_mode="partial")
+    assert "5" not in crm.contacts()
+
+
+def test_a_record_that_was_rejected_once_does_not_stop_later_deliveries(crm: Crm) -> None:
+    crm.settings.update(preset="activecampaign", load_mode="full")
+    people = [record("contacts", id=number, first_name=f"P{number}") for number in range(1, 8)]
+    crm.run(people)
+    assert crm.run([*people, record("contacts", id=9, deleted="perhaps")], delete_missing=True).code == 1
+    assert crm.run(people, delete_missing=True).code == 0
+    assert crm.deliver("--accept-unknown").code == 0

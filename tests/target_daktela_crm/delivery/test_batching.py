@@ -1,3 +1,5 @@
+"""Requests: size, content and order."""
+
 from __future__ import annotations
 
 import itertools

@@ -1,4 +1,4 @@
-"""The file of rejects: every record that is counted stands in it, as a line of its own."""
+"""The rejects file: each rejected record is one complete line."""
 
 from __future__ import annotations
 
@@ -12,11 +12,21 @@ import pytest
 
 from tap_daktela.api.command import RunError
 from target_daktela_crm.delivery.rejects import Rejects
-from tests.target_daktela_crm.running import COMMAND, contact, encoded, feed, finished
+from tests.simulator import Fault
+from tests.target_daktela_crm.running import (
+    COMMAND,
+    Crm,
+    contact,
+    encoded,
+    feed,
+    finished,
+    record,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.simulator import Simulator
     from tests.target_daktela_crm.running import Crm
 
 
@@ -84,3 +94,33 @@ def test_s4_no_state_leaves_where_a_reject_is_in_the_file_in_part_only(crm: Crm)
 
 def _whole_lines(path: Path) -> list[str]:
     return [line for line in path.read_text("utf-8").splitlines() if line.endswith("}")]
+
+
+def test_max_rejects_stops_an_endpoint_that_refuses_everything(crm: Crm, instance: Simulator) -> None:
+    instance.faults.append(Fault("400", endpoint="sync", times=None))
+
+    run = crm.run(feed(*(contact(number) for number in range(500))), max_rejects=10)
+
+    assert run.code == 1
+    assert not run.states
+    assert len(crm.rejects()) == 11
+    assert "max_rejects" in run.errors[0]
+    assert crm.requests() < 60
+
+
+def test_max_rejects_stops_a_mapping_that_fits_nothing(crm: Crm) -> None:
+    run = crm.run(feed(*(record("contacts", name=f"{number}") for number in range(50))), max_rejects=10)
+
+    assert run.code == 1
+    assert not run.states
+    assert len(crm.rejects()) == 11
+    assert not crm.requests()
+    assert run.summary["rejected"]["id: is missing"]["count"] == 11
+    assert len(run.summary["rejected"]["id: is missing"]["ids"]) == 5
+
+
+def test_a_full_disk_under_the_rejects_is_one_line(crm: Crm) -> None:
+    run = crm.run(feed(contact("")), rejects_path="/dev/full")
+    assert run.code == 1
+    assert len(run.errors) == 1, run.log
+    assert not run.states

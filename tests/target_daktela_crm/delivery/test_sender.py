@@ -1,4 +1,4 @@
-"""Delivery against endpoints that refuse, fail and are late in every mixture; each seed is one of them."""
+"""Sending to endpoints that refuse, fail and time out."""
 
 from __future__ import annotations
 
@@ -13,12 +13,21 @@ from tap_daktela.api.verdict import Action, RequestError, Verdict
 from target_daktela_crm.delivery.rejects import Rejects
 from target_daktela_crm.delivery.sender import Delivery
 from target_daktela_crm.entities import Entry, Part
+from tests.simulator import Fault
+from tests.target_daktela_crm.running import (
+    Crm,
+    bookmark,
+    company,
+    contact,
+    feed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
     from tap_daktela.api.client import Patience
+    from tests.simulator import Simulator
 
 SEEDS = range(300)
 
@@ -138,3 +147,199 @@ def _check(entries: list[Entry], endpoint: Endpoint, ledger: Ledger, rows: list[
     for row in rows:
         is_excused = "company was refused" in row["reason"] or "large" in row["reason"] or "alone" in row["reason"]
         assert (row["stream"], row["id"]) in bad or is_excused, row
+
+
+@pytest.mark.parametrize("limit", [700, 2_000, 20_000])
+def test_s1_no_body_is_over_the_limit_and_all_are_full(crm: Crm, instance: Simulator, limit: int) -> None:
+    chance = random.Random(limit)
+    people = [
+        contact(number, chance.choice([None, 1, 2, 3]), "Ž" * chance.randrange(1, 20) + "\U0001f600\u2028\x01")
+        for number in range(400)
+    ]
+
+    run = crm.run(feed(company(1), company(2), *people, company(3)), max_request_bytes=limit)
+
+    assert run.code == 0
+    sizes = [request.body_bytes for request in instance.requests if request.endpoint == "sync"]
+    assert max(sizes) <= limit
+    assert len(crm.contacts()) == 400
+    if limit == 20_000:
+        assert sum(sizes[:-1]) / (limit * len(sizes[:-1])) >= 0.98
+
+
+def test_s1_a_contact_that_alone_is_over_the_limit_is_rejected(crm: Crm) -> None:
+    run = crm.run(
+        feed(company(1), contact(7, of=1, description="é" * 400), contact(8, of=1)), max_request_bytes=800
+    )
+
+    assert run.code == 1
+    assert bookmark(run) == 1
+    assert set(crm.contacts()) == {"8"}
+    [line] = crm.rejects()
+    assert (line["stream"], line["id"]) == ("contacts", "7")
+    assert "max_request_bytes" in line["reason"]
+    assert line["record"]["description"] == "é" * 400
+
+
+def test_s1_after_a_413_the_smaller_size_is_kept(crm: Crm, instance: Simulator) -> None:
+    instance.sync_limit = 4_000
+    people = [contact(number) for number in range(100)]
+
+    run = crm.run(feed(*people))
+
+    statuses = [request.status for request in instance.requests if request.endpoint == "sync"]
+    assert run.code == 0
+    assert len(crm.contacts()) == 100
+    # Halved until it fits, and never too large again.
+    assert statuses == sorted(statuses, reverse=True)
+    assert statuses.count(413) <= 4
+
+
+def test_two_time_outs_of_the_same_body_halve_it(crm: Crm, instance: Simulator) -> None:
+    instance.faults.append(
+        Fault("timeout", endpoint="sync", times=None, hang=0.6, matches=lambda request: request.body_bytes > 2_000)
+    )
+    run = crm.run(feed(*(contact(number) for number in range(20))), request_timeout=0.2)
+
+    sizes = [request.body_bytes for request in instance.requests if request.endpoint == "sync"]
+    assert run.code == 0
+    assert len(crm.contacts()) == 20
+    assert [sizes.count(size) for size in sizes if size > 2_000] == [2] * 2 * len({s for s in sizes if s > 2_000})
+
+
+def test_an_endpoint_that_is_silent_for_good_stops_the_run(crm: Crm, instance: Simulator) -> None:
+    instance.faults.append(Fault("timeout", endpoint="sync", times=None, hang=0.3))
+    run = crm.run(feed(*(contact(number) for number in range(200))), request_timeout=0.05)
+
+    assert run.code == 1
+    assert not run.states
+    assert not crm.rejects()
+    assert crm.requests() == 12
+    assert "did not answer" in run.errors[0]
+
+
+@pytest.mark.parametrize("status", [400, 422, 200])
+@pytest.mark.parametrize("poison", ["0", "77", "127"])
+def test_one_refused_contact_is_found_by_halving_and_rejected_alone(
+    crm: Crm, instance: Simulator, status: int, poison: str
+) -> None:
+    instance.sync_poison, instance.sync_poison_status = {poison}, status
+    people = [contact(number, of="c1") for number in range(128)]
+
+    run = crm.run(feed(company("c1"), *people, bookmark=3))
+
+    assert run.code == 1
+    assert bookmark(run) == 3
+    assert set(crm.contacts()) == {str(number) for number in range(128)} - {poison}
+    [line] = crm.rejects()
+    assert (line["stream"], line["id"]) == ("contacts", poison)
+    assert "refused" in line["reason"]
+    assert crm.requests() <= 2 * 7 + 2 + (5 if status == 200 else 0)
+    assert "1 x " in run.log
+    assert f"({poison})" in run.log
+
+
+@pytest.mark.parametrize("poison", ["Contact 0", "Contact 77"])
+def test_a_contact_that_makes_the_endpoint_fail_is_found_as_well(
+    crm: Crm, instance: Simulator, poison: str
+) -> None:
+    fails = f'"{poison}"'.encode()
+    instance.faults.append(
+        Fault("500", endpoint="sync", times=None, matches=lambda request: fails in request.body)
+    )
+
+    run = crm.run(feed(*(contact(number) for number in range(100)), bookmark=3))
+
+    assert run.code == 1
+    assert bookmark(run) == 3
+    assert len(crm.contacts()) == 99
+    [line] = crm.rejects()
+    assert line["record"]["name"] == poison
+    assert "answered 500" in line["reason"]
+
+
+def test_a_company_that_makes_the_endpoint_fail_is_rejected_with_its_contacts(
+    crm: Crm, instance: Simulator
+) -> None:
+    fails = b'"Company a"'
+    instance.faults.append(
+        Fault("500", endpoint="sync", times=None, matches=lambda request: fails in request.body)
+    )
+    people = [contact(number, of="a" if number < 3 else "b") for number in range(30)]
+
+    run = crm.run(feed(company("a"), company("b"), *people, bookmark=3))
+
+    assert bookmark(run) == 3
+    assert set(crm.contacts()) == {str(number) for number in range(3, 30)}
+    assert {line["id"] for line in crm.rejects()} == {"a", "0", "1", "2"}
+
+
+def test_an_endpoint_that_fails_for_good_is_not_taken_for_bad_contacts(crm: Crm, instance: Simulator) -> None:
+    instance.faults.append(Fault("500", endpoint="sync", times=None, after=1))
+    people = [contact(number) for number in range(200)]
+
+    run = crm.run(feed(*people), max_request_bytes=20_000)
+
+    assert run.code == 1
+    assert not run.states
+    assert not crm.rejects()
+    assert "answered 500" in run.errors[0]
+    assert crm.requests() < 40
+
+
+def test_a_refused_company_is_rejected_with_its_contacts_and_nothing_else(crm: Crm, instance: Simulator) -> None:
+    instance.sync_poison = {"c2"}
+    people = [contact(number, of=f"c{number % 3}") for number in range(90)]
+
+    run = crm.run(feed(*(company(f"c{number}") for number in range(3)), *people))
+
+    assert set(crm.companies()) == {"c0", "c1"}
+    assert set(crm.contacts()) == {str(number) for number in range(90) if number % 3 != 2}
+    rejected = crm.rejects()
+    assert [line["id"] for line in rejected if line["stream"] == "companies"] == ["c2"]
+    assert {line["id"] for line in rejected if line["stream"] == "contacts"} == {str(n) for n in range(2, 90, 3)}
+    assert all("company was refused" in line["reason"] for line in rejected if line["stream"] == "contacts")
+    assert crm.requests() < 40
+    assert run.code == 1
+
+
+def test_a_refused_company_with_many_contacts_does_not_stop_the_others(crm: Crm, instance: Simulator) -> None:
+    instance.sync_poison = {"5"}
+    people = [contact(number, of=5) for number in range(150)]
+    run = crm.run(feed(company(5), *people, company(9), contact(777, of=9)), max_rejects=3)
+    assert bookmark(run) == 1
+    assert set(crm.contacts()) == {"777"}
+    assert len(crm.rejects()) == 151
+
+
+def test_a_time_out_of_a_small_body_does_not_make_all_others_small(crm: Crm, instance: Simulator) -> None:
+    people = [contact(number) for number in range(600)]
+    instance.sync_poison = {"10"}
+    instance.faults.append(
+        Fault("timeout", endpoint="sync", times=2, hang=0.6, matches=lambda request: request.body_bytes < 800)
+    )
+    run = crm.run(feed(*people), max_request_bytes=20_000, request_timeout=0.2)
+    assert len(crm.contacts()) == 599
+    assert run.summary["requests"] < 40
+
+
+@pytest.mark.parametrize("answer", ["json", "empty", "text"])
+@pytest.mark.parametrize("status", [200, 201, 204])
+def test_any_2xx_without_an_error_counts(crm: Crm, instance: Simulator, answer: str, status: int) -> None:
+    instance.sync_answer, instance.sync_status = answer, status
+    assert crm.run(feed(contact(7))).code == 0
+    before = crm.requests()
+    assert crm.run(feed(contact(7))).code == 0
+    assert crm.requests() == before
+
+
+def test_a_login_is_renewed_when_its_token_expires(crm: Crm, instance: Simulator) -> None:
+    instance.token_uses = 2
+    del crm.settings["access_token"]
+    people = [contact(number) for number in range(60)]
+
+    run = crm.run(feed(*people), username="robot", password="secret", max_request_bytes=2_000)
+
+    assert run.code == 0
+    assert len(crm.contacts()) == 60
+    assert sum(request.path.endswith("login.json") for request in instance.requests) > 2

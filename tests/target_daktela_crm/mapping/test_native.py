@@ -1,4 +1,4 @@
-"""Records that need no mapping become what the mapping makes of them, or are left to it."""
+"""Records that are read without their mapping become the same as with it."""
 
 from __future__ import annotations
 

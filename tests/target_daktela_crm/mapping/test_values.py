@@ -1,3 +1,5 @@
+"""Single values: ids, texts, flags, times, phone numbers and e-mail addresses."""
+
 from __future__ import annotations
 
 from decimal import Decimal
@@ -11,6 +13,8 @@ from hypothesis import strategies as st
 from target_daktela_crm.mapping.values import (
     UnreadableError,
     clean_text,
+    flat,
+    is_empty,
     is_same_phone,
     read_email,
     read_flag,
@@ -439,3 +443,28 @@ def test_national_numbers_are_only_read_as_those_of_the_region_if_they_may_be(
     phone = read_phone(text, region)
     assert phone is not None
     assert phone.text == expected
+
+
+@pytest.mark.parametrize("value", [None, "", " ", "\t\r\n", [], {}, "-", " - ", "[not provided]", "\u00a0"])
+def test_many_values_are_nothing(value: Any) -> None:
+    assert is_empty(value, {"-", "[not provided]"})
+
+
+@pytest.mark.parametrize("value", [0, False, Decimal(0), "0", "-", "None", [None], {"a": None}, "x"])
+def test_other_values_are_something(value: Any) -> None:
+    assert not is_empty(value, {"none"})
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("ab", ["ab"]),
+        (None, [None]),
+        ([], []),
+        ([[], [[]]], []),
+        (["a", ["b", ["c", None]], {"d": ["e"]}], ["a", "b", "c", None, {"d": ["e"]}]),
+        (("a", ["b"]), ["a", "b"]),
+    ],
+)
+def test_lists_in_lists_become_one(value: Any, expected: list[Any]) -> None:
+    assert list(flat(value)) == expected

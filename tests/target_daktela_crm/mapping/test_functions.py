@@ -1,0 +1,169 @@
+"""The functions of expressions."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from target_daktela_crm.mapping.expressions import compile_expression
+from target_daktela_crm.mapping.functions import function_help
+from target_daktela_crm.mapping.values import UnreadableError
+from tests.target_daktela_crm.mapping.helpers import RECORD, value_of
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("coalesce(Null, Empty, Blank, Nothing, Missing, Name, Id)", "Acme"),
+        ("coalesce(No, Name)", "Acme"),
+        ("coalesce(Dash, No)", None),
+        ("coalesce(`0`, Name)", 0),
+        ("coalesce(`false`, Name)", False),
+        ("coalesce(Null)", None),
+        ("joined(' ', First, Last)", "Jan Nový"),
+        ("joined(' ', First, No)", "Jan"),
+        ("joined(' ', No, Null, Blank)", None),
+        ("joined(', ', emails[].value, Name)", "a@x.cz, b@x.cz, c@x.cz, Acme"),
+        ("joined('-', nested.list, Price, `true`)", "a-b-1.50-true"),
+        ("joined('', First, Last)", "JanNový"),
+        ("when(Flag, Name)", "Acme"),
+        ("when(Off, Name)", None),
+        ("when(Off, Name, Last)", "Nový"),
+        ("when(Null, Name, Null)", None),
+        ("when(Flag, Null, Last)", None),
+        ("when(!flag(Off), Name)", "Acme"),
+        ("flag(Flag)", True),
+        ("flag(Off)", False),
+        ("flag(Missing)", False),
+        ("flag(Id)", True),
+        ("present(Name)", True),
+        ("present(Blank)", False),
+        ("present(Dash)", False),
+        ("present(`0`)", True),
+        ("present(`false`)", True),
+        ("present(Nothing)", False),
+        ("matches(Name, '^ac')", True),
+        ("matches(Name, 'cm')", True),
+        ("matches(Name, '^cm')", False),
+        ("matches(Null, '.')", False),
+        ("matches(Price, '^1\\.5')", True),
+        ("split(text, ';')", ["a@x.cz", "b@x.cz", "", "c@x.cz"]),
+        ("split(Null, ';')", []),
+        ("split(Empty, ';')", []),
+        ("split(Name, '; ')", ["Acme"]),
+        ("from_json(json)", [{"v": Decimal("1.50")}, None]),
+        ("from_json(Name)", None),
+        ("from_json(Null)", None),
+        ("from_json(emails)[0].primary", False),
+        ("from_json(Id)", 7),
+        ("lower(Last)", "nový"),
+        ("lower(Null)", None),
+        ("lower(Id)", "7"),
+        ("to_string(Price)", "1.50"),
+        ("to_string(Whole)", "27483910200.0"),
+        ("to_string(Name)", "Acme"),
+        ("to_string(Null)", None),
+        ("to_string(`true`)", "true"),
+        ("to_string(nested.list)", '["a",["b"]]'),
+        ("first_those(emails, &primary)[].value", ["b@x.cz", "c@x.cz", "a@x.cz"]),
+        ("first_those(emails, &!flag(primary))[].value", ["a@x.cz", "b@x.cz", "c@x.cz"]),
+        ("first_those(Null, &primary)", []),
+        ("first_those(emails, &value == 'c@x.cz')[0].value", "c@x.cz"),
+        ("contains(Name, 'cm')", True),
+        ("length(emails)", 3),
+    ],
+)
+def test_a_function_answers_a_need_of_crms(text: str, expected: Any) -> None:
+    found = value_of(text, nulls=("[not provided]", "-"))
+    # 1 is not true, and 1.5 not 1.50.
+    assert repr(found) == repr(expected)
+
+
+def test_without_texts_that_mean_nothing_all_texts_but_blanks_are_something() -> None:
+    assert value_of("coalesce(Blank, Dash)") == "-"
+    assert value_of("present(No)") is True
+
+
+def test_a_record_is_not_changed_by_looking() -> None:
+    before = [dict(each) for each in RECORD["emails"]]
+    value_of("first_those(emails, &primary)")
+    assert RECORD["emails"] == before
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("split(Id, ';')", "split() takes"),
+        ("length(Id)", "length() takes"),
+        ("contains(Null, 'x')", "contains() takes"),
+        ("first_those(Id, &x)", "first_those() takes"),
+        ("joined(Id, Name)", "joined() takes string, not number"),
+        ("split(text, '')", "JMESPath ends in"),
+        ("emails[::0]", "JMESPath ends in"),
+    ],
+)
+def test_a_value_that_does_not_fit_makes_the_record_unreadable(text: str, said: str) -> None:
+    with pytest.raises(UnreadableError) as raised:
+        value_of(text)
+    assert str(raised.value).startswith(said)
+
+
+@pytest.mark.parametrize("text", ["split(secret, ';')", "sort(secret)", "flag(secret)", "keys(secret)"])
+def test_what_is_wrong_with_a_value_is_told_without_the_value(text: str) -> None:
+    for value in ("anna@example.com", ["anna@example.com", 5], 4242424242):
+        try:
+            value_of(text, {"secret": value})
+        except UnreadableError as error:
+            assert "anna" not in str(error)  # noqa: PT017 - some values are readable to some functions
+            assert "4242" not in str(error)  # noqa: PT017 - as above
+
+
+def test_the_functions_of_our_own_are_explained_in_a_sentence_each() -> None:
+    explained = function_help()
+    assert {call.split("(")[0] for call in explained} == {
+        "coalesce",
+        "firstname",
+        "first_those",
+        "flag",
+        "from_json",
+        "joined",
+        "lastname",
+        "lower",
+        "matches",
+        "pairs",
+        "present",
+        "replaced",
+        "split",
+        "to_string",
+        "when",
+    }
+    assert all(text.startswith("Return ") and text.endswith(".") for text in explained.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("abs(a)", Decimal("1.5")),
+        ("sum([a, a])", Decimal("3.0")),
+        ("type(a)", "number"),
+        ("sort_by(rows, &p)[0].p", Decimal("0.1")),
+        ("a == `1.5`", True),
+        ("a > `1.25`", True),
+        ("max([a, `2`])", 2),
+    ],
+)
+def test_decimals_are_numbers(text: str, expected: object) -> None:
+    look = compile_expression(text).get
+    assert look({"a": Decimal("1.5"), "rows": [{"p": Decimal("2.5")}, {"p": Decimal("0.1")}]}) == expected
+
+
+def test_a_pattern_that_only_the_record_knows_is_the_records_fault() -> None:
+    with pytest.raises(UnreadableError):
+        compile_expression("matches(a, b)").get({"a": "x", "b": "["})
+
+
+def test_what_is_wrong_with_a_value_is_told_as_it_is() -> None:
+    with pytest.raises(UnreadableError, match="neither true nor false"):
+        compile_expression("when(flag(a), b)").get({"a": "maybe"})

@@ -1,0 +1,181 @@
+"""Presets, and their changes by the setting `streams`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from target_daktela_crm.mapping.compiler import compile_mapping
+from target_daktela_crm.mapping.preset import PRESETS, load_preset, merge
+from tests.target_daktela_crm.mapping.helpers import CONTACT, body_of, map_contact, map_salesforce
+from tests.target_daktela_crm.running import Crm, record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def test_a_custom_column_of_salesforce(crm: Crm) -> None:
+    row = record(
+        "Contact", Id="003", LastName="Malá", Phone="01632 960001", Support__c="01632 960002", Tier__c="A"
+    )
+    fields = {"number": {"append": ["Support__c"], "remove": ["Phone"]}, "tier": ["Tier__c"]}
+    crm.run([row], preset="salesforce", streams={"Contact": {"contact": {"fields": fields}}})
+    sent = {each["key"]: each["value"] for each in crm.contacts()["003"]["fields"]}
+    assert sent == {"number": ["01632 960002"], "email": [], "tier": ["A"]}
+
+
+def test_a_custom_hash_of_pipedrive(crm: Crm) -> None:
+    name = "9dc80c50d78a15643bfc4ca79d76156a73a1ca0e"
+    row = record("organizations", id=1, name="Acme", **{name: "01632 960001"})
+    streams = {"organizations": {"company": {"fields": {"number": [f'"{name}"']}}}}
+    crm.run([row], preset="pipedrive", streams=streams)
+    assert crm.companies()["1"]["fields"][0] == {"key": "number", "value": ["01632 960001"]}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"properties": {"phone": "01632 960001", "support_phone": "01632 960002"}},
+        {"properties__phone": "01632 960001", "properties__support_phone": "01632 960002"},
+        {"property_phone": "01632 960001", "property_support_phone": "01632 960002"},
+        {"property_phone": {"value": "01632 960001"}, "property_support_phone": {"value": "01632 960002"}},
+        {"phone": "01632 960001", "support_phone": "01632 960002"},
+    ],
+)
+def test_a_property_of_hubspot_in_each_tap_s_place(crm: Crm, row: dict[str, Any]) -> None:
+    streams = {"contacts": {"contact": {"fields": {"number": {"prepend": ["support_phone"]}}}}}
+    run = crm.run([record("contacts", id="1", **row)], preset="hubspot", streams=streams)
+    assert crm.contacts()["1"]["fields"][0]["value"] == ["01632 960002", "01632 960001"]
+    assert not run.warnings
+
+
+def _numbers(crm: Crm, key: str = "11") -> list[str]:
+    fields: list[dict[str, Any]] = crm.contacts()[key]["fields"]
+    return next(each["value"] for each in fields if each["key"] == "number")
+
+
+def test_a_stream_is_changed_under_its_other_name_too(crm: Crm) -> None:
+    streams = {
+        "Contacts": {"contact": {"fields": {"number": {"append": ["pager"]}}}, "null_values": {"append": ["-"]}}
+    }
+    row = record(
+        "contacts", contactid="1", lastname="-", fullname="Eva", pager="01632 960001", _accountid_value="None"
+    )
+    crm.run([row], preset="dynamics365", streams=streams)
+    assert _numbers(crm, "1") == ["01632 960001"]
+    assert (crm.contacts()["1"]["lastname"], crm.contacts()["1"]["company"]) == (None, None)
+
+
+def test_null_takes_away_what_a_preset_says_of_all_streams(crm: Crm) -> None:
+    row = record("contacts", id="1", properties={"firstname": "Eva"}, firstname="Jan")
+    crm.run([row], preset="hubspot", streams={"contacts": {"places": None}})
+    assert crm.contacts()["1"]["firstname"] == "Jan"
+
+
+def _merged(changes: Mapping[str, Any]) -> Any:
+    preset = {
+        "Contact": {
+            "contact": {"id": "Id", "name": ["A", "B"], "fields": {"number": ["P", "Q"], "email": []}},
+            "null_values": ["-"],
+        },
+        "Account": {"company": {"id": "Id"}},
+    }
+    before = json.dumps(preset)
+    merged, problems = merge({"streams": preset}, changes)
+    assert problems == []
+    assert json.dumps(preset) == before
+    return merged
+
+
+def test_without_changes_a_preset_is_as_it_is() -> None:
+    for name in PRESETS:
+        streams = load_preset(name)["streams"]
+        assert merge({"streams": streams}, {}) == (streams, [])
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"id": "X"}, {"id": "X"}),
+        ({"id": None}, {"id": ...}),
+        ({"missing": None}, {}),
+        ({"description": "D"}, {"description": "D"}),
+        ({"name": "C"}, {"name": "C"}),
+        ({"name": ["C"]}, {"name": ["C"]}),
+        ({"name": {"append": "C"}}, {"name": ["A", "B", "C"]}),
+        ({"name": {"append": ["C", "D"]}}, {"name": ["A", "B", "C", "D"]}),
+        ({"name": {"prepend": ["C", "D"]}}, {"name": ["C", "D", "A", "B"]}),
+        ({"name": {"remove": "A"}}, {"name": ["B"]}),
+        ({"name": {"remove": ["A", "B"], "append": "C", "prepend": "D"}}, {"name": ["D", "C"]}),
+        ({"id": {"append": "X"}}, {"id": ["Id", "X"]}),
+        ({"description": {"append": "X"}}, {"description": ["X"]}),
+        ({"fields": {"number": "R"}}, {"fields": {"number": "R", "email": []}}),
+        ({"fields": {"number": None}}, {"fields": {"email": []}}),
+        ({"fields": {"vip": "V"}}, {"fields": {"number": ["P", "Q"], "email": [], "vip": "V"}}),
+        (
+            {"fields": {"number": {"append": "R"}, "email": {"append": "E"}}},
+            {"fields": {"number": ["P", "Q", "R"], "email": ["E"]}},
+        ),
+        ({"fields": "F"}, {"fields": "F"}),
+        ({"fields": None}, {"fields": ...}),
+        ({"fields": {}}, {}),
+        ({}, {}),
+    ],
+)
+def test_a_change_goes_over_the_preset_key_by_key(change: dict[str, Any], expected: dict[str, Any]) -> None:
+    old = {"id": "Id", "name": ["A", "B"], "fields": {"number": ["P", "Q"], "email": []}}
+    new = {key: value for key, value in {**old, **expected}.items() if value is not ...}
+    merged = _merged({"Contact": {"contact": change}})
+    assert merged["Contact"] == {"contact": new, "null_values": ["-"]}
+    assert merged["Account"] == {"company": {"id": "Id"}}
+
+
+def test_a_stream_is_changed_in_any_case_and_keeps_its_name() -> None:
+    merged = _merged({"CONTACT": {"contact": {"id": "X"}}, "account": None})
+    assert list(merged) == ["Contact"]
+    assert merged["Contact"]["contact"]["id"] == "X"
+
+
+def test_a_stream_is_added_or_removed() -> None:
+    merged = _merged({"Account": None, "Lead": {"contact": {"id": "L"}}})
+    assert list(merged) == ["Contact", "Lead"]
+    assert merged["Lead"] == {"contact": {"id": "L"}}
+
+
+def test_an_object_takes_the_place_of_an_expression() -> None:
+    streams = {"contacts": {"contact": {"fields": {"number": "phone"}}}}
+    contact = map_contact({"id": 1, "phone": " 1 ", "fields": {"vip": "x"}}, streams)
+    assert body_of(contact)["fields"] == [{"key": "number", "value": [" 1 "]}]
+
+
+def test_custom_columns_are_added_to_a_preset() -> None:
+    streams = {
+        "contact": {
+            "contact": {
+                "fields": {
+                    "number": {"append": "Support_Phone__c", "remove": ["HomePhone", "Phone"]},
+                    "vip": "VIP__c",
+                }
+            }
+        }
+    }
+    record = {**CONTACT, "Support_Phone__c": "601000004", "VIP__c": True}
+    (contact,) = map_salesforce("Contact", record, streams=streams)
+    assert body_of(contact)["fields"] == [
+        {"key": "number", "value": ["00420601000002", "+420 601 000 003", "601000004"]},
+        {"key": "email", "value": ["eva.mala@example.com"]},
+        {"key": "vip", "value": ["true"]},
+    ]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_can_be_used(name: str) -> None:
+    mapping = compile_mapping(name, None, None)
+    assert {stream.name for stream in mapping.streams} == set(load_preset(name)["streams"])
+    assert all(stream.roles for stream in mapping.streams)
+
+
+def test_there_are_the_two_presets() -> None:
+    assert {"daktela", "salesforce"} <= set(PRESETS)
