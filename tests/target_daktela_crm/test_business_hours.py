@@ -53,7 +53,7 @@ def test_hours_include_their_first_minute_and_not_their_end(moment: str, *, expe
 
 
 @pytest.mark.parametrize("day", range(7))
-def test_each_day_has_its_name(day: int) -> None:
+def test_days_are_named_in_the_order_of_the_week(day: int) -> None:
     monday = _prague("2026-03-02T12:00:00")
     hours = _hours(days=[WEEK[day]])
     assert [hours.include(monday + timedelta(days=each)) for each in range(7)] == [
@@ -62,7 +62,7 @@ def test_each_day_has_its_name(day: int) -> None:
     assert tuple(WEEK) == DAYS
 
 
-def test_a_moment_counts_where_the_contact_centre_is() -> None:
+def test_a_moment_is_compared_in_the_time_zone_of_the_setting() -> None:
     hours = _hours()
     assert hours.include(datetime(2026, 3, 2, 7, 0, tzinfo=UTC))
     assert not hours.include(datetime(2026, 3, 2, 6, 59, tzinfo=UTC))
@@ -91,7 +91,7 @@ def test_a_moment_counts_where_the_contact_centre_is() -> None:
         (datetime(2026, 10, 25, 3, 0, tzinfo=UTC), False),
     ],
 )
-def test_hours_hold_over_both_clock_changes(moment: datetime, *, expected: bool) -> None:
+def test_hours_are_correct_on_both_clock_changes(moment: datetime, *, expected: bool) -> None:
     assert _hours(days=["sun"], from_="02:30", to="04:00").include(moment) is expected
 
 
@@ -117,7 +117,7 @@ def test_a_night_shift_over_a_clock_change_is_an_hour_shorter_or_longer(day: str
         ("2026-03-06T05:00:00", True),
     ],
 )
-def test_hours_over_midnight_belong_to_the_day_that_they_begin_on(moment: str, *, expected: bool) -> None:
+def test_hours_over_midnight_belong_to_the_day_on_which_they_begin(moment: str, *, expected: bool) -> None:
     assert _hours(from_="22:00", to="06:00").include(_prague(moment)) is expected
 
 
@@ -145,7 +145,7 @@ def test_a_day_may_last_from_midnight_to_midnight() -> None:
     st.integers(1, 96),
     st.integers(0, 7 * 96 - 1),
 )
-def test_a_quarter_is_included_if_and_only_if_a_shift_of_some_day_covers_it(
+def test_a_quarter_of_an_hour_is_included_if_and_only_if_a_shift_covers_it(
     days: set[str], begin: int, length: int, quarter: int
 ) -> None:
     def clock(at: int) -> str:
@@ -173,7 +173,7 @@ def test_without_the_setting_there_are_no_hours(value: dict[str, Any] | None) ->
     assert read_hours(value) is None
 
 
-def test_hours_tell_themselves_in_the_order_of_the_week() -> None:
+def test_the_text_of_hours_is_in_the_order_of_the_week() -> None:
     assert str(_hours(days=["fri", "mon"])) == "08:00 to 18:00 on mon, fri (Europe/Prague)"
 
 
@@ -200,17 +200,17 @@ def test_hours_tell_themselves_in_the_order_of_the_week() -> None:
         ({"to": "08:00"}, "to", "same as from"),
     ],
 )
-def test_hours_that_cannot_be_are_told_in_one_line(changes: dict[str, Any], place: str, said: str) -> None:
+def test_invalid_hours_are_reported_in_one_line(changes: dict[str, Any], place: str, said: str) -> None:
     (line,) = hours_problems({**OFFICE, **changes})
     assert line.startswith(f"business_hours.{place}: ")
     assert said in line
 
 
 @pytest.mark.parametrize("missing", ["timezone", "days", "from", "to"])
-def test_hours_that_lack_something_say_what(missing: str) -> None:
+def test_missing_parts_are_reported(missing: str) -> None:
     value = {name: content for name, content in OFFICE.items() if name != missing}
     assert list(hours_problems(value)) == [f"business_hours: lacks {missing}"]
 
 
-def test_hours_that_lack_all_say_so_in_one_line() -> None:
+def test_all_missing_parts_are_reported_in_one_line() -> None:
     assert list(hours_problems({})) == ["business_hours: lacks timezone, days, from, to"]

@@ -102,9 +102,10 @@ def sync(crm: Crm, messages: list[Message], **settings: Any) -> int:
     return 0
 
 
+@pytest.mark.promise("S5")
 @pytest.mark.usefixtures("quick_retries")
 @pytest.mark.parametrize("kind", ANSWERED_BADLY)
-def test_s5_after_any_fault_once_the_end_is_the_same(
+def test_after_any_single_fault_the_result_is_the_same(
     crm: Crm, instance: Simulator, undisturbed: Any, kind: str
 ) -> None:
     first, second = some_crm(seed=11)
@@ -121,9 +122,11 @@ def test_s5_after_any_fault_once_the_end_is_the_same(
     assert not crm.rejects()
 
 
+@pytest.mark.promise("S5")
+@pytest.mark.promise("S4")
 @pytest.mark.usefixtures("quick_retries")
 @pytest.mark.parametrize("seed", SEEDS)
-def test_s5_killed_at_any_request_and_run_again_the_end_is_the_same(
+def test_after_a_kill_at_any_request_the_next_run_leads_to_the_same_result(
     crm: Crm,
     undisturbed: Any,
     seed: int,
@@ -175,8 +178,9 @@ def test_s5_killed_at_any_request_and_run_again_the_end_is_the_same(
     assert deaths > 2
 
 
+@pytest.mark.promise("S5")
 @pytest.mark.parametrize("lines", [0, 3, 17, 33, 45])
-def test_s5_killed_while_reading_and_run_again_the_end_is_the_same(
+def test_after_a_kill_while_reading_the_next_run_leads_to_the_same_result(
     crm: Crm, instance: Simulator, undisturbed: Any, lines: int
 ) -> None:
     days = some_crm(seed=5)
@@ -196,8 +200,9 @@ def test_s5_killed_while_reading_and_run_again_the_end_is_the_same(
     assert instance.crm.snapshot() == expected
 
 
+@pytest.mark.promise("S5")
 @pytest.mark.parametrize("requests", [1, 2, 4])
-def test_s5_a_process_killed_while_it_delivers_goes_on_in_the_next_run(
+def test_after_a_kill_while_sending_the_next_run_leads_to_the_same_result(
     crm: Crm, instance: Simulator, undisturbed: Any, requests: int
 ) -> None:
     days = some_crm(seed=6)
@@ -217,7 +222,8 @@ def test_s5_a_process_killed_while_it_delivers_goes_on_in_the_next_run(
     assert instance.crm.snapshot() == expected
 
 
-def test_a_run_goes_on_where_the_last_one_ended_and_repeats_one_body_at_most(
+@pytest.mark.promise("S7")
+def test_a_run_continues_where_the_last_one_stopped_and_repeats_at_most_one_request(
     crm: Crm, instance: Simulator
 ) -> None:
     [day] = some_crm(seed=7, days=1)
@@ -232,7 +238,8 @@ def test_a_run_goes_on_where_the_last_one_ended_and_repeats_one_body_at_most(
     assert written == len(instance.crm.contacts), "what had been accepted was sent again"
 
 
-def test_what_was_taken_in_last_before_a_run_ends_is_not_sent_again(crm: Crm, instance: Simulator) -> None:
+@pytest.mark.promise("S7")
+def test_the_last_accepted_request_of_a_failed_run_is_not_repeated(crm: Crm, instance: Simulator) -> None:
     people = [contact(number, of=1) for number in range(5)]
     settings = {"max_request_bytes": SMALL, "max_rejects": 0}
     assert crm.run(feed(company(1), *people, contact(9, description="x" * SMALL)), **settings).code == 1
@@ -242,8 +249,9 @@ def test_what_was_taken_in_last_before_a_run_ends_is_not_sent_again(crm: Crm, in
     assert instance.crm.counts.contacts_written == 6
 
 
+@pytest.mark.promise("S5")
 @pytest.mark.parametrize("kind", ["applied-reset", "applied-500"])
-def test_s5_what_may_have_arrived_does_not_hide_that_the_crm_has_gone_back(
+def test_an_unanswered_request_does_not_hide_that_the_crm_has_reverted_a_change(
     crm: Crm, instance: Simulator, kind: str
 ) -> None:
     crm.run(feed(company(1, "First"), contact(7, of=1, name="First")))
@@ -257,9 +265,10 @@ def test_s5_what_may_have_arrived_does_not_hide_that_the_crm_has_gone_back(
     assert (crm.companies()["1"]["name"], crm.contacts()["7"]["name"]) == ("First", "First")
 
 
+@pytest.mark.promise("S4")
 @pytest.mark.usefixtures("quick_retries")
 @pytest.mark.parametrize("kind", ["500", "html", "403", "404", "401", "redirect", "reset", "timeout"])
-def test_s4_state_does_not_leave_when_a_body_cannot_be_delivered(crm: Crm, instance: Simulator, kind: str) -> None:
+def test_no_state_is_written_if_a_request_cannot_be_delivered(crm: Crm, instance: Simulator, kind: str) -> None:
     instance.faults.append(Fault(kind, endpoint="sync", times=None, hang=0.4))
 
     run = crm.run(feed(company(1), contact(7, of=1)), request_timeout=0.2)
@@ -275,7 +284,8 @@ def test_s4_state_does_not_leave_when_a_body_cannot_be_delivered(crm: Crm, insta
     assert set(crm.contacts()) == {"7"}
 
 
-def test_s4_state_leaves_with_contacts_on_hold_and_with_rejects(crm: Crm, instance: Simulator) -> None:
+@pytest.mark.promise("S4")
+def test_state_is_written_with_contacts_on_hold_and_with_rejects(crm: Crm, instance: Simulator) -> None:
     instance.sync_poison = {"8"}
     run = crm.run(feed(contact(7, of=1), contact(8), contact("", name="without an id"), contact(9)))
 
@@ -286,8 +296,9 @@ def test_s4_state_leaves_with_contacts_on_hold_and_with_rejects(crm: Crm, instan
     assert sorted(str(line["id"]) for line in crm.rejects()) == ["8", "None"]
 
 
+@pytest.mark.promise("S3")
 @pytest.mark.parametrize("seed", SEEDS)
-def test_s3_every_record_is_delivered_on_hold_or_rejected_with_its_reason(
+def test_every_record_is_delivered_on_hold_or_rejected_with_its_reason(
     crm: Crm, instance: Simulator, seed: int
 ) -> None:
     chance = random.Random(seed)
@@ -319,7 +330,8 @@ def test_s3_every_record_is_delivered_on_hold_or_rejected_with_its_reason(
     assert not set(crm.contacts()) & rejected
 
 
-def test_a_state_that_says_nothing_is_never_put_out_over_one_that_does(crm: Crm) -> None:
+@pytest.mark.promise("S4")
+def test_an_empty_state_does_not_replace_another_one(crm: Crm) -> None:
     nothing: list[Message] = [{"type": "STATE", "value": {}}, {"type": "STATE", "value": {"bookmarks": {}}}]
 
     run = crm.run([*feed(contact(7), bookmark=5), *nothing])
@@ -328,7 +340,8 @@ def test_a_state_that_says_nothing_is_never_put_out_over_one_that_does(crm: Crm)
     assert not crm.run([*SCHEMAS, *nothing]).states
 
 
-def test_the_store_is_for_its_owner_only(crm: Crm, tmp_path: Path) -> None:
+@pytest.mark.promise("S8")
+def test_only_the_owner_of_the_store_s_files_can_read_them(crm: Crm, tmp_path: Path) -> None:
     crm.run(feed(contact(7), contact("")))
 
     files = [path for path in tmp_path.iterdir() if path.name.startswith("acme")]
@@ -336,7 +349,7 @@ def test_the_store_is_for_its_owner_only(crm: Crm, tmp_path: Path) -> None:
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
 
 
-def test_a_state_arrives_as_exact_as_it_came(crm: Crm) -> None:
+def test_numbers_in_a_state_stay_exact(crm: Crm) -> None:
     line = (
         b'{"type":"STATE","value":{"bookmarks":{"contacts":{"at":1700000000.1234567890,"long":'
         + b"1" * 30
@@ -348,6 +361,7 @@ def test_a_state_arrives_as_exact_as_it_came(crm: Crm) -> None:
     assert "1" * 30 in run.output
 
 
+@pytest.mark.promise("S3")
 @pytest.mark.parametrize(
     ("preset", "column", "last"),
     [
@@ -358,7 +372,7 @@ def test_a_state_arrives_as_exact_as_it_came(crm: Crm) -> None:
         ("activecampaign", "email", {"first_name": "Flat"}),
     ],
 )
-def test_s3_records_that_are_nested_too_deeply_are_rejected_alone(
+def test_only_records_that_are_nested_too_deeply_are_rejected(
     crm: Crm, preset: str, column: str, last: dict[str, Any]
 ) -> None:
     # Near a thousand, some could be decoded and not be written again.
@@ -382,7 +396,8 @@ def test_s3_records_that_are_nested_too_deeply_are_rejected_alone(
     assert crm.run([good], preset=preset).code == 0
 
 
-def test_s3_texts_of_json_that_is_nested_too_deeply_are_rejected_alone(crm: Crm) -> None:
+@pytest.mark.promise("S3")
+def test_only_records_with_json_texts_that_are_nested_too_deeply_are_rejected(crm: Crm) -> None:
     depths = [10, 500, *range(940, 1010), 1500, 3000, 6000, 100_000]
     leads = [record("leads", id=depth, name="Acme", contacts="[" * depth + "]" * depth) for depth in depths]
     run = crm.run([*leads, record("leads", id=7, name="Flat"), state({"at": 1})], preset="close", max_rejects=1000)
@@ -393,14 +408,14 @@ def test_s3_texts_of_json_that_is_nested_too_deeply_are_rejected_alone(crm: Crm)
     assert {*crm.companies()} | rejected == {"7", *map(str, depths)}
 
 
-def test_a_state_may_be_deep(crm: Crm) -> None:
+def test_a_state_may_be_nested_deeply(crm: Crm) -> None:
     line = b'{"type":"STATE","value":' + b'{"a":' * 400 + b"1" + b"}" * 400 + b"}\n"
     run = crm.run(encoded(feed(contact(7), bookmark=None)) + line)
     assert run.code == 0
     assert len(run.states) == 1
 
 
-def test_a_store_stays_with_its_owner_while_daktela_may_have_something_of_it(tmp_path: Path) -> None:
+def test_a_store_keeps_its_owner_while_daktela_may_have_received_something(tmp_path: Path) -> None:
     path = tmp_path / "acme.sqlite3"
     owner = StoreOwner("https://acme.daktela.com", "/sync", "daktela")
     store = Store.open(path, owner)
@@ -422,7 +437,7 @@ def test_a_store_stays_with_its_owner_while_daktela_may_have_something_of_it(tmp
 
 
 @pytest.mark.parametrize("end", ["2>&-", "2>/dev/full"])
-def test_nothing_fails_for_what_nobody_hears(tmp_path: Path, end: str) -> None:
+def test_a_closed_or_full_standard_error_does_not_fail_the_run(tmp_path: Path, end: str) -> None:
     config, records = tmp_path / "config.json", tmp_path / "records.jsonl"
     place = {"server": "acme", "access_token": "hush", "store_path": str(tmp_path / "s.sqlite3")}
     config.write_text(json.dumps({**place, "dry_run": str(tmp_path / "requests")}), "utf-8")

@@ -61,10 +61,11 @@ def peak(folder: Path, lengths: Sequence[int], **settings: Any) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.promise("S8")
 @pytest.mark.parametrize(
     "settings", [{}, {"load_mode": "full"}, {"only_changed": False, "unknown_company": "detach"}]
 )
-def test_s8_memory_does_not_grow_with_the_number_of_records(tmp_path: Path, settings: dict[str, Any]) -> None:
+def test_memory_does_not_grow_with_the_number_of_records(tmp_path: Path, settings: dict[str, Any]) -> None:
     few, many = (peak(tmp_path, [200] * count, **settings) for count in (FEW, MANY))
     sent = sum(path.stat().st_size for path in (tmp_path / "requests").iterdir())
 
@@ -73,7 +74,8 @@ def test_s8_memory_does_not_grow_with_the_number_of_records(tmp_path: Path, sett
     assert many < 6_000_000
 
 
-def test_s8_large_records_are_held_by_their_size_and_not_by_their_number(tmp_path: Path) -> None:
+@pytest.mark.promise("S8")
+def test_buffers_are_limited_by_the_size_of_records(tmp_path: Path) -> None:
     # In all 60 MB, of which 4 MB wait to be written, as many to be sent, and one request. The large ones come
     # last, in the order of their companies' ids too.
     most = peak(tmp_path, [200] * 9_000 + [100_000] * 600)

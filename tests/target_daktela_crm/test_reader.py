@@ -53,7 +53,7 @@ def _read(text: str | bytes) -> Any:
     return message["value"]
 
 
-def test_messages_go_to_the_callback_of_their_type_in_order() -> None:
+def test_messages_are_passed_to_the_callback_of_their_type_in_order() -> None:
     heard: list[tuple[str, Any]] = []
     reader = TolerantReader()
     counts = reader.process_lines(
@@ -69,19 +69,19 @@ def test_messages_go_to_the_callback_of_their_type_in_order() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\r\n\n  \t\n", b"  "])
-def test_blank_lines_are_nothing(content: bytes) -> None:
+def test_blank_lines_are_skipped(content: bytes) -> None:
     heard = _Heard(content)
     assert (heard.messages, heard.unreadable, heard.cut_off) == ([], [], False)
     assert not heard.counts
 
 
-def test_blank_lines_between_messages_do_not_matter() -> None:
+def test_blank_lines_between_messages_are_skipped() -> None:
     heard = _Heard(b"\n" + RECORD + b"\n  \r\n" + STATE + b"\n")
     assert heard.counts == {"RECORD": 1, "STATE": 1}
     assert heard.unreadable == []
 
 
-def test_a_line_may_end_as_windows_does() -> None:
+def test_lines_may_end_with_carriage_return_and_line_feed() -> None:
     heard = _Heard(RECORD.replace(b"\n", b"\r\n") + STATE.replace(b"\n", b"\r\n"))
     assert heard.counts == {"RECORD": 1, "STATE": 1}
     assert (heard.unreadable, heard.cut_off) == ([], False)
@@ -113,7 +113,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_line_that_is_no_json_is_told_and_the_lines_beside_it_are_read(name: str) -> None:
+def test_a_line_that_is_not_json_is_rejected_and_other_lines_are_read(name: str) -> None:
     heard = _Heard(RECORD + BROKEN[name] + STATE)
     assert heard.counts == {"RECORD": 1, "STATE": 1}
     assert heard.unreadable == [(BROKEN[name], "is not valid JSON")]
@@ -132,14 +132,14 @@ def test_a_line_that_is_no_json_is_told_and_the_lines_beside_it_are_read(name: s
         b'{"level":"info","message":"RECORD"}\n',
     ],
 )
-def test_an_object_that_is_no_message_is_told(line: bytes) -> None:
+def test_an_object_that_is_not_a_message_is_rejected(line: bytes) -> None:
     heard = _Heard(line + RECORD)
     assert heard.counts == {"RECORD": 1}
     assert heard.unreadable == [(line, "is not a Singer message that this target supports")]
 
 
 @pytest.mark.parametrize("length", range(1, len(RECORD) - 1))
-def test_an_end_in_the_middle_of_a_line_is_cut_off_and_no_broken_line(length: int) -> None:
+def test_an_input_that_ends_within_a_line_is_cut_off(length: int) -> None:
     heard = _Heard(STATE + RECORD[:length])
     assert heard.counts == {"STATE": 1}
     assert heard.cut_off
@@ -147,19 +147,19 @@ def test_an_end_in_the_middle_of_a_line_is_cut_off_and_no_broken_line(length: in
 
 
 @pytest.mark.parametrize("end", [b"", b"\n", b"  ", b"\r"])
-def test_a_last_message_counts_with_and_without_a_line_feed(end: bytes) -> None:
+def test_the_last_message_needs_no_line_feed(end: bytes) -> None:
     heard = _Heard(STATE + RECORD.rstrip(b"\n") + end)
     assert heard.counts == {"STATE": 1, "RECORD": 1}
     assert (heard.unreadable, heard.cut_off) == ([], False)
 
 
-def test_a_broken_line_before_the_end_is_not_a_cut_off_end() -> None:
+def test_an_invalid_line_before_the_end_is_not_a_cut_off_end() -> None:
     heard = _Heard(RECORD[:20] + b"\n" + RECORD[:20])
     assert heard.unreadable == [(RECORD[:20] + b"\n", "is not valid JSON")]
     assert heard.cut_off
 
 
-def test_an_error_of_a_callback_is_not_taken_for_a_broken_line() -> None:
+def test_an_error_of_a_callback_is_not_an_invalid_line() -> None:
     def fail(_message: dict[str, Any]) -> None:
         raise ValueError("mine")
 
@@ -168,13 +168,13 @@ def test_an_error_of_a_callback_is_not_taken_for_a_broken_line() -> None:
         reader.process_lines(io.BytesIO(RECORD), {"RECORD": fail})
 
 
-def test_broken_lines_need_nobody_who_listens() -> None:
+def test_without_a_handler_invalid_lines_are_skipped() -> None:
     messages: list[dict[str, Any]] = []
     reader = TolerantReader()
     assert reader.process_lines(io.BytesIO(b"?\n" + RECORD), _callbacks(messages.append)) == {"RECORD": 1}
 
 
-def test_without_a_file_the_bytes_of_the_standard_input_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_file_standard_input_is_read_as_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(RECORD)))
     messages: list[dict[str, Any]] = []
     TolerantReader().process_lines(None, _callbacks(messages.append))
@@ -205,7 +205,7 @@ def test_without_a_file_the_bytes_of_the_standard_input_are_read(monkeypatch: py
         ('"\\/"', "/"),
     ],
 )
-def test_values_come_exactly(text: str, expected: Any) -> None:
+def test_values_are_decoded_exactly(text: str, expected: Any) -> None:
     value = _read(text)
     assert (str(value), type(value)) == (str(expected), type(expected))
 
@@ -228,7 +228,7 @@ def test_values_come_exactly(text: str, expected: Any) -> None:
         (b'"\xed\xa0\xbd"', "\ufffd\ufffd\ufffd"),
     ],
 )
-def test_what_other_libraries_let_through_is_read_as_well_as_it_can_be(text: str | bytes, expected: Any) -> None:
+def test_invalid_json_that_other_libraries_write_is_repaired(text: str | bytes, expected: Any) -> None:
     value = _read(text)
     assert value == expected
     assert repr(value) == repr(expected)
@@ -261,32 +261,32 @@ def _written(value: Any, *, ascii_only: bool) -> str:
 
 
 @given(JSON, st.booleans())
-def test_any_json_comes_as_it_is(value: Any, ascii_only: bool) -> None:  # noqa: FBT001 - drawn
+def test_any_json_is_decoded_exactly(value: Any, ascii_only: bool) -> None:  # noqa: FBT001 - drawn
     assert _read(_written(value, ascii_only=ascii_only)) == value
 
 
 @given(JSON)
-def test_any_json_comes_as_it_is_beside_what_is_none(value: Any) -> None:
+def test_any_json_is_decoded_exactly_in_a_repaired_line(value: Any) -> None:
     text = _written(value, ascii_only=True)
     assert _read(f'[NaN, {text}, "\\ud83d"]') == [None, value, "\ufffd"]
 
 
 @given(st.binary())
-def test_no_bytes_end_the_reading(content: bytes) -> None:
+def test_no_bytes_stop_the_reader(content: bytes) -> None:
     heard = _Heard(RECORD + content + b"\n" + STATE)
     assert heard.counts == {"RECORD": 1, "STATE": 1}
     assert not heard.cut_off
 
 
-def test_an_exponent_beyond_all_numbers_ends_nothing() -> None:
+def test_an_exponent_beyond_all_numbers_is_read_as_text() -> None:
     assert _read("1E999999999999999999999") == "1E999999999999999999999"
 
 
-def test_a_byte_order_mark_at_the_beginning_is_nothing() -> None:
+def test_a_byte_order_mark_is_skipped() -> None:
     assert _Heard(b"\xef\xbb\xbf" + RECORD).counts == {"RECORD": 1}
 
 
-def test_a_last_line_that_is_no_message_is_told_without_a_line_feed_too() -> None:
+def test_a_last_line_that_is_not_a_message_is_rejected_without_a_line_feed() -> None:
     heard = _Heard(RECORD + b'{"type": "LOG"}')
     assert not heard.cut_off
     assert len(heard.unreadable) == 1

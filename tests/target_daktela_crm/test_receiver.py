@@ -29,19 +29,20 @@ def belongs(crm: Crm) -> dict[str, str | None]:
     return {key: entry["company"] for key, entry in crm.contacts().items()}
 
 
-def test_integers_that_php_cannot_hold_are_sent_as_texts(crm: Crm) -> None:
+def test_integers_that_php_cannot_represent_are_sent_as_texts(crm: Crm) -> None:
     long = 2**63
     crm.run(feed(company(long), contact(long + 1, of=long), contact(long + 2)))
     assert belongs(crm) == {str(long + 1): str(long), str(long + 2): None}
 
 
-def test_a_company_without_a_name_is_not_sent_as_none(crm: Crm) -> None:
+@pytest.mark.promise("S6")
+def test_a_company_without_a_name_is_not_sent_as_no_company(crm: Crm) -> None:
     crm.run(feed(record("companies", id=5), contact(7, of=5)))
     assert crm.companies()["5"]["name"] == "#5"
     assert belongs(crm) == {"7": "5"}
 
 
-def test_values_arrive_exactly(crm: Crm) -> None:
+def test_values_are_sent_exactly(crm: Crm) -> None:
     odd = "a\u2028b\u0001c\td\r\ne \U0001f600 \u200f n\u030c "
     line = encoded(feed(contact(7, name=odd, description=odd)))
     line = line.replace(b'"lastname": "7"', b'"lastname": 1.10').replace(
@@ -60,7 +61,7 @@ def test_values_arrive_exactly(crm: Crm) -> None:
     assert [found[str(number)]["description"] for number in range(3)] == dates
 
 
-def test_streams_that_nothing_maps_are_named_once_and_ignored(crm: Crm) -> None:
+def test_streams_that_are_not_mapped_are_logged_once_and_ignored(crm: Crm) -> None:
     more = [record("pick_lists", id=1), record("pick_lists", id=2), schema("notes"), record("notes", id=1)]
 
     run = crm.run([more[0], *feed(*more[1:], contact(7))])
@@ -71,7 +72,7 @@ def test_streams_that_nothing_maps_are_named_once_and_ignored(crm: Crm) -> None:
     assert set(crm.contacts()) == {"7"}
 
 
-def test_an_input_of_which_nothing_is_mapped_is_an_error(crm: Crm) -> None:
+def test_an_input_without_a_mapped_stream_is_an_error(crm: Crm) -> None:
     run = crm.run([schema("Account"), record("Account", Id=1), {"type": "STATE", "value": {"a": 1}}])
 
     assert run.code == 1
@@ -80,7 +81,8 @@ def test_an_input_of_which_nothing_is_mapped_is_an_error(crm: Crm) -> None:
     assert "companies, contacts" in run.errors[0]
 
 
-def test_a_line_that_is_no_message_does_not_keep_the_others_back(crm: Crm) -> None:
+@pytest.mark.promise("S3")
+def test_lines_that_are_not_messages_do_not_stop_the_others(crm: Crm) -> None:
     bad = [
         b"INFO starting\n",
         b"[1, 2]\n",
@@ -99,7 +101,7 @@ def test_a_line_that_is_no_message_does_not_keep_the_others_back(crm: Crm) -> No
     assert "Traceback" not in run.log
 
 
-def _assert_nothing_came_of_it(crm: Crm, run: Run) -> str:
+def _error_of_a_run_without_effect(crm: Crm, run: Run) -> str:
     [error] = run.errors
     assert run.code == 1
     assert not run.states
@@ -109,36 +111,38 @@ def _assert_nothing_came_of_it(crm: Crm, run: Run) -> str:
     return error
 
 
-def test_the_streams_of_another_crm_are_told_with_those_expected(crm: Crm) -> None:
+@pytest.mark.promise("S9")
+def test_an_input_of_another_crm_is_reported_with_the_expected_streams(crm: Crm) -> None:
     rows = [record("organizations", id=1, name="Acme"), *(record("persons", id=number) for number in (1, 2))]
     run = crm.run([*rows, state(1)], preset="hubspot")
 
-    error = _assert_nothing_came_of_it(crm, run)
+    error = _error_of_a_run_without_effect(crm, run)
     assert error.startswith("nothing matched in 3 records: the input has the streams organizations, persons, but")
     assert "reads associations_contacts_companies, companies, contacts, contacts_by_company" in error
 
 
-def test_streams_of_the_same_names_with_other_columns_are_noticed(crm: Crm) -> None:
+@pytest.mark.promise("S9")
+def test_streams_with_the_same_names_but_other_columns_are_reported(crm: Crm) -> None:
     accounts = [record("accounts", id=number, name="Acme", phone="01632 960001") for number in (1, 2)]
     people = [record("contacts", id=number, first_name="Eva", sales_account_id=1) for number in (7, 8)]
     run = crm.run([*accounts, *people, record("deals", id=1), state(1)], preset="zoho")
 
-    error = _assert_nothing_came_of_it(crm, run)
+    error = _error_of_a_run_without_effect(crm, run)
     assert error.startswith("accounts: nothing matched in 2 records: they have id, name, phone, and preset zoho")
     assert "reads Account_Name, " in error
     assert "Streams on the input: accounts, contacts, deals; read: accounts, contacts." in error
 
 
-def test_a_wrong_preset_is_noticed_before_the_end_and_does_not_bind_the_store(crm: Crm) -> None:
+def test_a_wrong_preset_stops_the_run_early_and_does_not_bind_the_store(crm: Crm) -> None:
     people = [record("Contact", contactid=str(number), lastname="Malá") for number in range(2_000)]
     run = crm.run(people, preset="salesforce")
-    assert "Contact: nothing matched in 1,000 records" in _assert_nothing_came_of_it(crm, run)
+    assert "Contact: nothing matched in 1,000 records" in _error_of_a_run_without_effect(crm, run)
 
     assert crm.run(people, preset="dynamics365").code == 0
     assert len(crm.contacts()) == 2_000
 
 
-def test_a_schema_tells_what_a_sparse_record_does_not(crm: Crm) -> None:
+def test_a_schema_confirms_the_preset_for_records_with_few_columns(crm: Crm) -> None:
     announced = schema("contacts", "id", "Last_Name", "Email")
     rows = [announced, record("contacts", id=1, Owner="nobody")]
     assert crm.run(rows, preset="zoho").code == 0
@@ -157,11 +161,12 @@ def test_a_schema_tells_what_a_sparse_record_does_not(crm: Crm) -> None:
         ("freshsales", record("contacts", id=1, is_deleted="2026-01-01", _sdc_deleted_at="2026-01-01")),
     ],
 )
-def test_a_record_that_says_little_is_not_taken_for_another_tap_s(crm: Crm, preset: str, row: Message) -> None:
+def test_a_record_with_few_columns_is_accepted(crm: Crm, preset: str, row: Message) -> None:
     assert crm.run([row], preset=preset).code == 0
 
 
-def test_records_before_the_first_that_fits_are_not_lost(crm: Crm) -> None:
+@pytest.mark.promise("S3")
+def test_records_before_the_first_that_matches_the_preset_are_kept(crm: Crm) -> None:
     sparse = [record("contacts", id=number, Owner="x") for number in range(5)]
     run = crm.run([*sparse, record("contacts", id=5, Last_Name="Malá")], preset="zoho")
     assert run.code == 0
@@ -172,7 +177,7 @@ def _with_column(expression: str) -> dict[str, Any]:
     return {"contacts": {"contact": {"fields": {"number": {"append": [expression]}}}}}
 
 
-def test_a_misspelt_column_is_told(crm: Crm) -> None:
+def test_a_misspelt_column_of_the_setting_is_reported(crm: Crm) -> None:
     rows = [record("contacts", id=1, Last_Name="Malá", Phone_2="01632 960002")]
     run = crm.run(rows, preset="zoho", streams=_with_column("Phone2"))
     text = "streams.contacts: no record has the column Phone2: is it selected, and spelled as the tap spells it?"
@@ -182,26 +187,26 @@ def test_a_misspelt_column_is_told(crm: Crm) -> None:
 
 
 @pytest.mark.parametrize("more", [{"Phone_2": None}, {"Other": {}, "Phone_2": "x"}])
-def test_a_column_that_is_there_is_not_told(crm: Crm, more: dict[str, Any]) -> None:
+def test_an_existing_column_is_not_reported(crm: Crm, more: dict[str, Any]) -> None:
     run = crm.run(
         [record("contacts", id=1, Last_Name="M", **more)], preset="zoho", streams=_with_column("Phone_2")
     )
     assert not run.warnings
 
 
-def test_a_column_that_comes_with_a_later_record_is_not_told(crm: Crm) -> None:
+def test_a_column_of_a_later_record_is_not_reported(crm: Crm) -> None:
     rows = [record("contacts", id=number, name="Eva") for number in range(3)]
     streams = {"contacts": {"contact": {"description": "about"}}}
     run = crm.run([schema("contacts"), *rows, record("contacts", id=3, name="Eva", about="x")], streams=streams)
     assert not run.warnings
 
 
-def test_a_column_that_the_schema_has_is_not_told(crm: Crm) -> None:
+def test_a_column_of_the_schema_is_not_reported(crm: Crm) -> None:
     rows = [schema("contacts", "id", "Last_Name", "Phone_2"), record("contacts", id=1, Last_Name="Malá")]
     assert not crm.run(rows, preset="zoho", streams=_with_column("Phone_2")).warnings
 
 
-def test_a_kind_of_value_that_no_record_has_a_column_for_is_told(crm: Crm) -> None:
+def test_a_field_without_any_column_is_reported(crm: Crm) -> None:
     rows = [record("contacts", id=1, first_name="Eva", email="e@example.com", work_number="01632 960001")]
     run = crm.run(rows, preset="sugarcrm")
     text = "contacts: no record has a column for number: are they selected, and does the preset match the tap?"
@@ -212,13 +217,13 @@ def test_a_kind_of_value_that_no_record_has_a_column_for_is_told(crm: Crm) -> No
     ).summary["notes"]
 
 
-def test_a_kind_of_value_that_companies_never_have_is_not_missed_in_people_beside_them(crm: Crm) -> None:
+def test_a_field_that_one_role_never_has_is_not_expected_of_the_other(crm: Crm) -> None:
     # Only an organisation that has person accounts has columns for their e-mail addresses.
     run = crm.run([record("Account", Id="001", Name="Acme", Phone="01632 960001")], preset="salesforce")
     assert not [note for note in run.summary["notes"] if "no record has" in note]
 
 
-def test_records_that_no_condition_takes_in_are_counted(crm: Crm) -> None:
+def test_records_that_conditions_exclude_are_counted(crm: Crm) -> None:
     parties = [_party(1, name="Acme"), record("parties", id=2, type="robot"), record("parties", id=3)]
     run = crm.run(parties, preset="capsule")
     assert run.summary["passed_over"] == 2
@@ -229,7 +234,8 @@ def _party(number: int, **more: Any) -> Message:
     return record("parties", id=number, type="person" if "organisation" in more else "organisation", **more)
 
 
-def test_records_before_a_schema_that_fits_are_not_lost(crm: Crm) -> None:
+@pytest.mark.promise("S3")
+def test_records_before_a_schema_that_matches_the_preset_are_kept(crm: Crm) -> None:
     odd = [
         record("Contact", Id="1", Foo="x"),
         schema("Contact", "Id", "Name"),

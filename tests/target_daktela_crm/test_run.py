@@ -11,7 +11,7 @@ from tests.target_daktela_crm.running import (
 )
 
 
-def test_an_input_that_is_cut_off_is_delivered_as_far_as_it_came(crm: Crm) -> None:
+def test_an_input_that_is_cut_off_is_delivered_up_to_its_last_complete_line(crm: Crm) -> None:
     run = crm.run(encoded([*feed(contact(7)), contact(8)])[:-9])
 
     assert run.code == 1
@@ -22,12 +22,12 @@ def test_an_input_that_is_cut_off_is_delivered_as_far_as_it_came(crm: Crm) -> No
     ]
 
 
-def test_an_empty_input_sends_nothing_and_is_no_error(crm: Crm) -> None:
+def test_an_empty_input_sends_nothing_and_succeeds(crm: Crm) -> None:
     run = crm.run(b"")
     assert (run.code, run.states, crm.requests()) == (0, [], 0)
 
 
-def test_a_store_says_when_it_is_new_and_when_the_mapping_has_changed(crm: Crm) -> None:
+def test_the_summary_notes_a_new_store_and_a_changed_mapping(crm: Crm) -> None:
     assert any("is new" in note for note in crm.run(feed(contact(7))).summary["notes"])
     assert not crm.run(feed(contact(7))).summary["notes"]
     changed = crm.run(feed(contact(7)), streams={"contacts": {"contact": {"description": "name"}}})
@@ -35,7 +35,7 @@ def test_a_store_says_when_it_is_new_and_when_the_mapping_has_changed(crm: Crm) 
     assert crm.contacts()["7"]["description"] == "Contact 7"
 
 
-def test_bytes_that_are_no_text_are_told(crm: Crm) -> None:
+def test_the_summary_notes_bytes_that_are_not_utf_8(crm: Crm) -> None:
     run = crm.run(encoded(feed(contact(7, name="B?ta"))).replace(b"B?ta", b"B\xe9ta"))
     assert crm.contacts()["7"]["name"] == "B\ufffdta"
     assert any("no UTF-8" in note for note in run.summary["notes"])

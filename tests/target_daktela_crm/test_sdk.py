@@ -57,11 +57,12 @@ TestTheTargetWithTheSdk = get_target_test_class(
 )
 
 
-def test_only_what_is_named_is_left_out() -> None:
+def test_only_the_named_sdk_tests_are_left_out() -> None:
     assert len(CASES) == len(target_tests.tests) - 2
 
 
-def test_a_record_without_its_key_is_rejected_alone(crm: Crm) -> None:
+@pytest.mark.promise("S3")
+def test_only_the_record_without_a_key_is_rejected(crm: Crm) -> None:
     streams = {"people": {"contact": {"id": "id", "name": "name"}}}
     rows = [record("people", name="no key"), record("people", id=1, name="Eva")]
 

@@ -171,7 +171,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_wrong_is_told_in_one_line_that_begins_with_the_setting(name: str) -> None:
+def test_a_problem_is_reported_in_one_line_that_begins_with_the_setting(name: str) -> None:
     config, setting, said = WRONG[name]
     (line,) = _problems(config)
     assert line.startswith(f"{setting}: ")
@@ -181,7 +181,7 @@ def test_what_is_wrong_is_told_in_one_line_that_begins_with_the_setting(name: st
     assert "424242" not in line
 
 
-def test_every_setting_is_given_nonsense() -> None:
+def test_every_setting_has_an_invalid_example() -> None:
     assert {setting.partition(".")[0] for _, setting, _ in WRONG.values()} >= set(OWN["properties"])
 
 
@@ -190,27 +190,27 @@ FREE = [name for name, setting in OWN["properties"].items() if "enum" not in set
 
 
 @pytest.mark.parametrize("name", FREE)
-def test_a_list_is_told_in_one_line(name: str) -> None:
+def test_a_list_is_reported_in_one_line(name: str) -> None:
     (line,) = _problems({**ACME, name: ["hush"]})
     assert line.startswith(f"{name}: must be ")
     assert "hush" not in line
 
 
 @pytest.mark.parametrize("name", [name for name in FREE if name != "request_timeout"])
-def test_a_fraction_is_told_in_one_line(name: str) -> None:
+def test_a_fraction_is_reported_in_one_line(name: str) -> None:
     (line,) = _problems({**ACME, name: 4242.5})
     assert line.startswith(f"{name}: must be ")
     assert ("4242.5" in line) == (name not in {"access_token", "password"})
 
 
 @pytest.mark.parametrize("name", [name for name in FREE if name not in {"streams", "business_hours"}])
-def test_an_object_is_told_in_one_line(name: str) -> None:
+def test_an_object_is_reported_in_one_line(name: str) -> None:
     (line,) = _problems({**ACME, name: {"hush": "hush"}})
     assert line.startswith(f"{name}: must be ")
     assert "hush" not in line
 
 
-def test_several_things_that_are_wrong_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     config = {
         "server": "ac_me",
         "username": "robot",
@@ -232,7 +232,7 @@ def test_several_things_that_are_wrong_are_told_at_once() -> None:
     ]
 
 
-def test_what_has_not_the_right_type_is_told_alone() -> None:
+def test_wrong_types_are_reported_first() -> None:
     lines = _problems({"url": 5, "max_rejects": "x", "delete_missing": True, "zzz": 1})
     assert sorted(line.partition(": ")[0] for line in lines) == ["max_rejects", "url", "zzz"]
 
@@ -253,7 +253,7 @@ NONSENSE: st.SearchStrategy[Any] = (
     )
 )
 @hypothesis.settings(max_examples=150)
-def test_whatever_is_wrong_every_line_begins_with_a_setting_and_tells_no_secret(config: dict[str, Any]) -> None:
+def test_every_line_begins_with_a_setting_and_contains_no_secret(config: dict[str, Any]) -> None:
     for line in _problems(config):
         assert line.partition(":")[0].partition(".")[0] in OWN["properties"]
         assert "hush" not in line
@@ -286,12 +286,12 @@ def test_whatever_is_wrong_every_line_begins_with_a_setting_and_tells_no_secret(
         {**ACME, **{name: "" for name in OWN["properties"] if name not in ACME}},
     ],
 )
-def test_what_is_right_is_not_complained_about(config: dict[str, Any]) -> None:
+def test_valid_settings_have_no_problems(config: dict[str, Any]) -> None:
     assert _problems(config) == []
     assert read(config, "target/1").server
 
 
-def test_settings_have_the_contract_s_defaults() -> None:
+def test_the_defaults_of_the_settings() -> None:
     found = read(ACME, "target/1")
     assert (found.server, found.address.base) == ("acme", "https://acme.daktela.com")
     assert found.credentials.access_token == "hush"
@@ -309,7 +309,7 @@ def test_settings_have_the_contract_s_defaults() -> None:
     assert transport.connections == 1
 
 
-def test_settings_say_what_they_are_given() -> None:
+def test_settings_have_the_given_values() -> None:
     config = {
         **BY_PASSWORD,
         "url": "https://acme.com/x/",
@@ -361,7 +361,7 @@ def test_only_a_full_load_that_deletes_is_staged(load_mode: str, *, delete_missi
     assert (found.is_full, found.stages) == (load_mode == "full", stages)
 
 
-def test_a_store_belongs_to_an_instance_a_path_and_a_preset() -> None:
+def test_a_store_belongs_to_an_instance_an_endpoint_and_a_preset() -> None:
     one = read(ACME, "t").owner
     assert one == StoreOwner("https://acme.daktela.com", "/custom/crm/sync.php", "daktela")
     assert read({"url": "https://ACME.daktela.com/api/v6", "access_token": "x"}, "t").owner == one
@@ -371,14 +371,14 @@ def test_a_store_belongs_to_an_instance_a_path_and_a_preset() -> None:
     assert read({**ACME, "server": "umbrella"}, "t").owner != one
 
 
-def test_settings_show_no_secret_and_no_mapping() -> None:
+def test_the_text_of_settings_contains_no_secret_and_no_mapping() -> None:
     for config in (ACME, BY_PASSWORD):
         found = read({**config, "streams": {"hush": None}}, "t")
         assert "hush" not in repr(found)
         assert "hush" not in str(found)
 
 
-def test_a_stage_remembers_no_secret_and_no_place() -> None:
+def test_a_staged_load_remembers_no_secret_and_no_path() -> None:
     config = {
         **ACME,
         **BY_PASSWORD,
@@ -415,7 +415,7 @@ def test_a_stage_remembers_no_secret_and_no_place() -> None:
         (Needs.CREDENTIALS, ["url"]),
     ],
 )
-def test_an_instance_is_asked_for_only_where_it_is_needed(needs: Needs, expected: list[str]) -> None:
+def test_an_instance_is_required_only_by_commands_that_need_it(needs: Needs, expected: list[str]) -> None:
     assert [line.partition(":")[0] for line in _problems({}, needs)] == expected
     assert [line.partition(":")[0] for line in _problems({"access_token": "hush"}, needs)] == expected
 
@@ -428,13 +428,13 @@ def test_an_instance_is_asked_for_only_where_it_is_needed(needs: Needs, expected
         (Needs.CREDENTIALS, ["access_token"]),
     ],
 )
-def test_credentials_are_asked_for_only_where_they_are_needed(needs: Needs, expected: list[str]) -> None:
+def test_credentials_are_required_only_by_commands_that_need_them(needs: Needs, expected: list[str]) -> None:
     for config in ({"server": "acme"}, {"url": "https://acme.daktela.com"}):
         assert [line.partition(":")[0] for line in _problems(config, needs)] == expected
 
 
 @pytest.mark.parametrize("needs", Needs)
-def test_a_mapping_and_types_are_checked_whatever_is_needed(needs: Needs) -> None:
+def test_the_mapping_and_types_are_always_checked(needs: Needs) -> None:
     for config, place in (
         ({"streams": {"contacts": {"contact": {"name": "a."}}}}, "streams.contacts.contact.name"),
         ({"phone_region": "XX"}, "phone_region"),
@@ -446,13 +446,13 @@ def test_a_mapping_and_types_are_checked_whatever_is_needed(needs: Needs) -> Non
         assert line.startswith(f"{place}: ")
 
 
-def test_a_bad_url_is_told_only_where_an_instance_is_needed() -> None:
+def test_an_invalid_url_is_reported_only_to_commands_that_need_an_instance() -> None:
     config = {"url": "acme", "access_token": "hush"}
     assert _problems(config, Needs.MAPPING) == []
     assert len(_problems(config, Needs.INSTANCE)) == 1
 
 
-def test_settings_of_the_sdk_are_settings_too() -> None:
+def test_settings_of_the_sdk_are_accepted() -> None:
     schema = {**OWN, "properties": {**OWN["properties"], "stream_maps": {"type": ["object", "null"]}}}
     config = {**ACME, "stream_maps": {"contacts": {}}}
     assert problems(config, schema, Needs.CREDENTIALS) == []
@@ -462,7 +462,7 @@ def test_settings_of_the_sdk_are_settings_too() -> None:
 # The schema of the settings.
 
 
-def test_the_schema_is_one_itself_and_tells_everything() -> None:
+def test_the_schema_is_valid_and_describes_every_setting() -> None:
     jsonschema.Draft7Validator.check_schema(OWN)
     json.dumps(OWN)
     for name, setting in OWN["properties"].items():
@@ -473,7 +473,7 @@ def test_the_schema_is_one_itself_and_tells_everything() -> None:
     assert OWN["properties"]["preset"]["enum"][: len(PRESETS)] == list(PRESETS)
 
 
-def test_the_settings_are_those_of_the_contract() -> None:
+def test_the_names_and_defaults_of_the_settings_are_fixed() -> None:
     assert {name: setting.get("default") for name, setting in OWN["properties"].items()} == {
         "url": None,
         "server": None,
@@ -518,6 +518,6 @@ def test_the_settings_are_those_of_the_contract() -> None:
         ("business_hours", {"timezone": "UTC", "days": [None], "from": "08:00", "to": "18:00"}),
     ],
 )
-def test_odd_nonsense_is_one_line_too(setting: str, value: Any) -> None:
+def test_further_invalid_values_are_reported_in_one_line(setting: str, value: Any) -> None:
     [line] = problems({"server": "acme", "access_token": "hush", setting: value}, SCHEMA, Needs.CREDENTIALS)
     assert line.startswith(setting)

@@ -94,7 +94,7 @@ def _written(
     return {**written, "state": capfd.readouterr().out.encode()}
 
 
-def test_the_short_cut_leads_to_the_same(
+def test_records_without_maps_have_the_same_result_as_through_the_sdk_s_maps(
     given: tuple[bytes, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     messages, preset = given
@@ -106,7 +106,7 @@ def test_the_short_cut_leads_to_the_same(
 
 
 @pytest.mark.parametrize("short", [True, False])
-def test_the_sdk_s_metrics_count_every_record_of_streams_that_were_announced(
+def test_the_sdk_s_metrics_count_every_record(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],

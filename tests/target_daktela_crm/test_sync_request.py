@@ -78,12 +78,12 @@ def _broken(content: Any) -> list[str]:
     return [error.message for error in VALIDATOR.iter_errors(content)]
 
 
-def test_the_schema_is_one_itself() -> None:
+def test_the_schema_is_valid() -> None:
     jsonschema.Draft7Validator.check_schema(SCHEMA)
     assert SCHEMA["$schema"] == "http://json-schema.org/draft-07/schema#"
 
 
-def test_the_example_fits() -> None:
+def test_the_white_paper_s_example_is_valid() -> None:
     assert _broken(json.loads(EXAMPLE)) == []
 
 
@@ -116,7 +116,7 @@ def test_the_example_fits() -> None:
         },
     ],
 )
-def test_what_a_crm_may_lack_fits(content: dict[str, Any]) -> None:
+def test_requests_without_optional_values_are_valid(content: dict[str, Any]) -> None:
     assert _broken(content) == []
 
 
@@ -176,7 +176,7 @@ DAMAGE: dict[str, tuple[tuple[str | int, ...], Any]] = {
 
 
 @pytest.mark.parametrize("name", DAMAGE)
-def test_what_is_damaged_is_refused(name: str) -> None:
+def test_a_damaged_request_is_invalid(name: str) -> None:
     path, value = DAMAGE[name]
     content = json.loads(EXAMPLE)
     inner = content
@@ -191,7 +191,7 @@ def test_what_is_damaged_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("content", [[], None, "data", {"companies": []}, {}, {"delete": False}])
-def test_what_is_no_request_is_refused(content: Any) -> None:
+def test_other_json_is_invalid(content: Any) -> None:
     assert _broken(content)
 
 
@@ -258,17 +258,17 @@ def _request(preset: str, records: list[tuple[str, Record]]) -> bytes:
 
 @given(st.lists(st.tuples(st.just("companies"), COMPANIES) | st.tuples(st.just("contacts"), CONTACTS), max_size=4))
 @settings(max_examples=200)
-def test_what_becomes_of_daktela_s_records_fits(records: list[tuple[str, Record]]) -> None:
+def test_requests_of_the_preset_daktela_are_valid(records: list[tuple[str, Record]]) -> None:
     assert _broken(json.loads(_request("daktela", records))) == []
 
 
 @given(st.lists(st.tuples(st.sampled_from(["Account", "Contact"]), SALESFORCE), max_size=4))
 @settings(max_examples=200)
-def test_what_becomes_of_salesforce_s_records_fits(records: list[tuple[str, Record]]) -> None:
+def test_requests_of_the_preset_salesforce_are_valid(records: list[tuple[str, Record]]) -> None:
     assert _broken(json.loads(_request("salesforce", records))) == []
 
 
-def test_the_example_s_own_records_become_the_example() -> None:
+def test_the_records_of_the_example_become_the_example() -> None:
     example = json.loads(EXAMPLE)
     with_company, alone = copy.deepcopy(example["data"])
     mapping = compile_mapping("daktela", None, None)
@@ -296,7 +296,7 @@ def test_the_example_s_own_records_become_the_example() -> None:
     assert json.dumps(json.loads(content)) == json.dumps(example)
 
 
-def test_decimals_and_long_numbers_arrive_as_they_came() -> None:
+def test_decimals_and_long_numbers_are_sent_exactly() -> None:
     record = {"id": Decimal("3652397000001234567.0"), "name": "x", "fields": {"limit": Decimal("0.10")}}
     content = _request("daktela", [("contacts", record)])
     assert b'"id":3652397000001234567,' in content

@@ -72,7 +72,7 @@ NONSENSE: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", NONSENSE)
-def test_nonsense_in_a_setting_is_one_line(crm: Crm, name: str) -> None:
+def test_an_invalid_setting_is_reported_in_one_line(crm: Crm, name: str) -> None:
     change, setting = NONSENSE[name]
     settings = {"url": "https://acme.example.com", "access_token": SECRET, **change}
 
@@ -87,7 +87,7 @@ def test_nonsense_in_a_setting_is_one_line(crm: Crm, name: str) -> None:
     assert not crm.requests()
 
 
-def test_every_setting_is_given_nonsense_somewhere() -> None:
+def test_almost_every_setting_has_an_invalid_example() -> None:
     from target_daktela_crm.settings import SCHEMA  # noqa: PLC0415
 
     tried = {setting.split(".")[0] for _, setting in NONSENSE.values()}
@@ -96,7 +96,7 @@ def test_every_setting_is_given_nonsense_somewhere() -> None:
 
 
 @pytest.mark.parametrize("content", [b"{", b"[1]"])
-def test_a_configuration_that_is_none_is_one_line(tmp_path: Path, content: bytes) -> None:
+def test_an_unreadable_configuration_is_reported_in_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "config.json"
     path.write_bytes(content)
     for given in (path, tmp_path / "missing.json"):
@@ -106,7 +106,7 @@ def test_a_configuration_that_is_none_is_one_line(tmp_path: Path, content: bytes
         assert "Traceback" not in run.log
 
 
-def test_the_environment_serves_as_a_configuration(crm: Crm) -> None:
+def test_settings_may_come_from_the_environment(crm: Crm) -> None:
     names = ("url", "server", "access_token", "store_path")
     environment = {f"TARGET_DAKTELA_CRM_{name.upper()}": str(crm.settings[name]) for name in names}
     streams = json.dumps({"people": {"contact": {"id": "id", "name": "name"}}})
@@ -134,7 +134,7 @@ def test_the_environment_serves_as_a_configuration(crm: Crm) -> None:
         (["--status"], "there is no store"),
     ],
 )
-def test_commands_that_cannot_be_are_one_line(crm: Crm, arguments: list[str], words: str) -> None:
+def test_contradicting_options_are_reported_in_one_line(crm: Crm, arguments: list[str], words: str) -> None:
     run = run_target(crm.settings, b"", *arguments)
     assert run.code == 1
     assert len(run.errors) == 1
@@ -153,7 +153,7 @@ def test_about_and_version_need_no_settings() -> None:
 
 
 @pytest.mark.parametrize("kind", ["400", "401", "500", "redirect", "html", "reset"])
-def test_no_secret_and_no_whole_body_appears_anywhere(crm: Crm, instance: Simulator, kind: str) -> None:
+def test_no_secret_and_no_request_body_is_logged_or_stored(crm: Crm, instance: Simulator, kind: str) -> None:
     instance.faults.append(Fault(kind, endpoint="sync", times=None))
     instance.password = SECRET
     del crm.settings["access_token"]
@@ -169,7 +169,7 @@ def test_no_secret_and_no_whole_body_appears_anywhere(crm: Crm, instance: Simula
     assert all("accessToken" not in request.target for request in instance.requests)
 
 
-def test_debug_logs_hold_no_secret_either(crm: Crm) -> None:
+def test_debug_logs_contain_no_secret(crm: Crm) -> None:
     run = run_target(
         crm.settings,
         encoded(feed(contact(7))),
@@ -179,7 +179,7 @@ def test_debug_logs_hold_no_secret_either(crm: Crm) -> None:
     assert crm.simulator.access_token not in run.log
 
 
-def test_plain_http_is_refused_beyond_this_machine(crm: Crm) -> None:
+def test_plain_http_is_refused_except_on_loopback(crm: Crm) -> None:
     run = run_target({**crm.settings, "url": "http://192.0.2.1"}, encoded(feed(contact(7))))
     assert run.code == 1
     assert "allow_http" in run.errors[0]
@@ -187,7 +187,7 @@ def test_plain_http_is_refused_beyond_this_machine(crm: Crm) -> None:
 
 @pytest.mark.parametrize("setting", ["rejects_path", "dry_run", "store_path"])
 @pytest.mark.parametrize("place", ["below a file", "a folder or file", "too long"])
-def test_a_path_that_cannot_be_written_is_one_line_before_anything_is_sent(
+def test_a_path_that_cannot_be_written_is_reported_before_anything_is_sent(
     crm: Crm, tmp_path: Path, setting: str, place: str
 ) -> None:
     (tmp_path / "file").touch()
@@ -205,7 +205,7 @@ def test_a_path_that_cannot_be_written_is_one_line_before_anything_is_sent(
 
 
 @pytest.mark.parametrize("schema_message", [None, True, [], {}, {"properties": None}, {"properties": []}])
-def test_a_schema_that_is_none_is_one_line(crm: Crm, schema_message: Any) -> None:
+def test_an_invalid_schema_message_is_reported_in_one_line(crm: Crm, schema_message: Any) -> None:
     message = {"type": "SCHEMA", "stream": "contacts", "schema": schema_message, "key_properties": []}
     for run in (crm.run([message, contact(7)]), crm.run([{"type": "SCHEMA"}, message], stream_maps={"x": None})):
         assert run.code == 1
@@ -222,7 +222,8 @@ def test_a_stream_map_that_fails_rejects_the_record(crm: Crm) -> None:
     assert "ZeroDivisionError" in crm.rejects()[0]["reason"]
 
 
-def test_a_dry_run_that_did_not_arrive_is_not_a_real_one(crm: Crm) -> None:
+@pytest.mark.promise("S9")
+def test_a_dry_run_setting_that_meltano_does_not_pass_on_stops_the_run(crm: Crm) -> None:
     environment = {"TARGET_DAKTELA_CRM_DRY_RUN": "preview", "TARGET_DAKTELA_CRM_PHONE_REGION": "CZ"}
     run = run_target(crm.settings, encoded(feed(contact(7))), environment=environment)
     assert run.code == 1
@@ -235,7 +236,7 @@ def test_a_dry_run_that_did_not_arrive_is_not_a_real_one(crm: Crm) -> None:
     assert any("TARGET_DAKTELA_CRM_PHONE_REGION is set, but did not arrive" in line for line in run.warnings)
 
 
-def test_input_may_be_a_file(crm: Crm, tmp_path: Path) -> None:
+def test_the_input_may_be_a_file(crm: Crm, tmp_path: Path) -> None:
     path = tmp_path / "messages.jsonl"
     path.write_bytes(encoded(feed(contact(7, name="Ž\u2028"))))
     assert run_target(crm.settings, b"", "--input", str(path)).code == 0
@@ -259,6 +260,7 @@ def test_a_second_signal_does_no_harm(crm: Crm, instance: Simulator) -> None:
     assert "Traceback" not in run.log
 
 
+@pytest.mark.promise("S2")
 def test_activate_version_deletes_nothing(crm: Crm) -> None:
     version = [{"type": "ACTIVATE_VERSION", "stream": stream, "version": 1} for stream in ("contacts", "notes")]
     crm.run(feed(contact(7), contact(8)))
@@ -268,7 +270,7 @@ def test_activate_version_deletes_nothing(crm: Crm) -> None:
     assert all("delete" not in body for body in crm.bodies())
 
 
-def test_a_record_before_its_schema_is_taken_in_unless_stream_maps_need_one(crm: Crm) -> None:
+def test_a_record_before_its_schema_is_accepted_unless_stream_maps_need_the_schema(crm: Crm) -> None:
     assert crm.run([contact(7), *SCHEMAS]).code == 0
     assert set(crm.contacts()) == {"7"}
     run = crm.run([contact(8), *SCHEMAS], stream_maps={"contacts": {"name": "name"}})
@@ -277,7 +279,7 @@ def test_a_record_before_its_schema_is_taken_in_unless_stream_maps_need_one(crm:
     assert len(run.errors) == 1
 
 
-def test_stream_maps_and_flattening_work(crm: Crm) -> None:
+def test_stream_maps_change_and_filter_records(crm: Crm) -> None:
     maps = {"people": {"__alias__": "contacts", "id": "id", "name": "name.upper()", "__filter__": "id != 8"}}
     properties = {"id": {"type": "integer"}, "name": {"type": "string"}}
     people = {**schema("people"), "schema": {"type": "object", "properties": properties}}
@@ -286,7 +288,7 @@ def test_stream_maps_and_flattening_work(crm: Crm) -> None:
     assert {key: entry["name"] for key, entry in crm.contacts().items()} == {"7": "EVA"}
 
 
-def test_batches_are_refused_in_one_line(crm: Crm) -> None:
+def test_batch_messages_stop_the_run_with_one_line(crm: Crm) -> None:
     batch = {"type": "BATCH", "stream": "contacts", "encoding": {"format": "jsonl"}, "manifest": []}
     run = crm.run([*SCHEMAS, batch])
     assert run.code == 1

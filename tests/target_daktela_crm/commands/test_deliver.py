@@ -65,7 +65,8 @@ def refused(run: Run, words: str) -> None:
     assert "Traceback" not in run.log
 
 
-def test_s2_a_staged_load_is_delivered_whole_and_deletes_what_is_not_in_it(
+@pytest.mark.promise("S2")
+def test_a_staged_load_is_delivered_in_one_request_that_deletes_all_other_contacts(
     ready: Crm, instance: Simulator
 ) -> None:
     before = ready.requests()
@@ -81,7 +82,10 @@ def test_s2_a_staged_load_is_delivered_whole_and_deletes_what_is_not_in_it(
     assert not run.states
 
 
-def test_s2_staging_sends_nothing_and_puts_out_no_state(crm: Crm) -> None:
+@pytest.mark.promise("S2")
+@pytest.mark.promise("S4")
+@pytest.mark.promise("S9")
+def test_staging_sends_nothing_and_writes_no_state(crm: Crm) -> None:
     run = crm.run(feed(*MANY), **STAGED)
 
     assert run.code == 0
@@ -90,11 +94,10 @@ def test_s2_staging_sends_nothing_and_puts_out_no_state(crm: Crm) -> None:
     assert "staged, nothing sent: 20 contacts" in run.log
 
 
+@pytest.mark.promise("S2")
 @pytest.mark.parametrize("mode", [{}, FULL, {"only_changed": False}, STAGED, {"unknown_company": "detach"}])
 @pytest.mark.parametrize("kind", [None, "413", "400", "timeout", "500"])
-def test_s2_no_run_sends_delete_whatever_happens(
-    crm: Crm, instance: Simulator, mode: dict[str, Any], kind: str | None
-) -> None:
+def test_a_run_never_sends_delete(crm: Crm, instance: Simulator, mode: dict[str, Any], kind: str | None) -> None:
     if kind:
         instance.faults.append(Fault(kind, endpoint="sync", times=2, hang=0.4))
 
@@ -103,10 +106,11 @@ def test_s2_no_run_sends_delete_whatever_happens(
     assert all("delete" not in body for body in crm.bodies())
 
 
+@pytest.mark.promise("S2")
 @pytest.mark.parametrize(
     "kind", ["413", "400", "422-poison", "500", "timeout", "reset", "html", "error-200", "401", "302"]
 )
-def test_s2_a_delivery_is_never_split_or_changed(ready: Crm, instance: Simulator, kind: str) -> None:
+def test_a_delivery_is_never_split_or_changed(ready: Crm, instance: Simulator, kind: str) -> None:
     before = ready.requests()
     if kind == "422-poison":
         instance.sync_poison, instance.sync_poison_status = {"3"}, 422
@@ -129,8 +133,10 @@ def test_s2_a_delivery_is_never_split_or_changed(ready: Crm, instance: Simulator
     assert len(instance.crm.contacts) == 19
 
 
+@pytest.mark.promise("S2")
+@pytest.mark.promise("S5")
 @pytest.mark.parametrize("kind", ["500", "timeout", "reset", "applied-timeout", "applied-reset", "applied-500"])
-def test_s2_after_a_delivery_of_unknown_outcome_everything_counts_as_undelivered(
+def test_after_a_delivery_with_an_unknown_outcome_everything_counts_as_undelivered(
     ready: Crm, instance: Simulator, kind: str
 ) -> None:
     instance.faults.append(Fault(kind, endpoint="sync", times=6, hang=0.4))
@@ -143,15 +149,17 @@ def test_s2_after_a_delivery_of_unknown_outcome_everything_counts_as_undelivered
     assert again.summary["delivered"] == {"companies": 1, "contacts": 20}
 
 
-def test_s2_a_refusal_after_a_lost_answer_is_no_certain_refusal(ready: Crm, instance: Simulator) -> None:
+@pytest.mark.promise("S2")
+def test_a_refusal_after_a_lost_answer_leaves_the_outcome_unknown(ready: Crm, instance: Simulator) -> None:
     instance.faults += [Fault("applied-reset", endpoint="sync"), Fault("400", endpoint="sync")]
     run = ready.deliver("--accept-unknown")
     assert "unknown" in run.errors[0]
     assert ready.run(feed()).summary["delivered"]["contacts"] == 20
 
 
+@pytest.mark.promise("S2")
 @pytest.mark.parametrize("kind", ["413", "400", "403"])
-def test_s2_after_a_delivery_that_was_refused_for_sure_nothing_is_sent_again(
+def test_after_a_delivery_that_was_certainly_refused_nothing_is_sent_again(
     ready: Crm, instance: Simulator, kind: str
 ) -> None:
     instance.faults.append(Fault(kind, endpoint="sync"))
@@ -162,7 +170,9 @@ def test_s2_after_a_delivery_that_was_refused_for_sure_nothing_is_sent_again(
     assert ready.requests() == before
 
 
-def test_s2_killed_while_it_delivers_everything_counts_as_undelivered(ready: Crm, instance: Simulator) -> None:
+@pytest.mark.promise("S2")
+@pytest.mark.promise("S5")
+def test_after_a_kill_during_a_delivery_everything_counts_as_undelivered(ready: Crm, instance: Simulator) -> None:
     instance.faults.append(Fault("applied-timeout", endpoint="sync", hang=30))
     before = ready.requests()
     names = ("url", "server", "access_token", "store_path")
@@ -183,9 +193,11 @@ def test_s2_killed_while_it_delivers_everything_counts_as_undelivered(ready: Crm
     assert len(instance.crm.contacts) == 20
 
 
+@pytest.mark.promise("S2")
+@pytest.mark.promise("S4")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("mode", [{}, FULL, STAGED])
-def test_s2_a_signal_ends_a_run_with_nothing_more_sent_and_no_state(
+def test_a_signal_stops_a_run_without_further_requests_and_without_state(
     crm: Crm, instance: Simulator, mode: dict[str, Any], number: signal.Signals
 ) -> None:
     instance.faults.append(Fault("slow", endpoint="sync", times=None, delay=0.3))
@@ -206,7 +218,8 @@ def test_s2_a_signal_ends_a_run_with_nothing_more_sent_and_no_state(
     assert all("delete" not in body for body in crm.bodies())
 
 
-def test_s2_a_signal_while_reading_stages_nothing(ready: Crm) -> None:
+@pytest.mark.promise("S2")
+def test_a_signal_while_reading_prevents_staging(ready: Crm) -> None:
     process = start_target({**ready.settings, **STAGED})
     assert process.stdin is not None
     assert process.stderr is not None
@@ -225,36 +238,42 @@ def test_s2_a_signal_while_reading_stages_nothing(ready: Crm) -> None:
 # The guards.
 
 
-def test_guard_nothing_is_staged(crm: Crm) -> None:
+@pytest.mark.promise("S2")
+def test_deliver_refuses_if_nothing_is_staged(crm: Crm) -> None:
     crm.run(feed(*MANY), **FULL)
     refused(crm.deliver("--accept-unknown"), "nothing is staged")
 
 
-def test_guard_there_is_no_store(crm: Crm) -> None:
+@pytest.mark.promise("S2")
+def test_deliver_refuses_if_there_is_no_store(crm: Crm) -> None:
     refused(crm.deliver(), "there is no store")
     assert not crm.store.exists()
 
 
-def test_guard_no_baseline(crm: Crm) -> None:
+@pytest.mark.promise("S2")
+def test_deliver_refuses_without_an_earlier_full_load(crm: Crm) -> None:
     crm.run(feed(*MANY), **STAGED)
     refused(crm.deliver("--accept-unknown"), "baseline")
     assert not crm.requests()
 
 
-def test_guard_a_partial_load_is_no_baseline(crm: Crm) -> None:
+@pytest.mark.promise("S2")
+def test_deliver_refuses_after_partial_loads_only(crm: Crm) -> None:
     crm.run(feed(*MANY))
     crm.run(feed(*MANY), **STAGED)
     refused(crm.deliver("--accept-unknown"), "baseline")
 
 
-def test_guard_a_full_load_that_failed_is_no_baseline(crm: Crm, instance: Simulator) -> None:
+@pytest.mark.promise("S2")
+def test_deliver_refuses_after_a_full_load_that_failed(crm: Crm, instance: Simulator) -> None:
     instance.faults.append(Fault("403", endpoint="sync"))
     crm.run(feed(*MANY), **FULL)
     crm.run(feed(*MANY), **STAGED)
     refused(crm.deliver("--accept-unknown"), "baseline")
 
 
-def test_guard_contacts_that_the_store_has_never_seen(ready: Crm, instance: Simulator) -> None:
+@pytest.mark.promise("S2")
+def test_the_first_delivery_needs_accept_unknown(ready: Crm, instance: Simulator) -> None:
     earlier = {"id": 555, "name": "Old", "firstname": None, "lastname": None, "description": None, "fields": []}
     nobody = {"id": None, "name": None, "description": None, "contacts": [earlier]}
     instance.crm.seed([nobody], born=[{**earlier, "id": "born"}])
@@ -268,14 +287,15 @@ def test_guard_contacts_that_the_store_has_never_seen(ready: Crm, instance: Simu
     assert instance.crm.born
 
 
-def test_the_second_delivery_needs_no_further_word(ready: Crm) -> None:
+def test_the_second_delivery_does_not_need_accept_unknown(ready: Crm) -> None:
     assert ready.deliver("--accept-unknown").code == 0
     assert ready.run(feed(*ONE_GONE[:-1]), **STAGED).code == 0
     assert ready.deliver().code == 0
     assert len(ready.contacts()) == 18
 
 
-def test_guard_an_empty_load(ready: Crm) -> None:
+@pytest.mark.promise("S2")
+def test_deliver_refuses_an_empty_load(ready: Crm) -> None:
     before = ready.requests()
     assert ready.run(feed(), **STAGED).code == 0
     refused(ready.deliver("--accept-unknown"), "is empty")
@@ -286,7 +306,8 @@ def test_guard_an_empty_load(ready: Crm) -> None:
     assert ready.requests() == before
 
 
-def test_guard_a_load_over_one_request(crm: Crm) -> None:
+@pytest.mark.promise("S2")
+def test_deliver_refuses_a_load_larger_than_one_request(crm: Crm) -> None:
     crm.run(feed(*MANY), **FULL)
     crm.run(feed(*ONE_GONE), **STAGED, max_request_bytes=3000)
     before = crm.requests()
@@ -294,12 +315,14 @@ def test_guard_a_load_over_one_request(crm: Crm) -> None:
     assert crm.requests() == before
 
 
-def test_guard_contacts_on_hold(crm: Crm) -> None:
+@pytest.mark.promise("S2")
+def test_deliver_refuses_a_load_with_contacts_on_hold(crm: Crm) -> None:
     crm.run(feed(*MANY), **FULL)
     crm.run(feed(*MANY, contact(77, of=99)), **STAGED)
     refused(crm.deliver("--accept-unknown"), "1 contact is on hold (77 of company 99)")
 
 
+@pytest.mark.promise("S2")
 @pytest.mark.parametrize(
     ("more", "settings"),
     [
@@ -307,19 +330,23 @@ def test_guard_contacts_on_hold(crm: Crm) -> None:
         ([contact(77, of=99)], {"unknown_company": "reject"}),
     ],
 )
-def test_guard_rejected_contacts(crm: Crm, more: list[Message], settings: dict[str, Any]) -> None:
+def test_deliver_refuses_a_load_with_rejected_contacts(
+    crm: Crm, more: list[Message], settings: dict[str, Any]
+) -> None:
     crm.run(feed(*MANY), **FULL)
     assert crm.run(feed(*MANY, *more), **STAGED, **settings).code == 1
     refused(crm.deliver("--accept-unknown"), "rejected")
 
 
-def test_guard_a_line_that_is_no_message(crm: Crm) -> None:
+@pytest.mark.promise("S2")
+def test_deliver_refuses_a_load_with_a_rejected_line(crm: Crm) -> None:
     crm.run(feed(*MANY), **FULL)
     assert crm.run(b"what?\n" + encoded(feed(*MANY)), **STAGED).code == 1
     refused(crm.deliver("--accept-unknown"), "rejected")
 
 
-def test_guard_an_input_that_ends_in_the_middle_of_a_line(crm: Crm) -> None:
+@pytest.mark.promise("S2")
+def test_deliver_refuses_a_load_whose_input_was_cut_off(crm: Crm) -> None:
     crm.run(feed(*MANY), **FULL)
     lines = encoded([*SCHEMAS, *MANY])
     run = crm.run(lines[:-20], **STAGED)
@@ -327,14 +354,16 @@ def test_guard_an_input_that_ends_in_the_middle_of_a_line(crm: Crm) -> None:
     refused(crm.deliver("--accept-unknown"), "middle of a line")
 
 
-def test_guard_a_stream_that_an_earlier_load_had(crm: Crm) -> None:
+@pytest.mark.promise("S2")
+def test_deliver_refuses_a_load_without_a_stream_of_an_earlier_load(crm: Crm) -> None:
     lonely = [contact(number) for number in range(20)]
     crm.run(feed(*MANY), **FULL)
     crm.run(feed(*lonely), **STAGED)
     refused(crm.deliver("--accept-unknown"), "no record of companies")
 
 
-def test_guard_a_stream_of_links_that_an_earlier_load_had(crm: Crm) -> None:
+@pytest.mark.promise("S2")
+def test_deliver_refuses_a_load_without_the_links_of_an_earlier_load(crm: Crm) -> None:
     links = {"links": {"link": {"contact": "contact", "company": "company"}}}
     crm.settings["streams"] = links
     crm.run([schema("links", "contact"), record("links", contact=1, company=1), *feed(*MANY)], **FULL)
@@ -345,7 +374,8 @@ def test_guard_a_stream_of_links_that_an_earlier_load_had(crm: Crm) -> None:
     assert crm.deliver("--accept-unknown").code == 0
 
 
-def test_guard_a_stream_of_another_name_that_an_earlier_load_had(crm: Crm) -> None:
+@pytest.mark.promise("S2")
+def test_deliver_refuses_a_load_without_an_alias_of_an_earlier_load(crm: Crm) -> None:
     crm.settings["streams"] = {"contacts": {"aliases": ["leads"]}}
     leads = [{**contact(number), "stream": "Leads"} for number in range(50, 54)]
     many = [contact(number) for number in range(60)]
@@ -354,14 +384,16 @@ def test_guard_a_stream_of_another_name_that_an_earlier_load_had(crm: Crm) -> No
     refused(crm.deliver("--accept-unknown"), "no record of leads")
 
 
-def test_guard_a_contact_on_hold_from_an_earlier_run(crm: Crm) -> None:
+@pytest.mark.promise("S2")
+def test_deliver_refuses_while_a_contact_of_an_earlier_run_is_on_hold(crm: Crm) -> None:
     crm.run(feed(*MANY), **FULL)
     crm.run(feed(contact(99, of=55)))
     crm.run(feed(*MANY), **STAGED)
     refused(crm.deliver("--accept-unknown"), "1 contact is on hold (99 of company 55)")
 
 
-def test_guard_contacts_that_daktela_may_have_count_as_known(crm: Crm, instance: Simulator) -> None:
+@pytest.mark.promise("S2")
+def test_contacts_that_daktela_may_have_count_as_known(crm: Crm, instance: Simulator) -> None:
     crm.run(feed(*MANY), **FULL)
     instance.faults.append(Fault("applied-reset", endpoint="sync", times=None))
     crm.run(feed(*(contact(number, of=1) for number in range(20, 40))))
@@ -371,7 +403,8 @@ def test_guard_contacts_that_daktela_may_have_count_as_known(crm: Crm, instance:
     refused(crm.deliver("--accept-unknown"), "20 of 40 known contacts")
 
 
-def test_guard_a_known_contact_whose_change_was_refused_stays_known(crm: Crm, instance: Simulator) -> None:
+@pytest.mark.promise("S2")
+def test_a_known_contact_stays_known_if_its_change_is_refused(crm: Crm, instance: Simulator) -> None:
     crm.run(feed(*MANY), **FULL)
     instance.sync_poison = {"0", "1", "2"}
     crm.run(feed(*(contact(number, of=1, name="Changed") for number in range(3))))
@@ -380,7 +413,8 @@ def test_guard_a_known_contact_whose_change_was_refused_stays_known(crm: Crm, in
     refused(crm.deliver("--accept-unknown"), "3 of 20 known contacts")
 
 
-def test_guard_a_store_that_is_damaged(crm: Crm) -> None:
+@pytest.mark.promise("S2")
+def test_deliver_refuses_a_damaged_store(crm: Crm) -> None:
     people = [contact(number, of=1, description="x" * 300) for number in range(300)]
     crm.run(feed(company(1), *people), **FULL)
     crm.run(feed(company(1), *people), **STAGED)
@@ -394,7 +428,8 @@ def test_guard_a_store_that_is_damaged(crm: Crm) -> None:
     assert crm.requests() == 1
 
 
-def test_guard_a_load_that_cannot_be_read_whole(crm: Crm) -> None:
+@pytest.mark.promise("S2")
+def test_deliver_refuses_a_load_that_cannot_be_read_completely(crm: Crm) -> None:
     crm.run(feed(*MANY), **FULL)
     store = Store.open(crm.store, StoreOwner(crm.settings["url"], None, None))
     try:
@@ -407,12 +442,14 @@ def test_guard_a_load_that_cannot_be_read_whole(crm: Crm) -> None:
         store.close()
 
 
-def test_guard_a_stage_from_the_future(ready: Crm) -> None:
+@pytest.mark.promise("S2")
+def test_deliver_refuses_a_load_staged_in_the_future(ready: Crm) -> None:
     _restage(ready, datetime.now(UTC) + timedelta(hours=2))
     refused(ready.deliver("--accept-unknown"), "in the future")
 
 
-def test_guard_too_many_deletions(crm: Crm) -> None:
+@pytest.mark.promise("S2")
+def test_deliver_refuses_too_many_deletions(crm: Crm) -> None:
     crm.run(feed(*MANY), **FULL)
     crm.run(feed(*MANY[:-3]), **STAGED)
     refused(crm.deliver("--accept-unknown"), "3 of 20 known contacts (15.0%)")
@@ -421,7 +458,8 @@ def test_guard_too_many_deletions(crm: Crm) -> None:
     assert len(crm.contacts()) == 17
 
 
-def test_guard_a_contact_that_the_crm_has_deleted_counts_as_well(crm: Crm) -> None:
+@pytest.mark.promise("S2")
+def test_contacts_deleted_in_the_crm_count_as_deletions(crm: Crm) -> None:
     streams = {"contacts": {"contact": {"deleted": "gone"}}}
     crm.settings["streams"] = streams
     crm.run(feed(*MANY), **FULL)
@@ -430,7 +468,8 @@ def test_guard_a_contact_that_the_crm_has_deleted_counts_as_well(crm: Crm) -> No
     refused(crm.deliver("--accept-unknown"), "3 of 20 known contacts")
 
 
-def test_guard_business_hours(crm: Crm) -> None:
+@pytest.mark.promise("S2")
+def test_deliver_refuses_within_business_hours(crm: Crm) -> None:
     hours = {
         "timezone": "UTC",
         "days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
@@ -446,19 +485,23 @@ def test_guard_business_hours(crm: Crm) -> None:
     assert crm.run(feed(*MANY), business_hours=hours).code == 0
 
 
-def test_guard_a_stage_that_is_not_the_last_runs(ready: Crm) -> None:
+@pytest.mark.promise("S2")
+def test_deliver_refuses_a_load_that_is_not_of_the_last_run(ready: Crm) -> None:
     ready.run(feed(contact(5, of=1, name="Newer")))
     refused(ready.deliver("--accept-unknown"), "not that of the last run")
 
 
-def test_guard_a_stage_that_is_delivered(ready: Crm) -> None:
+@pytest.mark.promise("S2")
+@pytest.mark.promise("S9")
+def test_deliver_refuses_a_load_that_was_delivered(ready: Crm) -> None:
     assert ready.deliver("--accept-unknown").code == 0
     before = ready.requests()
     refused(ready.deliver("--accept-unknown"), "delivered already")
     assert ready.requests() == before
 
 
-def test_guard_a_stage_that_is_old(ready: Crm) -> None:
+@pytest.mark.promise("S2")
+def test_deliver_refuses_a_load_older_than_24_hours(ready: Crm) -> None:
     _restage(ready, datetime.now(UTC) - timedelta(hours=25))
     refused(ready.deliver("--accept-unknown"), "24 hours")
 
@@ -473,7 +516,7 @@ def _restage(crm: Crm, moment: datetime) -> None:
     connection.close()
 
 
-def test_every_reason_is_told_at_once(crm: Crm) -> None:
+def test_all_reasons_are_reported_at_once(crm: Crm) -> None:
     crm.run(feed(contact(1, of=99)), **STAGED)
     run = crm.deliver()
     assert len(run.errors) == 4, run.errors
@@ -492,6 +535,7 @@ def test_a_contact_deleted_by_a_delivery_and_restored_is_sent_again(ready: Crm) 
     assert "19" in ready.contacts()
 
 
+@pytest.mark.promise("S7")
 def test_an_accepted_delivery_is_not_repeated_by_the_next_partial_load(ready: Crm) -> None:
     assert ready.deliver("--accept-unknown").code == 0
     before = ready.requests()
@@ -502,7 +546,8 @@ def test_an_accepted_delivery_is_not_repeated_by_the_next_partial_load(ready: Cr
     assert ready.requests() == before
 
 
-def test_a_company_that_is_not_in_the_load_but_that_its_contacts_need_is(crm: Crm) -> None:
+@pytest.mark.promise("S6")
+def test_the_companies_of_a_load_s_contacts_are_delivered_with_it(crm: Crm) -> None:
     crm.settings["streams"] = {}
     crm.run(feed(*MANY, company(2)), **FULL)
     crm.run(feed(company(2), *MANY[1:]), **STAGED)
@@ -510,7 +555,7 @@ def test_a_company_that_is_not_in_the_load_but_that_its_contacts_need_is(crm: Cr
     assert set(crm.companies()) == {"1", "2"}
 
 
-def test_a_delivery_takes_its_settings_from_the_stage(crm: Crm, instance: Simulator) -> None:
+def test_a_delivery_uses_the_settings_of_the_staged_load(crm: Crm, instance: Simulator) -> None:
     instance.sync_path = "/custom/crm/other.php"
     crm.settings["sync_path"] = "/custom/crm/other.php"
     crm.run(feed(*MANY), **FULL)
@@ -518,7 +563,7 @@ def test_a_delivery_takes_its_settings_from_the_stage(crm: Crm, instance: Simula
     assert crm.deliver("--accept-unknown").code == 0
 
 
-def test_a_dry_delivery_writes_the_request_and_sends_nothing(ready: Crm, tmp_path: Path) -> None:
+def test_a_dry_run_of_a_delivery_writes_the_request_and_sends_nothing(ready: Crm, tmp_path: Path) -> None:
     before = ready.requests()
 
     assert ready.deliver("--accept-unknown", dry_run=str(tmp_path / "dry")).code == 0
@@ -539,7 +584,8 @@ def test_a_full_load_without_delete_sends_everything_again(crm: Crm) -> None:
     assert all("delete" not in body for body in crm.bodies())
 
 
-def test_what_was_never_sent_is_not_forgotten_by_a_delivery(ready: Crm, instance: Simulator) -> None:
+@pytest.mark.promise("S3")
+def test_a_delivery_keeps_contacts_that_were_never_sent(ready: Crm, instance: Simulator) -> None:
     instance.faults.append(Fault("403", endpoint="sync"))
     ready.run(feed(contact(77)))
     ready.run(feed(*ONE_GONE), **STAGED)
@@ -550,7 +596,8 @@ def test_what_was_never_sent_is_not_forgotten_by_a_delivery(ready: Crm, instance
     assert "77" in ready.contacts()
 
 
-def test_a_company_that_came_in_an_earlier_run_is_known_after_a_delivery(crm: Crm) -> None:
+@pytest.mark.promise("S6")
+def test_a_company_of_an_earlier_run_is_still_known_after_a_delivery(crm: Crm) -> None:
     crm.run(feed(company(1, "Acme"), company(2), *(contact(number, of=1) for number in range(20))), **FULL)
     crm.run(feed(company(2), *(contact(number, of=1) for number in range(20))), **STAGED)
     assert crm.deliver("--accept-unknown").code == 0
@@ -561,7 +608,7 @@ def test_a_company_that_came_in_an_earlier_run_is_known_after_a_delivery(crm: Cr
     assert (crm.contacts()["3"]["name"], crm.contacts()["3"]["company"]) == ("Changed", "1")
 
 
-def test_a_link_that_is_not_in_a_full_load_does_not_count_in_it(crm: Crm) -> None:
+def test_links_that_a_full_load_lacks_do_not_count_in_it(crm: Crm) -> None:
     crm.settings["streams"] = {
         "links": {"link": {"contact": "contact", "company": "company", "primary": "'true'"}}
     }
@@ -578,7 +625,7 @@ def test_a_link_that_is_not_in_a_full_load_does_not_count_in_it(crm: Crm) -> Non
     assert crm.requests() == before
 
 
-def test_a_delivery_takes_its_numbers_from_the_environment(crm: Crm) -> None:
+def test_numbers_in_the_environment_apply_to_a_delivery(crm: Crm) -> None:
     crm.run(feed(*MANY), **FULL)
     crm.run(feed(*MANY[:-3]), **STAGED)
     names = ("url", "server", "access_token", "store_path")
@@ -591,7 +638,7 @@ def test_a_delivery_takes_its_numbers_from_the_environment(crm: Crm) -> None:
     assert run.code == 0, run.log
 
 
-def test_a_dry_run_of_a_staged_load_writes_the_request_and_stages_nothing(ready: Crm, tmp_path: Path) -> None:
+def test_a_dry_run_of_staging_writes_the_request_and_stages_nothing(ready: Crm, tmp_path: Path) -> None:
     ready.run(feed(*MANY), **FULL)
     run = ready.run(feed(*ONE_GONE), **STAGED, dry_run=str(tmp_path / "dry"))
     assert json.loads((tmp_path / "dry" / "request-00001.json").read_bytes())["delete"] is True
@@ -602,12 +649,13 @@ def test_a_dry_run_of_a_staged_load_writes_the_request_and_stages_nothing(ready:
     assert any("max_request_bytes" in note for note in run.summary["notes"])
 
 
-def test_the_summary_of_a_delivery_counts_what_had_to_be_repeated(ready: Crm, instance: Simulator) -> None:
+def test_the_summary_of_a_delivery_counts_retries(ready: Crm, instance: Simulator) -> None:
     instance.faults.append(Fault("503", endpoint="sync", times=2))
     assert ready.deliver("--accept-unknown").summary["retries"] == 2
 
 
-def test_a_contact_that_a_delivery_has_deleted_does_not_come_back(crm: Crm) -> None:
+@pytest.mark.promise("S9")
+def test_a_contact_that_a_delivery_deleted_is_not_sent_again(crm: Crm) -> None:
     crm.settings.update(preset="activecampaign", load_mode="full", max_delete_fraction=0.9)
     accounts = [record("accounts", id=number, name=f"Company {number}") for number in (1, 5)]
     people = [record("contacts", id=number, first_name=f"P{number}") for number in range(1, 8)]
@@ -621,7 +669,7 @@ def test_a_contact_that_a_delivery_has_deleted_does_not_come_back(crm: Crm) -> N
     assert "5" not in crm.contacts()
 
 
-def test_a_record_that_was_rejected_once_does_not_stop_later_deliveries(crm: Crm) -> None:
+def test_an_earlier_reject_does_not_stop_a_later_delivery(crm: Crm) -> None:
     crm.settings.update(preset="activecampaign", load_mode="full")
     people = [record("contacts", id=number, first_name=f"P{number}") for number in range(1, 8)]
     crm.run(people)

@@ -15,7 +15,7 @@ from tests.target_daktela_crm.running import (
 )
 
 
-def test_explain_shows_what_the_mapping_makes_and_sends_nothing(crm: Crm) -> None:
+def test_explain_shows_each_entity_and_sends_nothing(crm: Crm) -> None:
     people = [contact(number, of=1) for number in range(5)]
     odd = [record("contacts", name="no id"), {"type": "RECORD", "stream": "contacts", "record": [1]}]
     lines = encoded([*SCHEMAS, *people, *odd, company(1), record("notes", id=1)])
@@ -57,7 +57,7 @@ def test_explain_shows_what_is_rejected_and_left_out(crm: Crm) -> None:
     assert not crm.requests()
 
 
-def test_explain_tells_where_each_value_comes_from() -> None:
+def test_explain_shows_the_expression_of_each_value() -> None:
     rows = [
         record("Contact", Id="003", FirstName="", LastName=" Malá ", Phone="030 23125 014", HomePhone="nobody")
         | {"ignored": 1},
@@ -85,7 +85,7 @@ def test_explain_tells_where_each_value_comes_from() -> None:
     assert "streams.Contact: no record has the column Tier__c" in run.output
 
 
-def test_explain_waits_for_the_values_of_other_streams() -> None:
+def test_explain_shows_records_with_custom_values_at_the_end() -> None:
     values = [
         record("contact_custom_field_values", id=9, contact=11, field=1, value="01632 960501"),
         record("contact_custom_field_values", id=8, contact=11, field=1),
@@ -103,7 +103,7 @@ def test_explain_waits_for_the_values_of_other_streams() -> None:
     assert run.output.count("-> rejected: ") == 2
 
 
-def test_explain_says_that_the_preset_is_another_tap_s() -> None:
+def test_explain_reports_a_preset_that_does_not_match_the_tap() -> None:
     run = run_target({"preset": "zoho"}, encoded([record("contacts", id=1, first_name="Eva")]), "--explain")
     assert run.code == 0
     assert "contacts: no record has a column that the mapping reads; does the preset match the tap?" in run.output

@@ -77,12 +77,12 @@ LIMITS = st.integers(min_value=len(EMPTY), max_value=600)
 
 
 @given(groups(), st.booleans())
-def test_the_size_told_is_that_of_the_bytes(entries: list[Entry], delete: bool) -> None:  # noqa: FBT001 - drawn
+def test_the_computed_size_is_that_of_the_request(entries: list[Entry], delete: bool) -> None:  # noqa: FBT001 - drawn
     assert size_of(entries, delete=delete) == len(encode(entries, delete=delete))
 
 
 @given(groups(), st.booleans())
-def test_a_request_holds_every_entry_under_its_company_in_order(
+def test_a_request_contains_all_entries_under_their_companies_in_order(
     entries: list[Entry],
     delete: bool,  # noqa: FBT001 - drawn
 ) -> None:
@@ -95,14 +95,15 @@ def test_a_request_holds_every_entry_under_its_company_in_order(
 
 
 @given(groups())
-def test_bytes_are_sent_as_they_are_stored(entries: list[Entry]) -> None:
+def test_stored_json_is_sent_unchanged(entries: list[Entry]) -> None:
     content = encode(entries)
     for entry in entries:
         assert entry.contact is None or entry.contact.body in content
         assert entry.company is None or entry.company.body[:-1] + b',"contacts":[' in content
 
 
-def test_delete_is_left_out_unless_asked_for() -> None:
+@pytest.mark.promise("S2")
+def test_delete_is_left_out_unless_requested() -> None:
     entries = [Entry(None, _part(1))]
     assert b"delete" not in encode(entries)
     assert b"delete" not in encode(entries, delete=False)
@@ -110,17 +111,17 @@ def test_delete_is_left_out_unless_asked_for() -> None:
     assert json.loads(encode(entries, delete=True))["delete"] is True
 
 
-def test_contacts_without_a_company_stand_under_one_of_nulls() -> None:
+def test_contacts_without_a_company_are_under_a_company_of_nulls() -> None:
     content = json.loads(encode([Entry(None, _part(1)), Entry(None, _part(2))]))
     assert content == {"data": [{**NOBODY, "contacts": [{"id": 1}, {"id": 2}]}]}
     assert list(content["data"][0]) == ["id", "name", "description", "contacts"]
 
 
-def test_a_company_without_contacts_has_an_empty_list_of_them() -> None:
+def test_a_company_without_contacts_has_an_empty_list_of_contacts() -> None:
     assert encode([Entry(_part(1, name="Acme"), None)]) == b'{"data":[{"id":1,"name":"Acme","contacts":[]}]}'
 
 
-def test_a_request_of_several_companies_is_as_the_white_paper_has_it() -> None:
+def test_a_request_of_several_companies_matches_the_white_paper() -> None:
     acme, umbrella = _part(1, name="Acme"), _part(2, name="Umbrella")
     entries = [Entry(acme, _part(3)), Entry(acme, _part(4)), Entry(umbrella, None), Entry(None, _part(5))]
     assert encode(entries, delete=True) == (
@@ -130,7 +131,7 @@ def test_a_request_of_several_companies_is_as_the_white_paper_has_it() -> None:
     )
 
 
-def test_no_entries_are_an_empty_request_and_no_body() -> None:
+def test_without_entries_there_is_no_request() -> None:
     assert encode([]) == EMPTY
     assert size_of([]) == len(EMPTY)
     assert _pack([], 100) == []
@@ -139,9 +140,10 @@ def test_no_entries_are_an_empty_request_and_no_body() -> None:
 # Several requests.
 
 
+@pytest.mark.promise("S1")
 @given(groups(), LIMITS)
 @settings(max_examples=300)
-def test_s1_no_body_is_over_the_limit(entries: list[Entry], limit: int) -> None:
+def test_no_request_exceeds_the_limit(entries: list[Entry], limit: int) -> None:
     for each in _pack(entries, limit):
         if isinstance(each, Body):
             assert len(encode(each.entries)) == each.size == size_of(each.entries) <= limit
@@ -152,7 +154,7 @@ def test_s1_no_body_is_over_the_limit(entries: list[Entry], limit: int) -> None:
 
 @given(groups(), LIMITS)
 @settings(max_examples=200)
-def test_every_entry_is_in_exactly_one_body_and_in_order(entries: list[Entry], limit: int) -> None:
+def test_each_entry_is_in_exactly_one_request_and_in_order(entries: list[Entry], limit: int) -> None:
     packed = _pack(entries, limit)
     bodies = [entry for each in packed if isinstance(each, Body) for entry in each.entries]
     too_large = [each.entry for each in packed if isinstance(each, TooLarge)]
@@ -164,7 +166,7 @@ def test_every_entry_is_in_exactly_one_body_and_in_order(entries: list[Entry], l
 
 @given(groups(), LIMITS)
 @settings(max_examples=200)
-def test_a_body_ends_only_where_the_next_entry_does_not_fit(entries: list[Entry], limit: int) -> None:
+def test_a_request_ends_only_where_the_next_entry_does_not_fit(entries: list[Entry], limit: int) -> None:
     packed = _pack(entries, limit)
     bodies = [each for each in packed if isinstance(each, Body)]
     for body, following in itertools.pairwise(bodies):
@@ -174,8 +176,9 @@ def test_a_body_ends_only_where_the_next_entry_does_not_fit(entries: list[Entry]
         assert len(encode([*body.entries, between[0]])) > limit
 
 
+@pytest.mark.promise("S1")
 @given(groups(), st.lists(LIMITS, min_size=1, max_size=20))
-def test_the_limit_may_shrink_from_body_to_body(entries: list[Entry], sizes: list[int]) -> None:
+def test_the_limit_may_shrink_between_requests(entries: list[Entry], sizes: list[int]) -> None:
     shrinking = sorted(sizes, reverse=True)
     most = shrinking[0]
     told: list[Entry] = []
@@ -192,7 +195,8 @@ def test_the_limit_may_shrink_from_body_to_body(entries: list[Entry], sizes: lis
     assert sorted(told, key=entries.index) == entries
 
 
-def test_an_entry_over_the_limit_has_a_body_of_its_own_up_to_the_most() -> None:
+@pytest.mark.promise("S1")
+def test_an_entry_over_the_current_limit_has_its_own_request_up_to_the_maximum() -> None:
     small, large, huge = (
         Entry(None, _part(number, name="x" * size)) for number, size in ((1, 1), (2, 90), (3, 200))
     )
@@ -209,7 +213,7 @@ def test_an_entry_over_the_limit_has_a_body_of_its_own_up_to_the_most() -> None:
 
 
 @pytest.mark.parametrize("spare", [0, 1])
-def test_the_limit_itself_is_allowed(spare: int) -> None:
+def test_a_request_may_have_exactly_the_size_of_the_limit(spare: int) -> None:
     acme = _part(1, name="Žluťoučký kůň")
     entries = [Entry(acme, _part(number)) for number in range(2, 12)]
     size = size_of(entries)
@@ -217,7 +221,8 @@ def test_the_limit_itself_is_allowed(spare: int) -> None:
     assert len(_bodies(entries, size - 1)) == 2
 
 
-def test_a_company_whose_contacts_do_not_fit_is_repeated_with_the_rest() -> None:
+@pytest.mark.promise("S6")
+def test_a_company_is_repeated_with_the_contacts_that_do_not_fit() -> None:
     acme = _part(1, name="Acme", description="d" * 50)
     entries = [Entry(acme, _part(number)) for number in range(2, 30)]
     bodies = _bodies(entries, 200)
@@ -228,7 +233,7 @@ def test_a_company_whose_contacts_do_not_fit_is_repeated_with_the_rest() -> None
         assert company["contacts"]
 
 
-def test_contacts_of_two_companies_are_not_mixed_where_a_body_ends() -> None:
+def test_contacts_stay_with_their_companies_where_a_request_ends() -> None:
     entries = _entries((_part(number), [_part(number * 10 + each) for each in range(3)]) for number in range(1, 9))
     for limit in range(120, 400, 7):
         told = [pair for body in _bodies(entries, limit) for pair in _told(encode(body.entries))]
@@ -236,7 +241,8 @@ def test_contacts_of_two_companies_are_not_mixed_where_a_body_ends() -> None:
         assert all(contact // 10 == company for company, contact in told)
 
 
-def test_bodies_are_made_one_after_the_other_as_they_are_asked_for() -> None:
+@pytest.mark.promise("S8")
+def test_requests_are_packed_lazily() -> None:
     taken: list[int] = []
 
     def entries() -> Iterable[Entry]:
@@ -274,14 +280,14 @@ def _crm(seed: int, total: int) -> Callable[[], Iterable[Entry]]:
 
 
 @pytest.mark.parametrize("limit", [20_000, 50_000, 200_000, 1_000_000])
-def test_bodies_are_full(limit: int) -> None:
+def test_requests_are_at_least_98_percent_full(limit: int) -> None:
     *full, _last = _bodies(_crm(limit, max(500_000, 4 * limit))(), limit)
     assert len(full) >= 3
     fullness = sum(len(encode(body.entries)) for body in full) / (limit * len(full))
     assert 0.98 <= fullness <= 1
 
 
-def test_a_company_that_comes_once_more_between_its_contacts_is_counted_rightly() -> None:
+def test_a_company_that_is_repeated_between_its_contacts_is_counted_correctly() -> None:
     company = Part(1, "c", b'{"id":1}')
     entries = [Entry(company, Part(1, "1", b"{}")), Entry(company, None), Entry(company, Part(2, "2", b"{}"))]
     assert size_of(entries) == len(encode(entries))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.target_daktela_crm.running import (
     Crm,
     company,
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_dry_run_writes_the_requests_and_leaves_no_trace(crm: Crm, tmp_path: Path) -> None:
+@pytest.mark.promise("S9")
+def test_a_dry_run_writes_the_requests_and_changes_nothing_else(crm: Crm, tmp_path: Path) -> None:
     crm.run(feed(company(1), contact(7, of=1)))
     before, known = crm.requests(), crm.store.read_bytes()
 
@@ -38,7 +41,7 @@ def test_a_dry_run_writes_the_requests_and_leaves_no_trace(crm: Crm, tmp_path: P
     assert crm.run(feed(contact(7, of=1, name="Dry"))).summary["delivered"]["contacts"] == 1
 
 
-def test_a_dry_run_leaves_files_of_others_alone(crm: Crm, tmp_path: Path) -> None:
+def test_a_dry_run_removes_only_requests_of_earlier_dry_runs(crm: Crm, tmp_path: Path) -> None:
     (tmp_path / "dry").mkdir()
     for name in ("request-mine.json", "request-00007.json"):
         (tmp_path / "dry" / name).touch()
@@ -46,6 +49,6 @@ def test_a_dry_run_leaves_files_of_others_alone(crm: Crm, tmp_path: Path) -> Non
     assert {path.name for path in (tmp_path / "dry").iterdir()} == {"request-mine.json", "request-00001.json"}
 
 
-def test_a_first_dry_run_makes_no_store(crm: Crm, tmp_path: Path) -> None:
+def test_a_dry_run_creates_no_store(crm: Crm, tmp_path: Path) -> None:
     assert crm.run(feed(contact(7)), dry_run=str(tmp_path / "dry")).code == 0
     assert not crm.store.exists()

@@ -34,7 +34,7 @@ def _lines(path: Path) -> list[Any]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
-def test_a_line_that_is_taken_in_parts_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_that_is_written_in_parts_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = os.write
     monkeypatch.setattr(os, "write", lambda file, content: write(file, content[:7]))
     rejects = Rejects(tmp_path / "rejects.jsonl", most=10)
@@ -46,7 +46,7 @@ def test_a_line_that_is_taken_in_parts_is_whole(tmp_path: Path, monkeypatch: pyt
     ]
 
 
-def test_a_disk_that_becomes_full_in_the_middle_of_a_line_is_told(tmp_path: Path) -> None:
+def test_a_disk_that_becomes_full_within_a_line_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "rejects.jsonl"
     rejects = Rejects(path, most=10)
     rejects.add("contacts", "1", "it is wrong", {"id": 1})
@@ -71,7 +71,8 @@ def test_a_disk_that_becomes_full_in_the_middle_of_a_line_is_told(tmp_path: Path
     assert len(broken) == 20
 
 
-def test_s4_no_state_leaves_where_a_reject_is_in_the_file_in_part_only(crm: Crm) -> None:
+@pytest.mark.promise("S4")
+def test_no_state_is_written_if_a_reject_is_written_only_in_part(crm: Crm) -> None:
     # No file may be larger than a megabyte: the store is not, the record would be.
     messages = encoded(feed(contact("", description="x" * 2_000_000), contact(7)))
     path = crm.folder / "config.json"
@@ -108,7 +109,7 @@ def test_max_rejects_stops_an_endpoint_that_refuses_everything(crm: Crm, instanc
     assert crm.requests() < 60
 
 
-def test_max_rejects_stops_a_mapping_that_fits_nothing(crm: Crm) -> None:
+def test_max_rejects_stops_a_run_whose_records_cannot_be_mapped(crm: Crm) -> None:
     run = crm.run(feed(*(record("contacts", name=f"{number}") for number in range(50))), max_rejects=10)
 
     assert run.code == 1
@@ -119,7 +120,8 @@ def test_max_rejects_stops_a_mapping_that_fits_nothing(crm: Crm) -> None:
     assert len(run.summary["rejected"]["id: is missing"]["ids"]) == 5
 
 
-def test_a_full_disk_under_the_rejects_is_one_line(crm: Crm) -> None:
+@pytest.mark.promise("S4")
+def test_a_full_disk_for_the_rejects_is_reported_in_one_line(crm: Crm) -> None:
     run = crm.run(feed(contact("")), rejects_path="/dev/full")
     assert run.code == 1
     assert len(run.errors) == 1, run.log

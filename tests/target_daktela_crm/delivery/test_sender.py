@@ -113,8 +113,9 @@ def _parts(entry: Entry) -> set[tuple[str, str]]:
     return {(kind, part.key) for kind, part in parts if part is not None}
 
 
+@pytest.mark.promise("S3")
 @pytest.mark.parametrize("seed", SEEDS)
-def test_every_contact_is_taken_in_or_rejected_and_no_good_one_is_rejected(seed: int, tmp_path: Path) -> None:
+def test_every_contact_is_accepted_or_rejected_and_no_valid_one_is_rejected(seed: int, tmp_path: Path) -> None:
     chance = random.Random(seed)
     entries = _entries(chance)
     endpoint, ledger = Endpoint(chance, len(entries)), Ledger()
@@ -149,8 +150,9 @@ def _check(entries: list[Entry], endpoint: Endpoint, ledger: Ledger, rows: list[
         assert (row["stream"], row["id"]) in bad or is_excused, row
 
 
+@pytest.mark.promise("S1")
 @pytest.mark.parametrize("limit", [700, 2_000, 20_000])
-def test_s1_no_body_is_over_the_limit_and_all_are_full(crm: Crm, instance: Simulator, limit: int) -> None:
+def test_no_request_exceeds_the_limit_and_all_are_full(crm: Crm, instance: Simulator, limit: int) -> None:
     chance = random.Random(limit)
     people = [
         contact(number, chance.choice([None, 1, 2, 3]), "Ž" * chance.randrange(1, 20) + "\U0001f600\u2028\x01")
@@ -167,7 +169,8 @@ def test_s1_no_body_is_over_the_limit_and_all_are_full(crm: Crm, instance: Simul
         assert sum(sizes[:-1]) / (limit * len(sizes[:-1])) >= 0.98
 
 
-def test_s1_a_contact_that_alone_is_over_the_limit_is_rejected(crm: Crm) -> None:
+@pytest.mark.promise("S1")
+def test_a_contact_larger_than_the_limit_is_rejected(crm: Crm) -> None:
     run = crm.run(
         feed(company(1), contact(7, of=1, description="é" * 400), contact(8, of=1)), max_request_bytes=800
     )
@@ -181,7 +184,8 @@ def test_s1_a_contact_that_alone_is_over_the_limit_is_rejected(crm: Crm) -> None
     assert line["record"]["description"] == "é" * 400
 
 
-def test_s1_after_a_413_the_smaller_size_is_kept(crm: Crm, instance: Simulator) -> None:
+@pytest.mark.promise("S1")
+def test_after_a_413_the_smaller_size_is_kept(crm: Crm, instance: Simulator) -> None:
     instance.sync_limit = 4_000
     people = [contact(number) for number in range(100)]
 
@@ -195,7 +199,7 @@ def test_s1_after_a_413_the_smaller_size_is_kept(crm: Crm, instance: Simulator) 
     assert statuses.count(413) <= 4
 
 
-def test_two_time_outs_of_the_same_body_halve_it(crm: Crm, instance: Simulator) -> None:
+def test_two_timeouts_of_the_same_request_halve_it(crm: Crm, instance: Simulator) -> None:
     instance.faults.append(
         Fault("timeout", endpoint="sync", times=None, hang=0.6, matches=lambda request: request.body_bytes > 2_000)
     )
@@ -207,7 +211,7 @@ def test_two_time_outs_of_the_same_body_halve_it(crm: Crm, instance: Simulator) 
     assert [sizes.count(size) for size in sizes if size > 2_000] == [2] * 2 * len({s for s in sizes if s > 2_000})
 
 
-def test_an_endpoint_that_is_silent_for_good_stops_the_run(crm: Crm, instance: Simulator) -> None:
+def test_an_endpoint_that_never_answers_stops_the_run(crm: Crm, instance: Simulator) -> None:
     instance.faults.append(Fault("timeout", endpoint="sync", times=None, hang=0.3))
     run = crm.run(feed(*(contact(number) for number in range(200))), request_timeout=0.05)
 
@@ -218,11 +222,10 @@ def test_an_endpoint_that_is_silent_for_good_stops_the_run(crm: Crm, instance: S
     assert "did not answer" in run.errors[0]
 
 
+@pytest.mark.promise("S3")
 @pytest.mark.parametrize("status", [400, 422, 200])
 @pytest.mark.parametrize("poison", ["0", "77", "127"])
-def test_one_refused_contact_is_found_by_halving_and_rejected_alone(
-    crm: Crm, instance: Simulator, status: int, poison: str
-) -> None:
+def test_only_the_refused_contact_is_rejected(crm: Crm, instance: Simulator, status: int, poison: str) -> None:
     instance.sync_poison, instance.sync_poison_status = {poison}, status
     people = [contact(number, of="c1") for number in range(128)]
 
@@ -239,10 +242,9 @@ def test_one_refused_contact_is_found_by_halving_and_rejected_alone(
     assert f"({poison})" in run.log
 
 
+@pytest.mark.promise("S3")
 @pytest.mark.parametrize("poison", ["Contact 0", "Contact 77"])
-def test_a_contact_that_makes_the_endpoint_fail_is_found_as_well(
-    crm: Crm, instance: Simulator, poison: str
-) -> None:
+def test_only_the_contact_that_causes_a_500_is_rejected(crm: Crm, instance: Simulator, poison: str) -> None:
     fails = f'"{poison}"'.encode()
     instance.faults.append(
         Fault("500", endpoint="sync", times=None, matches=lambda request: fails in request.body)
@@ -258,9 +260,8 @@ def test_a_contact_that_makes_the_endpoint_fail_is_found_as_well(
     assert "answered 500" in line["reason"]
 
 
-def test_a_company_that_makes_the_endpoint_fail_is_rejected_with_its_contacts(
-    crm: Crm, instance: Simulator
-) -> None:
+@pytest.mark.promise("S3")
+def test_a_company_that_causes_a_500_is_rejected_with_its_contacts(crm: Crm, instance: Simulator) -> None:
     fails = b'"Company a"'
     instance.faults.append(
         Fault("500", endpoint="sync", times=None, matches=lambda request: fails in request.body)
@@ -274,7 +275,8 @@ def test_a_company_that_makes_the_endpoint_fail_is_rejected_with_its_contacts(
     assert {line["id"] for line in crm.rejects()} == {"a", "0", "1", "2"}
 
 
-def test_an_endpoint_that_fails_for_good_is_not_taken_for_bad_contacts(crm: Crm, instance: Simulator) -> None:
+@pytest.mark.promise("S4")
+def test_an_endpoint_that_always_fails_stops_the_run_without_rejects(crm: Crm, instance: Simulator) -> None:
     instance.faults.append(Fault("500", endpoint="sync", times=None, after=1))
     people = [contact(number) for number in range(200)]
 
@@ -287,7 +289,8 @@ def test_an_endpoint_that_fails_for_good_is_not_taken_for_bad_contacts(crm: Crm,
     assert crm.requests() < 40
 
 
-def test_a_refused_company_is_rejected_with_its_contacts_and_nothing_else(crm: Crm, instance: Simulator) -> None:
+@pytest.mark.promise("S3")
+def test_a_refused_company_is_rejected_with_its_contacts_only(crm: Crm, instance: Simulator) -> None:
     instance.sync_poison = {"c2"}
     people = [contact(number, of=f"c{number % 3}") for number in range(90)]
 
@@ -303,7 +306,7 @@ def test_a_refused_company_is_rejected_with_its_contacts_and_nothing_else(crm: C
     assert run.code == 1
 
 
-def test_a_refused_company_with_many_contacts_does_not_stop_the_others(crm: Crm, instance: Simulator) -> None:
+def test_contacts_of_a_refused_company_do_not_count_towards_max_rejects(crm: Crm, instance: Simulator) -> None:
     instance.sync_poison = {"5"}
     people = [contact(number, of=5) for number in range(150)]
     run = crm.run(feed(company(5), *people, company(9), contact(777, of=9)), max_rejects=3)
@@ -312,7 +315,7 @@ def test_a_refused_company_with_many_contacts_does_not_stop_the_others(crm: Crm,
     assert len(crm.rejects()) == 151
 
 
-def test_a_time_out_of_a_small_body_does_not_make_all_others_small(crm: Crm, instance: Simulator) -> None:
+def test_a_timeout_of_a_small_request_does_not_shrink_the_others(crm: Crm, instance: Simulator) -> None:
     people = [contact(number) for number in range(600)]
     instance.sync_poison = {"10"}
     instance.faults.append(
@@ -325,7 +328,7 @@ def test_a_time_out_of_a_small_body_does_not_make_all_others_small(crm: Crm, ins
 
 @pytest.mark.parametrize("answer", ["json", "empty", "text"])
 @pytest.mark.parametrize("status", [200, 201, 204])
-def test_any_2xx_without_an_error_counts(crm: Crm, instance: Simulator, answer: str, status: int) -> None:
+def test_a_2xx_without_an_error_is_an_acceptance(crm: Crm, instance: Simulator, answer: str, status: int) -> None:
     instance.sync_answer, instance.sync_status = answer, status
     assert crm.run(feed(contact(7))).code == 0
     before = crm.requests()

@@ -33,11 +33,11 @@ from tests.target_daktela_crm.mapping.helpers import value_of
         ({}, None),
     ],
 )
-def test_a_nested_path_finds_its_flattened_spellings_too(record: dict[str, Any], expected: Any) -> None:
+def test_a_nested_path_is_found_in_its_flattened_spellings(record: dict[str, Any], expected: Any) -> None:
     assert value_of("properties.phone.n", record) == expected
 
 
-def test_a_plain_name_is_not_looked_for_in_flattened_spellings() -> None:
+def test_a_quoted_name_has_no_flattened_spellings() -> None:
     assert value_of('"a.b"', {"a__b": 1, "a_b": 2, "a": {"b": 3}}) is None
 
 
@@ -52,6 +52,6 @@ RECORDS: st.SearchStrategy[Any] = st.recursive(
 
 
 @given(st.lists(NAMES, min_size=1, max_size=4), st.dictionaries(NAMES, RECORDS))
-def test_a_plain_path_finds_what_jmespath_finds(path: list[str], record: dict[str, Any]) -> None:
+def test_a_plain_path_is_equivalent_to_jmespath(path: list[str], record: dict[str, Any]) -> None:
     text = ".".join(f'"{name}"' for name in path)
     assert value_of(text, record) == jmespath.search(text, record)

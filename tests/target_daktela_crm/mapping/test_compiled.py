@@ -16,12 +16,12 @@ def test_a_stream_is_found_in_any_case(name: str) -> None:
     assert found.name == "contacts"
 
 
-def test_a_stream_that_is_not_mapped_is_none() -> None:
+def test_a_stream_that_is_not_mapped_has_no_mapping() -> None:
     assert compile_mapping("daktela", None, None).stream("contact") is None
 
 
 @pytest.mark.parametrize("aliases", ["people", ["people", "Personen"]])
-def test_a_stream_has_aliases(aliases: Any) -> None:
+def test_a_stream_is_found_by_its_aliases(aliases: Any) -> None:
     mapping = compile_mapping("daktela", {"contacts": {"aliases": aliases}}, None)
     found = mapping.stream("PEOPLE")
     assert found is mapping.stream("contacts")

@@ -27,7 +27,7 @@ def _lines(streams: Mapping[str, Any], preset: str = "daktela") -> list[str]:
     return raised.value.lines
 
 
-def test_the_first_expression_that_gives_something_counts() -> None:
+def test_the_first_non_empty_expression_counts() -> None:
     streams = {"x": {"contact": {"id": ["a", "b"], "name": ["c", "d.e", "'nobody'"], "company": ["f", "g"]}}}
     cases: list[tuple[Record, tuple[str, str, str | None]]] = [
         ({"a": 1, "b": 2, "c": "C", "d": {"e": "D"}, "f": 8, "g": 9}, ("1", "C", "8")),
@@ -40,7 +40,7 @@ def test_the_first_expression_that_gives_something_counts() -> None:
         assert (contact.key, body_of(contact)["name"], contact.company) == expected
 
 
-def test_texts_that_mean_nothing_are_a_stream_s_own() -> None:
+def test_null_values_apply_to_their_own_stream() -> None:
     streams = {"Contact": {"null_values": ["n/a"]}}
     (contact,) = map_salesforce("Contact", {"Id": "x", "LastName": "n/a", "Description": "N/A"}, streams=streams)
     assert (body_of(contact)["lastname"], body_of(contact)["description"]) == (None, "N/A")
@@ -197,7 +197,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_wrong_with_a_mapping_is_told_once_with_its_place(name: str) -> None:
+def test_a_problem_is_reported_once_with_its_place(name: str) -> None:
     streams, place, said = WRONG[name]
     (line,) = _lines(streams)
     assert line.startswith(f"{place}: ")
@@ -205,7 +205,7 @@ def test_what_is_wrong_with_a_mapping_is_told_once_with_its_place(name: str) -> 
     assert "\n" not in line
 
 
-def test_what_is_wrong_in_several_places_is_told_at_once() -> None:
+def test_problems_in_several_places_are_reported_at_once() -> None:
     lines = _lines(
         {
             "contacts": {"contact": {"nmae": "b"}},
@@ -225,7 +225,7 @@ def test_what_is_wrong_in_several_places_is_told_at_once() -> None:
     ]
 
 
-def test_a_change_to_a_preset_is_checked_as_the_preset_is() -> None:
+def test_changes_to_a_preset_are_checked_like_the_preset() -> None:
     (line,) = _lines({"Contact": {"contact": {"fields": {"number": {"append": "a["}}}}}, preset="salesforce")
     assert line.startswith("streams.Contact.contact.fields.number[4]: 'a[': does not parse")
 
@@ -246,19 +246,19 @@ def test_a_change_to_a_preset_is_checked_as_the_preset_is() -> None:
         ({"companies": None, "contacts": None}, "streams: the mapping has no streams left"),
     ],
 )
-def test_a_mapping_that_cannot_be_is_told_with_its_place(streams: dict[str, Any], line: str) -> None:
+def test_invalid_options_are_reported_with_their_place(streams: dict[str, Any], line: str) -> None:
     with pytest.raises(MappingProblems) as caught:
         compile_mapping("daktela", streams, None)
     assert caught.value.lines == [line]
 
 
-def test_everything_that_is_wrong_is_told_at_once() -> None:
+def test_several_problems_of_one_role_are_reported_at_once() -> None:
     with pytest.raises(MappingProblems) as caught:
         compile_mapping("daktela", {"x": {"contact": {"id": "id", "nmae": "a", "name": "a b"}}}, None)
     assert len(caught.value.lines) == 2
 
 
-def test_null_values_may_be_one_text_and_a_streams_own_name_an_alias() -> None:
+def test_null_values_may_be_a_single_text() -> None:
     contact = {"id": "id", "name": ["a", "b"]}
     mapping = compile_mapping(
         "daktela", {"x": {"contact": contact, "null_values": "-", "aliases": ["X", "y"]}}, None
@@ -267,7 +267,7 @@ def test_null_values_may_be_one_text_and_a_streams_own_name_an_alias() -> None:
     assert body_of(found)["name"] == "Eva"
 
 
-def test_a_stream_of_ones_own_beside_daktelas_need_not_be_raw() -> None:
+def test_an_added_stream_need_not_be_raw() -> None:
     contact = {"id": "id", "fields": {"number": "phone", "email": "mail"}}
     for raw, expected in ((True, [" 601 000 001 ", "A@b.cz"]), (False, ["601 000 001", "a@b.cz"])):
         mapping = compile_mapping("daktela", {"x": {"contact": contact, "raw": raw}}, None)
@@ -297,7 +297,7 @@ ANSWERS = {"of": "people", "owner": "person"}
         ({"people": {**PEOPLE, "aliases": ["l"]}}, "'l' names two streams of the mapping"),
     ],
 )
-def test_what_is_wrong_with_a_mapping_is_told(streams: dict[str, Any], problem: str) -> None:
+def test_problems_of_value_streams_and_places_are_reported(streams: dict[str, Any], problem: str) -> None:
     links = {"l": {"link": {"contact": "c", "company": "f"}}, "people": PEOPLE}
     with pytest.raises(MappingProblems) as raised:
         compile_mapping("daktela", {**links, **streams}, None)
@@ -305,7 +305,7 @@ def test_what_is_wrong_with_a_mapping_is_told(streams: dict[str, Any], problem: 
 
 
 @pytest.mark.parametrize("aliases", [5, ["a", 5], "people"])
-def test_odd_aliases_are_no_traceback(aliases: Any) -> None:
+def test_invalid_aliases_are_reported(aliases: Any) -> None:
     try:
         mapping = compile_mapping("daktela", {"contacts": {"aliases": aliases}, "companies": {}}, None)
     except MappingProblems as problems:

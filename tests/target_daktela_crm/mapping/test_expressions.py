@@ -73,7 +73,7 @@ def test_an_expression_is_jmespath(text: str, expected: Any) -> None:
         ("length()", "length() takes 1"),
     ],
 )
-def test_an_expression_that_cannot_be_used_is_refused_before_any_record(text: str, said: str) -> None:
+def test_an_invalid_expression_is_refused_when_it_is_compiled(text: str, said: str) -> None:
     with pytest.raises(ExpressionError) as raised:
         compile_expression(text)
     message = str(raised.value)
@@ -82,7 +82,7 @@ def test_an_expression_that_cannot_be_used_is_refused_before_any_record(text: st
 
 
 @given(st.text(max_size=12))
-def test_any_text_is_an_expression_or_is_refused_in_one_line(text: str) -> None:
+def test_any_text_compiles_or_is_refused_in_one_line(text: str) -> None:
     try:
         look = compile_expression(text).get
     except ExpressionError as error:
@@ -92,6 +92,6 @@ def test_any_text_is_an_expression_or_is_refused_in_one_line(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["matches(a, '[')", "`{`", "a || `x`"])
-def test_patterns_and_literals_that_are_none_are_refused_before_any_record(text: str) -> None:
+def test_invalid_patterns_and_literals_are_refused_when_they_are_compiled(text: str) -> None:
     with pytest.raises(ExpressionError):
         compile_expression(text)

@@ -40,7 +40,7 @@ from tests.target_daktela_crm.mapping.helpers import (
         ),
     ],
 )
-def test_fields_are_a_list_of_keys_and_values_or_an_object(
+def test_given_fields_are_a_list_of_keys_and_values_or_an_object(
     given_fields: Any, expected: list[tuple[str, list[str]]]
 ) -> None:
     for body in (
@@ -65,11 +65,11 @@ def test_fields_are_a_list_of_keys_and_values_or_an_object(
         ([{"key": "vip", "value": [{}]}], "fields: vip has a value that is neither a text nor a number"),
     ],
 )
-def test_fields_of_another_shape_are_refused(given_fields: Any, said: str) -> None:
+def test_given_fields_of_another_shape_are_rejected(given_fields: Any, said: str) -> None:
     assert mapping_error("contacts", {"id": 7, "fields": given_fields}) == (said, "7")
 
 
-def test_with_the_preset_daktela_nothing_is_counted_as_left_out() -> None:
+def test_raw_values_are_never_invalid() -> None:
     mapping = compile_mapping("daktela", None, "CZ")
     record = {"id": 1, "fields": {"number": ["-", "601 000 001"], "email": "none"}}
     (contact,) = entities(mapping, "contacts", record)
@@ -82,7 +82,7 @@ def test_with_a_region_phone_numbers_are_sent_as_e164() -> None:
     assert body_of(contact)["fields"][0]["value"] == ["+420601000002", "+420601000003"]
 
 
-def test_what_is_left_out_is_counted_over_all_records() -> None:
+def test_invalid_values_are_counted_over_all_records() -> None:
     mapping = compile_mapping("salesforce", None, "CZ")
     for record in (
         {"Id": "1", "Phone": "12345", "MobilePhone": "-", "Email": "none"},
@@ -107,13 +107,13 @@ def test_all_values_of_a_field_are_sent_once_and_in_order() -> None:
     ]
 
 
-def test_values_of_daktelas_shape_are_not_even_counted_twice() -> None:
+def test_raw_values_may_repeat() -> None:
     mapping = compile_mapping("daktela", None, None)
     (found,) = entities(mapping, "contacts", {"id": 1, "fields": {"number": ["1", "1"], "a\0b": ["x\0"]}})
     assert body_of(found)["fields"] == [{"key": "number", "value": ["1", "1"]}, {"key": "ab", "value": ["x"]}]
 
 
-def test_numbers_that_came_as_floats_are_dialled_without_a_point() -> None:
+def test_phone_numbers_that_are_floats_are_sent_as_integers() -> None:
     streams = {"Contact": {"contact": {"modified": "at"}}}
     (found,) = entities(
         compile_mapping("salesforce", streams, None),
@@ -123,7 +123,7 @@ def test_numbers_that_came_as_floats_are_dialled_without_a_point() -> None:
     assert body_of(found)["fields"][0]["value"] == ["420777111222"]
 
 
-def test_several_numbers_or_addresses_in_one_column_are_several() -> None:
+def test_a_column_may_contain_several_numbers_or_addresses() -> None:
     record = {"Id": "003", "LastName": "x", "Phone": "+420601000001;+420602000002", "Email": "a@b.cz, c@d.cz"}
     (found,) = entities(compile_mapping("salesforce", None, None), "Contact", record)
     assert [each["value"] for each in body_of(found)["fields"]] == [

@@ -75,18 +75,18 @@ from tests.target_daktela_crm.mapping.helpers import RECORD, value_of
         ("length(emails)", 3),
     ],
 )
-def test_a_function_answers_a_need_of_crms(text: str, expected: Any) -> None:
+def test_functions_return_the_expected_values(text: str, expected: Any) -> None:
     found = value_of(text, nulls=("[not provided]", "-"))
     # 1 is not true, and 1.5 not 1.50.
     assert repr(found) == repr(expected)
 
 
-def test_without_texts_that_mean_nothing_all_texts_but_blanks_are_something() -> None:
+def test_without_null_values_only_blank_texts_are_empty() -> None:
     assert value_of("coalesce(Blank, Dash)") == "-"
     assert value_of("present(No)") is True
 
 
-def test_a_record_is_not_changed_by_looking() -> None:
+def test_functions_do_not_change_the_record() -> None:
     before = [dict(each) for each in RECORD["emails"]]
     value_of("first_those(emails, &primary)")
     assert RECORD["emails"] == before
@@ -104,14 +104,14 @@ def test_a_record_is_not_changed_by_looking() -> None:
         ("emails[::0]", "JMESPath ends in"),
     ],
 )
-def test_a_value_that_does_not_fit_makes_the_record_unreadable(text: str, said: str) -> None:
+def test_an_argument_of_the_wrong_type_is_an_error(text: str, said: str) -> None:
     with pytest.raises(UnreadableError) as raised:
         value_of(text)
     assert str(raised.value).startswith(said)
 
 
 @pytest.mark.parametrize("text", ["split(secret, ';')", "sort(secret)", "flag(secret)", "keys(secret)"])
-def test_what_is_wrong_with_a_value_is_told_without_the_value(text: str) -> None:
+def test_errors_do_not_contain_the_value(text: str) -> None:
     for value in ("anna@example.com", ["anna@example.com", 5], 4242424242):
         try:
             value_of(text, {"secret": value})
@@ -120,7 +120,7 @@ def test_what_is_wrong_with_a_value_is_told_without_the_value(text: str) -> None
             assert "4242" not in str(error)  # noqa: PT017 - as above
 
 
-def test_the_functions_of_our_own_are_explained_in_a_sentence_each() -> None:
+def test_each_of_our_own_functions_is_described_in_one_sentence() -> None:
     explained = function_help()
     assert {call.split("(")[0] for call in explained} == {
         "coalesce",
@@ -159,11 +159,11 @@ def test_decimals_are_numbers(text: str, expected: object) -> None:
     assert look({"a": Decimal("1.5"), "rows": [{"p": Decimal("2.5")}, {"p": Decimal("0.1")}]}) == expected
 
 
-def test_a_pattern_that_only_the_record_knows_is_the_records_fault() -> None:
+def test_an_invalid_pattern_in_a_record_is_an_error_of_the_record() -> None:
     with pytest.raises(UnreadableError):
         compile_expression("matches(a, b)").get({"a": "x", "b": "["})
 
 
-def test_what_is_wrong_with_a_value_is_told_as_it_is() -> None:
+def test_errors_of_values_are_passed_on() -> None:
     with pytest.raises(UnreadableError, match="neither true nor false"):
         compile_expression("when(flag(a), b)").get({"a": "maybe"})

@@ -108,7 +108,7 @@ def _is_read(stream: str, record: dict[str, Any]) -> bool:
 @example({**CONTACT, "name": None})
 @example({**CONTACT, "fields": [{"key": "", "value": []}]})
 @example({"id": 1})
-def test_a_contact_becomes_what_its_mapping_makes_of_it(record: dict[str, Any]) -> None:
+def test_a_contact_is_the_same_as_with_its_mapping(record: dict[str, Any]) -> None:
     _is_read("contacts", record)
 
 
@@ -116,7 +116,7 @@ def test_a_contact_becomes_what_its_mapping_makes_of_it(record: dict[str, Any]) 
 @given(_records(COMPANY))
 @example({**COMPANY, "name": ""})
 @example({**COMPANY, "contacts": [CONTACT]})
-def test_a_company_becomes_what_its_mapping_makes_of_it(record: dict[str, Any]) -> None:
+def test_a_company_is_the_same_as_with_its_mapping(record: dict[str, Any]) -> None:
     _is_read("companies", record)
 
 
@@ -159,7 +159,7 @@ def test_a_record_without_a_column_is_read_without_its_mapping(missing: str) -> 
         ("contacts", {"fields": [{"key": "number"}]}),
     ],
 )
-def test_what_needs_the_mapping_is_left_to_it(stream: str, change: dict[str, Any]) -> None:
+def test_records_that_need_the_mapping_are_left_to_it(stream: str, change: dict[str, Any]) -> None:
     assert not _is_read(stream, {**STREAMS[stream], **change})
 
 
@@ -186,18 +186,18 @@ def test_what_needs_the_mapping_is_left_to_it(stream: str, change: dict[str, Any
         b'{"stream":"contacts","type":"RECORD","record":{"id":1,"custom":' + b"[" * 100_000,
     ],
 )
-def test_a_line_that_is_no_record_is_left(line: bytes) -> None:
+def test_a_line_that_is_not_a_record_is_left(line: bytes) -> None:
     assert _read(line) is None
     assert _read(line, streams=["contacts"]) is None
 
 
-def test_the_last_of_several_values_counts() -> None:
+def test_the_last_of_repeated_keys_counts() -> None:
     line = b'{"record":{"id":1,"name":"old","id":2,"name":"new"},"stream":"contacts","type":"RECORD"}'
 
     assert _read(line) == _mapped("contacts", line)
 
 
-def test_nothing_is_read_before_it_is_announced() -> None:
+def test_only_announced_streams_are_read() -> None:
     reader = NativeReader()
     native = _mapping("contacts").native
     assert native is not None
@@ -246,7 +246,7 @@ def test_columns_may_have_other_names() -> None:
     ],
     ids=str,
 )
-def test_a_mapping_that_says_more_is_needed(change: dict[str, Any]) -> None:
+def test_a_mapping_of_more_than_columns_is_needed(change: dict[str, Any]) -> None:
     mapping = compile_mapping("daktela", {"contacts": change}, None)
 
     assert _mapping("contacts", mapping).native is None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def test_a_custom_column_of_salesforce(crm: Crm) -> None:
+def test_custom_columns_of_salesforce_can_be_added(crm: Crm) -> None:
     row = record(
         "Contact", Id="003", LastName="Malá", Phone="01632 960001", Support__c="01632 960002", Tier__c="A"
     )
@@ -26,7 +26,7 @@ def test_a_custom_column_of_salesforce(crm: Crm) -> None:
     assert sent == {"number": ["01632 960002"], "email": [], "tier": ["A"]}
 
 
-def test_a_custom_hash_of_pipedrive(crm: Crm) -> None:
+def test_custom_columns_of_pipedrive_can_be_added(crm: Crm) -> None:
     name = "9dc80c50d78a15643bfc4ca79d76156a73a1ca0e"
     row = record("organizations", id=1, name="Acme", **{name: "01632 960001"})
     streams = {"organizations": {"company": {"fields": {"number": [f'"{name}"']}}}}
@@ -44,7 +44,7 @@ def test_a_custom_hash_of_pipedrive(crm: Crm) -> None:
         {"phone": "01632 960001", "support_phone": "01632 960002"},
     ],
 )
-def test_a_property_of_hubspot_in_each_tap_s_place(crm: Crm, row: dict[str, Any]) -> None:
+def test_a_hubspot_property_is_found_in_the_place_of_each_tap(crm: Crm, row: dict[str, Any]) -> None:
     streams = {"contacts": {"contact": {"fields": {"number": {"prepend": ["support_phone"]}}}}}
     run = crm.run([record("contacts", id="1", **row)], preset="hubspot", streams=streams)
     assert crm.contacts()["1"]["fields"][0]["value"] == ["01632 960002", "01632 960001"]
@@ -56,7 +56,7 @@ def _numbers(crm: Crm, key: str = "11") -> list[str]:
     return next(each["value"] for each in fields if each["key"] == "number")
 
 
-def test_a_stream_is_changed_under_its_other_name_too(crm: Crm) -> None:
+def test_a_stream_may_be_changed_by_its_alias(crm: Crm) -> None:
     streams = {
         "Contacts": {"contact": {"fields": {"number": {"append": ["pager"]}}}, "null_values": {"append": ["-"]}}
     }
@@ -68,7 +68,7 @@ def test_a_stream_is_changed_under_its_other_name_too(crm: Crm) -> None:
     assert (crm.contacts()["1"]["lastname"], crm.contacts()["1"]["company"]) == (None, None)
 
 
-def test_null_takes_away_what_a_preset_says_of_all_streams(crm: Crm) -> None:
+def test_null_removes_an_option_of_all_streams(crm: Crm) -> None:
     row = record("contacts", id="1", properties={"firstname": "Eva"}, firstname="Jan")
     crm.run([row], preset="hubspot", streams={"contacts": {"places": None}})
     assert crm.contacts()["1"]["firstname"] == "Jan"
@@ -89,7 +89,7 @@ def _merged(changes: Mapping[str, Any]) -> Any:
     return merged
 
 
-def test_without_changes_a_preset_is_as_it_is() -> None:
+def test_a_preset_without_changes_stays_the_same() -> None:
     for name in PRESETS:
         streams = load_preset(name)["streams"]
         assert merge({"streams": streams}, {}) == (streams, [])
@@ -124,7 +124,7 @@ def test_without_changes_a_preset_is_as_it_is() -> None:
         ({}, {}),
     ],
 )
-def test_a_change_goes_over_the_preset_key_by_key(change: dict[str, Any], expected: dict[str, Any]) -> None:
+def test_changes_are_merged_key_by_key(change: dict[str, Any], expected: dict[str, Any]) -> None:
     old = {"id": "Id", "name": ["A", "B"], "fields": {"number": ["P", "Q"], "email": []}}
     new = {key: value for key, value in {**old, **expected}.items() if value is not ...}
     merged = _merged({"Contact": {"contact": change}})
@@ -132,25 +132,25 @@ def test_a_change_goes_over_the_preset_key_by_key(change: dict[str, Any], expect
     assert merged["Account"] == {"company": {"id": "Id"}}
 
 
-def test_a_stream_is_changed_in_any_case_and_keeps_its_name() -> None:
+def test_a_stream_may_be_changed_by_its_name_in_any_case() -> None:
     merged = _merged({"CONTACT": {"contact": {"id": "X"}}, "account": None})
     assert list(merged) == ["Contact"]
     assert merged["Contact"]["contact"]["id"] == "X"
 
 
-def test_a_stream_is_added_or_removed() -> None:
+def test_a_stream_can_be_added_or_removed() -> None:
     merged = _merged({"Account": None, "Lead": {"contact": {"id": "L"}}})
     assert list(merged) == ["Contact", "Lead"]
     assert merged["Lead"] == {"contact": {"id": "L"}}
 
 
-def test_an_object_takes_the_place_of_an_expression() -> None:
+def test_an_object_replaces_an_expression() -> None:
     streams = {"contacts": {"contact": {"fields": {"number": "phone"}}}}
     contact = map_contact({"id": 1, "phone": " 1 ", "fields": {"vip": "x"}}, streams)
     assert body_of(contact)["fields"] == [{"key": "number", "value": [" 1 "]}]
 
 
-def test_custom_columns_are_added_to_a_preset() -> None:
+def test_fields_of_a_preset_can_be_extended() -> None:
     streams = {
         "contact": {
             "contact": {
@@ -171,11 +171,11 @@ def test_custom_columns_are_added_to_a_preset() -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_can_be_used(name: str) -> None:
+def test_every_preset_compiles(name: str) -> None:
     mapping = compile_mapping(name, None, None)
     assert {stream.name for stream in mapping.streams} == set(load_preset(name)["streams"])
     assert all(stream.roles for stream in mapping.streams)
 
 
-def test_there_are_the_two_presets() -> None:
+def test_daktela_and_salesforce_are_presets() -> None:
     assert {"daktela", "salesforce"} <= set(PRESETS)

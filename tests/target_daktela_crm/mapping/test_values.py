@@ -60,9 +60,7 @@ from target_daktela_crm.mapping.values import (
         (" 7", " 7", b'" 7"'),
     ],
 )
-def test_ids_are_compared_exactly_and_sent_in_the_type_that_they_came_in(
-    value: Any, key: str, sent: bytes
-) -> None:
+def test_ids_are_compared_exactly_and_keep_their_type(value: Any, key: str, sent: bytes) -> None:
     identifier = read_id(value)
     assert identifier.key == key
     assert msgspec.json.encode(identifier.sent) == sent
@@ -81,19 +79,19 @@ def test_ids_are_compared_exactly_and_sent_in_the_type_that_they_came_in(
         (Decimal("1E+999999"), "1E+999999"),
     ],
 )
-def test_what_is_no_id_is_refused_and_called_by_its_kind(value: Any, said: str) -> None:
+def test_an_invalid_id_is_refused_with_its_type(value: Any, said: str) -> None:
     with pytest.raises(UnreadableError, match="is not an id") as raised:
         read_id(value)
     assert said in str(raised.value)
 
 
-def test_one_id_is_the_same_in_all_spellings_of_a_number() -> None:
+def test_an_id_is_the_same_in_all_spellings_of_a_number() -> None:
     spellings = (7, 7.0, Decimal(7), Decimal("7.00"), Decimal("0.7E+1"), "7")
     assert {read_id(value).key for value in spellings} == {"7"}
 
 
 @given(st.integers(min_value=-(10**59), max_value=10**59))
-def test_an_integer_is_the_same_id_as_the_decimal_and_the_text_of_it(number: int) -> None:
+def test_an_integer_its_decimal_and_its_text_are_the_same_id(number: int) -> None:
     key = str(number)
     decimal = Decimal(f"{number}.0")
     assert [read_id(value).key for value in (number, decimal, key)] == [key, key, key]
@@ -139,7 +137,7 @@ def test_different_integers_are_different_ids(one: int, other: int) -> None:
         ("2026-03-01T09:00:00.000000Z", "2026-03-01T09:00:00.000000Z"),
     ],
 )
-def test_every_value_has_a_text_which_is_exact(value: Any, expected: str | None) -> None:
+def test_the_text_of_a_value_is_exact(value: Any, expected: str | None) -> None:
     assert read_text(value) == expected
 
 
@@ -162,12 +160,12 @@ def test_every_value_has_a_text_which_is_exact(value: Any, expected: str | None)
         ("👩\u200d🔧 Žofie", "👩\u200d🔧 Žofie"),
     ],
 )
-def test_a_cleaned_text_is_trimmed_and_composed_and_never_empty(value: Any, expected: str | None) -> None:
+def test_a_cleaned_text_is_trimmed_normalized_and_never_empty(value: Any, expected: str | None) -> None:
     assert clean_text(value) == expected
 
 
 @given(st.text())
-def test_cleaning_twice_is_cleaning_once(text: str) -> None:
+def test_cleaning_a_cleaned_text_does_not_change_it(text: str) -> None:
     cleaned = clean_text(text)
     assert cleaned is None or (clean_text(cleaned) == cleaned and cleaned and "\x00" not in cleaned)
 
@@ -178,19 +176,19 @@ def test_cleaning_twice_is_cleaning_once(text: str) -> None:
 @pytest.mark.parametrize(
     "value", [True, 1, Decimal(1), 1.0, -1, "true", "TRUE", " True ", "t", "yes", "Y", "1", [0], {"a": None}]
 )
-def test_many_spellings_say_yes(value: Any) -> None:
+def test_values_that_mean_true(value: Any) -> None:
     assert read_flag(value) is True
 
 
 @pytest.mark.parametrize(
     "value", [False, 0, Decimal(0), 0.0, None, "", " ", "false", "FALSE", "f", "no", "N", "0", [], {}]
 )
-def test_many_spellings_say_no(value: Any) -> None:
+def test_values_that_mean_false(value: Any) -> None:
     assert read_flag(value) is False
 
 
 @pytest.mark.parametrize("value", ["maybe", "2", "-", "yes no", "true?"])
-def test_a_text_that_says_neither_is_refused_without_being_repeated(value: str) -> None:
+def test_a_text_that_means_neither_is_refused_without_being_repeated(value: str) -> None:
     with pytest.raises(UnreadableError, match="neither true nor false") as raised:
         read_flag(value)
     assert value not in str(raised.value)
@@ -214,7 +212,7 @@ def test_a_text_that_says_neither_is_refused_without_being_repeated(value: str) 
         (-1, 0),
     ],
 )
-def test_moments_grow_with_time(earlier: Any, later: Any) -> None:
+def test_later_times_are_larger_numbers(earlier: Any, later: Any) -> None:
     one, other = read_moment(earlier), read_moment(later)
     assert one is not None
     assert other is not None
@@ -230,7 +228,7 @@ def test_moments_grow_with_time(earlier: Any, later: Any) -> None:
         (Decimal("1772355600.0"), 1772355600),
     ],
 )
-def test_one_moment_is_the_same_in_all_spellings(one: Any, other: Any) -> None:
+def test_a_time_is_the_same_in_all_spellings(one: Any, other: Any) -> None:
     assert read_moment(one) == read_moment(other) is not None
 
 
@@ -253,7 +251,7 @@ def test_one_moment_is_the_same_in_all_spellings(one: Any, other: Any) -> None:
         Decimal("1E+999999"),
     ],
 )
-def test_what_is_no_moment_is_none(value: Any) -> None:
+def test_values_that_are_not_times(value: Any) -> None:
     assert read_moment(value) is None
 
 
@@ -282,9 +280,7 @@ def test_what_is_no_moment_is_none(value: Any) -> None:
         ("12345678901234567", "12345678901234567"),
     ],
 )
-def test_without_a_region_a_phone_number_stays_as_written_and_is_compared_by_digits(
-    text: str, digits: str
-) -> None:
+def test_without_a_region_a_phone_number_is_kept_as_written_and_compared_by_digits(text: str, digits: str) -> None:
     phone = read_phone(text, None)
     assert phone is not None
     assert (phone.text, phone.digits) == (text, digits)
@@ -295,7 +291,7 @@ def test_without_a_region_a_phone_number_stays_as_written_and_is_compared_by_dig
     "text",
     ["", "-", "none", "call after 5pm", "12345", "+12345", "123456789012345678", "+", "()", "+420", "ahoj 1 a 2"],
 )
-def test_what_cannot_be_a_phone_number_is_none(text: str, region: str | None) -> None:
+def test_texts_that_are_not_phone_numbers(text: str, region: str | None) -> None:
     assert read_phone(text, region) is None
 
 
@@ -325,7 +321,7 @@ def test_with_a_region_a_phone_number_is_sent_as_e164(text: str, region: str, ex
 @pytest.mark.parametrize(
     ("text", "region"), [("7737946041234", "CZ"), ("123 456", "CZ"), ("+999 773 794 604", "CZ")]
 )
-def test_a_number_that_is_not_possible_in_the_region_is_none(text: str, region: str) -> None:
+def test_a_number_that_is_impossible_in_the_region_is_not_a_phone_number(text: str, region: str) -> None:
     assert read_phone(text, None) is not None
     assert read_phone(text, region) is None
 
@@ -340,7 +336,7 @@ def test_a_number_that_is_not_possible_in_the_region_is_none(text: str, region: 
         ("123456", "123456"),
     ],
 )
-def test_two_spellings_are_one_phone_number(one: str, other: str) -> None:
+def test_spellings_of_the_same_phone_number(one: str, other: str) -> None:
     assert is_same_phone(one, other)
     assert is_same_phone(other, one)
 
@@ -356,7 +352,7 @@ def test_two_spellings_are_one_phone_number(one: str, other: str) -> None:
         ("+420773794604", ""),
     ],
 )
-def test_different_phone_numbers_are_not_one(one: str, other: str) -> None:
+def test_different_phone_numbers(one: str, other: str) -> None:
     assert not is_same_phone(one, other)
     assert not is_same_phone(other, one)
 
@@ -384,7 +380,7 @@ def test_any_text_is_a_phone_number_or_none(text: str) -> None:
         ("o'hara@sub.example.co.uk", "o'hara@sub.example.co.uk"),
     ],
 )
-def test_an_email_is_trimmed_and_in_lower_case(text: str, expected: str) -> None:
+def test_an_e_mail_address_is_trimmed_and_in_lower_case(text: str, expected: str) -> None:
     assert read_email(text) == expected
 
 
@@ -406,7 +402,7 @@ def test_an_email_is_trimmed_and_in_lower_case(text: str, expected: str) -> None
         "http://example.com",
     ],
 )
-def test_what_cannot_be_an_email_is_none(text: str) -> None:
+def test_texts_that_are_not_e_mail_addresses(text: str) -> None:
     assert read_email(text) is None
 
 
@@ -420,7 +416,7 @@ def test_what_cannot_be_an_email_is_none(text: str) -> None:
         (float("inf"), "inf"),
     ],
 )
-def test_a_number_is_written_without_a_point_unless_it_has_no_end(value: Decimal | float, expected: str) -> None:
+def test_whole_numbers_are_written_without_a_decimal_point(value: Decimal | float, expected: str) -> None:
     assert read_written(value) == expected
 
 
@@ -437,7 +433,7 @@ def test_a_number_is_written_without_a_point_unless_it_has_no_end(value: Decimal
         ("+49 30 23125-014", "CZ", "+493023125014"),
     ],
 )
-def test_national_numbers_are_only_read_as_those_of_the_region_if_they_may_be(
+def test_national_numbers_are_converted_only_if_the_region_may_have_them(
     text: str, region: str, expected: str
 ) -> None:
     phone = read_phone(text, region)
@@ -446,12 +442,12 @@ def test_national_numbers_are_only_read_as_those_of_the_region_if_they_may_be(
 
 
 @pytest.mark.parametrize("value", [None, "", " ", "\t\r\n", [], {}, "-", " - ", "[not provided]", "\u00a0"])
-def test_many_values_are_nothing(value: Any) -> None:
+def test_empty_values(value: Any) -> None:
     assert is_empty(value, {"-", "[not provided]"})
 
 
 @pytest.mark.parametrize("value", [0, False, Decimal(0), "0", "-", "None", [None], {"a": None}, "x"])
-def test_other_values_are_something(value: Any) -> None:
+def test_values_that_are_not_empty(value: Any) -> None:
     assert not is_empty(value, {"none"})
 
 
@@ -466,5 +462,5 @@ def test_other_values_are_something(value: Any) -> None:
         (("a", ["b"]), ["a", "b"]),
     ],
 )
-def test_lists_in_lists_become_one(value: Any, expected: list[Any]) -> None:
+def test_nested_lists_are_flattened(value: Any, expected: list[Any]) -> None:
     assert list(flat(value)) == expected

@@ -24,21 +24,21 @@ PERSON = record("contacts", id=11, first_name="Eva", phone="01632 960001", udate
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (0, 2, 1)])
-def test_values_come_before_their_contact_or_after_it(crm: Crm, order: tuple[int, ...]) -> None:
+def test_values_may_arrive_before_or_after_their_contact(crm: Crm, order: tuple[int, ...]) -> None:
     rows = [DEFINED, _value(1, "01632 960002"), PERSON]
     crm.run([rows[place] for place in order], preset="activecampaign")
     assert _numbers(crm) == ["01632 960001", "01632 960002"]
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (0, 2, 1)])
-def test_values_come_in_another_run_than_their_contact(crm: Crm, order: tuple[int, ...]) -> None:
+def test_values_may_arrive_in_another_run_than_their_contact(crm: Crm, order: tuple[int, ...]) -> None:
     rows = [DEFINED, _value(1, "01632 960002"), PERSON]
     for place in order:
         assert crm.run([rows[place]], preset="activecampaign").code == 0
     assert _numbers(crm) == ["01632 960001", "01632 960002"]
 
 
-def test_a_value_that_changes_moves_or_goes_changes_its_contacts(crm: Crm) -> None:
+def test_contacts_change_when_their_values_change_move_or_are_deleted(crm: Crm) -> None:
     crm.settings["preset"] = "activecampaign"
     crm.settings["streams"] = {"contact_custom_field_values": {"value": {"deleted": "gone"}}}
     other = record("contacts", id=12, first_name="Jan", udate="2026-03-01T00:00:00Z")
@@ -59,13 +59,14 @@ def test_a_value_that_changes_moves_or_goes_changes_its_contacts(crm: Crm) -> No
     assert crm.requests() == requests
 
 
-def test_of_a_contact_that_comes_twice_the_later_one_counts_with_its_values(crm: Crm) -> None:
+def test_of_two_records_of_a_contact_the_newer_counts_with_its_values(crm: Crm) -> None:
     later = record("contacts", id=11, first_name="Eva", phone="01632 960009", udate="2026-03-02T00:00:00Z")
     crm.run([DEFINED, later, _value(1, "01632 960002"), PERSON], preset="activecampaign")
     assert _numbers(crm) == ["01632 960009", "01632 960002"]
 
 
-def test_a_run_that_breaks_off_loses_no_value(crm: Crm) -> None:
+@pytest.mark.promise("S5")
+def test_a_run_that_stops_loses_no_values(crm: Crm) -> None:
     crm.settings["preset"] = "activecampaign"
     # Another stream's records end the run after the values have been stored.
     wrong = [record("accounts", id=number, Account_Name="Acme") for number in range(1_000)]
@@ -75,7 +76,8 @@ def test_a_run_that_breaks_off_loses_no_value(crm: Crm) -> None:
     assert _numbers(crm) == ["01632 960001", "01632 960002"]
 
 
-def test_a_record_with_values_is_rejected_alone(crm: Crm) -> None:
+@pytest.mark.promise("S3")
+def test_only_the_invalid_record_with_values_is_rejected(crm: Crm) -> None:
     bad = record("contacts", id=12, first_name="Jan", deleted="perhaps")
     run = crm.run([DEFINED, PERSON, bad, record("contacts", first_name="No id")], preset="activecampaign")
     assert run.code == 1
@@ -109,7 +111,8 @@ def _emails(crm: Crm, key: str = "c1") -> list[str]:
     return next(each["value"] for each in crm.contacts()[key]["fields"] if each["key"] == "email")
 
 
-def test_a_value_does_not_pass_for_a_record_of_the_stream_that_it_belongs_to(crm: Crm) -> None:
+@pytest.mark.promise("S2")
+def test_a_value_does_not_count_as_a_record_of_its_owner_s_stream(crm: Crm) -> None:
     crm.settings["preset"] = "sugarcrm"
     crm.run(SUGAR, load_mode="full")
     crm.run(SUGAR[2:], load_mode="full", delete_missing=True)
@@ -119,7 +122,7 @@ def test_a_value_does_not_pass_for_a_record_of_the_stream_that_it_belongs_to(crm
     assert set(crm.companies()) == {"A", "B"}
 
 
-def test_a_stage_that_is_not_delivered_takes_no_values_away(crm: Crm) -> None:
+def test_a_load_that_is_not_delivered_removes_no_values(crm: Crm) -> None:
     crm.settings["preset"] = "sugarcrm"
     crm.run(SUGAR, load_mode="full")
     crm.run(SUGAR[:4], load_mode="full", delete_missing=True)
@@ -127,7 +130,7 @@ def test_a_stage_that_is_not_delivered_takes_no_values_away(crm: Crm) -> None:
     assert _emails(crm) == ["eva@example.com"]
 
 
-def test_an_address_that_becomes_invalid_is_sent_no_more(crm: Crm) -> None:
+def test_an_address_that_becomes_invalid_is_removed(crm: Crm) -> None:
     crm.settings["preset"] = "sugarcrm"
     crm.run(SUGAR)
     crm.run([record("email_addresses", id="e1", email_address="eva@example.com", invalid_email=1)])
@@ -138,7 +141,7 @@ def test_an_address_that_becomes_invalid_is_sent_no_more(crm: Crm) -> None:
     assert _emails(crm) == []
 
 
-def test_a_condition_may_be_about_values(crm: Crm) -> None:
+def test_a_condition_may_use_custom_values(crm: Crm) -> None:
     mobile = "contact_custom_field_values[?matches(definition.title, 'mobil')].value"
     crm.settings["preset"] = "activecampaign"
     crm.settings["streams"] = {"contacts": {"contact": {"when": f"present(phone) || present({mobile})"}}}
@@ -147,7 +150,7 @@ def test_a_condition_may_be_about_values(crm: Crm) -> None:
     assert not run.warnings
 
 
-def test_rows_that_are_not_wanted_need_no_id(crm: Crm) -> None:
+def test_excluded_values_and_definitions_need_no_id(crm: Crm) -> None:
     streams: dict[str, Any] = {
         "questions": {"definition": {"when": "kind == 'x'", "id": "xid"}},
         "answers": {"value": {"when": "kind == 'x'", "of": "contacts", "id": "xid", "owner": "person"}},

@@ -48,13 +48,13 @@ PLAIN, OLD_PLAIN = (False, True), (False, False)
         (None, [("gone", *PLAIN)], None),
     ],
 )
-def test_the_company_of_a_contact(
+def test_primary_links_count_before_the_own_company_and_before_other_links(
     own: str | None, links: list[tuple[str, bool, bool]], chosen: str | None
 ) -> None:
     assert choose_company(own, links, STATES) == chosen
 
 
-def test_an_older_primary_link_does_not_count_where_the_record_says_that_there_is_no_company() -> None:
+def test_an_older_primary_link_does_not_count_if_the_record_says_that_there_is_no_company() -> None:
     assert choose_company(None, [("a", *OLD_PRIMARY)], STATES) == "a"
     assert choose_company(None, [("a", *OLD_PRIMARY)], STATES, has_none=True) is None
     assert choose_company(None, [("a", *PRIMARY)], STATES, has_none=True) == "a"
@@ -65,7 +65,7 @@ def test_an_older_primary_link_does_not_count_where_the_record_says_that_there_i
     st.none() | st.sampled_from(sorted(STATES)),
     st.lists(st.tuples(st.sampled_from(sorted(STATES)), st.booleans(), st.booleans())),
 )
-def test_a_contact_has_a_company_if_any_is_left_and_never_a_deleted_one(
+def test_a_contact_has_a_company_that_is_not_deleted_if_there_is_one(
     own: str | None, links: list[tuple[str, bool, bool]]
 ) -> None:
     live = {company for company in (own, *(link[0] for link in links)) if company and STATES[company] != "deleted"}
@@ -95,13 +95,13 @@ def belongs(crm: Crm) -> dict[str, str | None]:
     return {key: entry["company"] for key, entry in crm.contacts().items()}
 
 
-def test_a_contact_may_come_before_its_company_and_without_one(crm: Crm) -> None:
+def test_a_contact_may_arrive_before_its_company_or_without_one(crm: Crm) -> None:
     crm.run(feed(contact(7, of=1), contact(8), company(1)))
     assert belongs(crm) == {"7": "1", "8": None}
     assert crm.bodies()[0]["data"][-1].keys() == {"id", "name", "description", "contacts"}
 
 
-def test_a_contact_that_changes_company_moves(crm: Crm) -> None:
+def test_a_contact_moves_to_its_new_company(crm: Crm) -> None:
     crm.run(feed(company(1), company(2), contact(7, of=1)))
     crm.run(feed(contact(7, of=2)))
     assert belongs(crm) == {"7": "2"}
@@ -110,12 +110,12 @@ def test_a_contact_that_changes_company_moves(crm: Crm) -> None:
 
 
 @pytest.mark.parametrize(("here", "there"), [(7, "7"), (7.0, 7), ("27483910200", 27483910200.0)])
-def test_ids_are_the_same_in_all_spellings_of_a_number(crm: Crm, here: Any, there: Any) -> None:
+def test_ids_match_in_all_spellings_of_a_number(crm: Crm, here: Any, there: Any) -> None:
     crm.run(feed(company(here), contact(1, of=there), bookmark=None))
     assert belongs(crm) == {"1": str(here).removesuffix(".0")}
 
 
-def test_ids_are_exact(crm: Crm) -> None:
+def test_ids_are_compared_exactly(crm: Crm) -> None:
     long = 1234567890123456789
     crm.run(
         feed(
@@ -129,7 +129,8 @@ def test_ids_are_exact(crm: Crm) -> None:
     assert ids == ["007", long, 7, long]
 
 
-def test_an_unknown_company_is_waited_for(crm: Crm) -> None:
+@pytest.mark.promise("S3")
+def test_a_contact_is_on_hold_until_its_company_is_known(crm: Crm) -> None:
     run = crm.run(feed(contact(7, of=1)))
     assert (run.code, bookmark(run), run.summary["on_hold"]) == (0, 1, 1)
     assert not crm.requests()
@@ -139,7 +140,7 @@ def test_an_unknown_company_is_waited_for(crm: Crm) -> None:
     assert run.summary["on_hold"] == 0
 
 
-def test_an_unknown_company_can_be_left_out_until_it_is_known(crm: Crm) -> None:
+def test_with_detach_a_contact_is_sent_without_its_unknown_company(crm: Crm) -> None:
     crm.settings["unknown_company"] = "detach"
     crm.run(feed(contact(7, of=1)))
     assert belongs(crm) == {"7": None}
@@ -149,7 +150,8 @@ def test_an_unknown_company_can_be_left_out_until_it_is_known(crm: Crm) -> None:
     assert belongs(crm) == {"7": "1", "8": None}
 
 
-def test_an_unknown_company_can_be_a_reason_to_reject(crm: Crm) -> None:
+@pytest.mark.promise("S3")
+def test_with_reject_a_contact_of_an_unknown_company_is_rejected(crm: Crm) -> None:
     run = crm.run(feed(contact(7, of=1)), unknown_company="reject")
     assert (run.code, bookmark(run)) == (1, 1)
     assert [line["id"] for line in crm.rejects()] == ["7"]
@@ -157,13 +159,13 @@ def test_an_unknown_company_can_be_a_reason_to_reject(crm: Crm) -> None:
     assert belongs(crm) == {"7": "1"}
 
 
-def test_a_known_contact_whose_company_becomes_unknown_stays_where_it_is(crm: Crm) -> None:
+def test_a_delivered_contact_keeps_its_company_if_the_new_one_is_unknown(crm: Crm) -> None:
     crm.run(feed(company(1), contact(7, of=1)))
     crm.run(feed(contact(7, of=2)))
     assert belongs(crm) == {"7": "1"}
 
 
-def test_a_company_that_the_crm_deletes_leaves_its_contacts_without_one(crm: Crm) -> None:
+def test_contacts_of_a_deleted_company_have_no_company(crm: Crm) -> None:
     crm.settings["streams"] = GONE
     crm.run(feed(company(1), contact(7, of=1), contact(8, of=2), company(2, gone=True)))
     assert belongs(crm) == {"7": "1", "8": None}
@@ -172,7 +174,7 @@ def test_a_company_that_the_crm_deletes_leaves_its_contacts_without_one(crm: Crm
 
 
 @pytest.mark.parametrize("place", ["first", "last", "another run"])
-def test_a_link_in_a_third_stream_counts_wherever_it_comes(crm: Crm, place: str) -> None:
+def test_a_link_may_arrive_first_last_or_in_another_run(crm: Crm, place: str) -> None:
     crm.settings["streams"] = LINKS
     links = [schema("links"), link(1, 7, 1)]
     rest = [*SCHEMAS, contact(7), company(1)]
@@ -202,7 +204,7 @@ def test_a_link_in_a_third_stream_counts_wherever_it_comes(crm: Crm, place: str)
         (None, [link(1, 7, 2), link(1, 7, 3)], "3"),
     ],
 )
-def test_of_several_companies_the_primary_counts_then_the_contacts_own_then_the_first_live_one(
+def test_the_company_of_a_contact_with_several_links(
     crm: Crm, own: Any, links: list[Message], expected: str | None
 ) -> None:
     crm.settings["streams"] = {**LINKS, **GONE}
@@ -211,7 +213,7 @@ def test_of_several_companies_the_primary_counts_then_the_contacts_own_then_the_
     assert belongs(crm) == {"7": expected}
 
 
-def test_links_of_two_streams_do_not_take_each_others_place(crm: Crm) -> None:
+def test_links_of_two_streams_with_the_same_id_are_two_links(crm: Crm) -> None:
     role = {"link": {"id": "id", "contact": "contact", "company": "company"}}
     crm.settings["streams"] = {"l1": role, "l2": role}
     links = [record("l1", id=1, contact=7, company=1), record("l2", id=1, contact=8, company=2)]
@@ -219,7 +221,7 @@ def test_links_of_two_streams_do_not_take_each_others_place(crm: Crm) -> None:
     assert belongs(crm) == {"7": "1", "8": "2"}
 
 
-def test_a_deleted_link_may_be_a_stub(crm: Crm) -> None:
+def test_a_deleted_link_may_contain_its_id_only(crm: Crm) -> None:
     crm.settings["streams"] = LINKS
     crm.run([schema("links"), *feed(company(1), contact(7), link(1, 7, 1))])
     run = crm.run([schema("links"), record("links", id=1, gone=True)])
@@ -227,7 +229,8 @@ def test_a_deleted_link_may_be_a_stub(crm: Crm) -> None:
     assert belongs(crm) == {"7": None}
 
 
-def test_a_contact_without_a_column_for_its_company_stays_where_it_is(crm: Crm) -> None:
+@pytest.mark.promise("S10")
+def test_a_contact_keeps_its_company_if_the_column_is_missing(crm: Crm) -> None:
     inside = [{"id": 7, "name": "Eva"}]
     crm.run(feed(company(1, contacts=inside), contact(8, of=1)))
     crm.run(feed(record("contacts", id=7, name="Eva V."), record("contacts", id=8, name="Jan V.")))
@@ -237,14 +240,14 @@ def test_a_contact_without_a_column_for_its_company_stays_where_it_is(crm: Crm) 
     assert belongs(crm) == {"7": None, "8": "1"}
 
 
-def test_nested_contacts_of_a_company_are_its_own(crm: Crm) -> None:
+def test_contacts_inside_a_company_belong_to_it(crm: Crm) -> None:
     inside = [{"id": 7, "name": "Inside", "fields": [{"key": "email", "value": ["a@example.com"]}]}]
     crm.run(feed(company(1, contacts=inside), contact(8, of=1)))
     assert belongs(crm) == {"7": "1", "8": "1"}
     assert crm.contacts()["7"]["fields"] == [{"key": "email", "value": ["a@example.com"]}]
 
 
-def test_a_contact_of_a_person_account_has_no_company_whatever_it_says(crm: Crm) -> None:
+def test_a_person_account_is_never_the_company_of_its_contact(crm: Crm) -> None:
     person = record("Account", Id="001", Name="Petra Osobová", IsPersonAccount=True, PersonContactId="003")
     rows = [person, record("Contact", Id="003", AccountId="001", LastName="Osobová", FirstName="Petra")]
     run = crm.run([schema("Account", "Id"), schema("Contact", "Id"), *rows], preset="salesforce")
@@ -257,7 +260,8 @@ def _party(number: int, **more: Any) -> Message:
     return record("parties", id=number, type="person" if "organisation" in more else "organisation", **more)
 
 
-def test_a_company_without_a_name_has_the_one_that_its_contacts_tell(crm: Crm) -> None:
+@pytest.mark.promise("S6")
+def test_a_company_without_a_name_gets_the_name_in_its_contacts_records(crm: Crm) -> None:
     crm.settings["preset"] = "capsule"
     crm.run([_party(1, about="first"), _party(7, firstName="Eva", organisation={"id": 1, "name": "Acme"})])
     assert crm.companies()["1"]["name"] == "Acme"
@@ -272,13 +276,13 @@ def test_a_company_without_a_name_has_the_one_that_its_contacts_tell(crm: Crm) -
     assert crm.companies()["1"]["name"] == "Its own"
 
 
-def test_a_company_that_only_a_contact_names_is_not_made_up(crm: Crm) -> None:
+def test_a_company_that_only_contacts_name_is_unknown(crm: Crm) -> None:
     run = crm.run([_party(7, firstName="Eva", organisation={"id": 1, "name": "Acme"})], preset="capsule")
     assert run.summary["on_hold"] == 1
     assert not crm.companies()
 
 
-def test_a_company_that_is_a_contact_is_none_where_ids_are_unique(crm: Crm) -> None:
+def test_with_unique_ids_a_contact_is_not_a_company(crm: Crm) -> None:
     rows = [
         record("contact", contactid="A1", lastname="Boss"),
         record("contact", contactid="a2", lastname="Staff", _parentcustomerid_value="a1"),
@@ -289,14 +293,14 @@ def test_a_company_that_is_a_contact_is_none_where_ids_are_unique(crm: Crm) -> N
     assert run.summary["on_hold"] == 1
 
 
-def test_a_company_with_the_id_of_a_contact_is_one_elsewhere(crm: Crm) -> None:
+def test_without_unique_ids_a_company_may_have_the_id_of_a_contact(crm: Crm) -> None:
     run = crm.run(
         [record("persons", id=1, name="Eva"), record("persons", id=2, name="Jan", org_id=1)], preset="pipedrive"
     )
     assert run.summary["on_hold"] == 1
 
 
-def test_a_contact_that_moves_leaves_its_old_company_though_no_tap_tells_of_links_that_are_gone(crm: Crm) -> None:
+def test_a_contact_that_moves_leaves_its_old_company_without_a_deleted_link(crm: Crm) -> None:
     crm.settings["preset"] = "hubspot"
     link = {"from_id": "5", "label": "Primary", "typeId": 1}
     companies = [record("companies", id="A", name="Acme"), record("companies", id="B", name="Beta")]
@@ -333,8 +337,9 @@ COLUMNS_OF_COMPANIES: dict[str, tuple[Message, Message, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.promise("S10")
 @pytest.mark.parametrize("preset", COLUMNS_OF_COMPANIES)
-def test_a_record_without_the_company_s_column_leaves_its_contact_where_it_is(crm: Crm, preset: str) -> None:
+def test_a_contact_keeps_its_company_if_its_record_lacks_the_preset_s_column(crm: Crm, preset: str) -> None:
     crm.settings["preset"] = preset
     company, person, link = COLUMNS_OF_COMPANIES[preset]
     for expected, more in (("a", link), ("a", {"description": "x"}), (None, dict.fromkeys(link))):
@@ -344,7 +349,7 @@ def test_a_record_without_the_company_s_column_leaves_its_contact_where_it_is(cr
 
 
 @pytest.mark.parametrize("nothing", ['{"company":null}', {}, "", None, {"company": {}}])
-def test_nothing_in_place_of_a_company_takes_its_contact_from_it(crm: Crm, nothing: Any) -> None:
+def test_an_empty_company_in_a_record_means_no_company(crm: Crm, nothing: Any) -> None:
     crm.settings["preset"] = "raynet"
     person = {"id": 7, "lastName": "Malá"}
     relation = '{"company":{"id":1}}'
@@ -354,7 +359,7 @@ def test_nothing_in_place_of_a_company_takes_its_contact_from_it(crm: Crm, nothi
     assert crm.contacts()["7"]["company"] is None
 
 
-def test_a_contact_that_leaves_its_company_does_not_go_back_to_a_former_one(crm: Crm) -> None:
+def test_a_contact_that_leaves_its_company_does_not_return_to_a_former_one(crm: Crm) -> None:
     crm.settings["preset"] = "hubspot"
     companies = [record("companies", id="A", name="Acme"), record("companies", id="B", name="Beta")]
     link = record("associations_contacts_companies", from_id="5", to_id="A", label="Primary", typeId=1)
@@ -364,7 +369,7 @@ def test_a_contact_that_leaves_its_company_does_not_go_back_to_a_former_one(crm:
         assert crm.contacts()["5"]["company"] == expected
 
 
-def test_a_link_to_an_unknown_company_does_not_take_a_contact_from_a_known_one(crm: Crm) -> None:
+def test_a_link_to_an_unknown_company_does_not_replace_a_known_one(crm: Crm) -> None:
     crm.settings["preset"] = "activecampaign"
     crm.run(
         [

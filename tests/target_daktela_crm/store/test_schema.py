@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_store_that_is_in_use_is_one_line(crm: Crm) -> None:
+def test_a_store_in_use_is_reported_in_one_line(crm: Crm) -> None:
     crm.run(feed(contact(7)))
     before = crm.requests()
     other = Store.open(crm.store, StoreOwner(crm.settings["url"], None, None))
@@ -49,7 +49,7 @@ def _damage_rest(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("damage", [_damage_head, _damage_rest, lambda _: b"this is no database at all" * 200])
-def test_a_damaged_store_is_one_line(crm: Crm, damage: Callable[[bytes], bytes]) -> None:
+def test_a_damaged_store_is_reported_in_one_line(crm: Crm, damage: Callable[[bytes], bytes]) -> None:
     crm.run(feed(*(contact(number) for number in range(50))))
     crm.store.write_bytes(damage(crm.store.read_bytes()))
     before = crm.requests()
@@ -63,7 +63,7 @@ def test_a_damaged_store_is_one_line(crm: Crm, damage: Callable[[bytes], bytes])
     assert crm.requests() == before
 
 
-def test_a_store_of_a_newer_layout_and_a_foreign_database_are_one_line(crm: Crm) -> None:
+def test_a_newer_store_and_a_foreign_database_are_reported_in_one_line(crm: Crm) -> None:
     import sqlite3  # noqa: PLC0415
 
     for script, words in (
@@ -82,7 +82,7 @@ def test_a_store_of_a_newer_layout_and_a_foreign_database_are_one_line(crm: Crm)
     assert not crm.requests()
 
 
-def test_a_store_that_cannot_be_made_is_one_line(crm: Crm, tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_created_is_reported_in_one_line(crm: Crm, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     run = crm.run(feed(contact(8)), store_path=str(tmp_path / "file" / "store.sqlite3"))
     assert run.code == 1
@@ -90,7 +90,7 @@ def test_a_store_that_cannot_be_made_is_one_line(crm: Crm, tmp_path: Path) -> No
     assert "Traceback" not in run.log
 
 
-def _to_first_layout(crm: Crm) -> None:
+def _downgrade_to_version_1(crm: Crm) -> None:
     with closing(sqlite3.connect(crm.store)) as connection:
         for table in (
             "originals",
@@ -106,9 +106,9 @@ def _to_first_layout(crm: Crm) -> None:
         connection.commit()
 
 
-def test_a_store_of_the_first_layout_is_taken_over(crm: Crm) -> None:
+def test_a_store_of_the_first_version_is_upgraded(crm: Crm) -> None:
     crm.run(feed(company(1), contact(7, of=1)))
-    _to_first_layout(crm)
+    _downgrade_to_version_1(crm)
 
     requests = crm.requests()
     assert crm.run(feed(company(1), contact(7, of=1))).code == 0
@@ -117,9 +117,9 @@ def test_a_store_of_the_first_layout_is_taken_over(crm: Crm) -> None:
     assert crm.companies()["1"]["name"] == "New"
 
 
-def test_a_dry_run_leaves_a_store_of_the_first_layout_as_it_is(crm: Crm) -> None:
+def test_a_dry_run_does_not_upgrade_a_store(crm: Crm) -> None:
     crm.run(feed(company(1), contact(7, of=1)))
-    _to_first_layout(crm)
+    _downgrade_to_version_1(crm)
     assert crm.run(feed(contact(8)), dry_run=str(crm.folder / "preview")).code == 0
     with closing(sqlite3.connect(crm.store)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (1,)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.target_daktela_crm.running import (
     Crm,
     Message,
@@ -30,7 +32,8 @@ def belongs(crm: Crm) -> dict[str, str | None]:
     return {key: entry["company"] for key, entry in crm.contacts().items()}
 
 
-def test_s7_what_was_refused_is_not_taken_for_delivered_and_is_tried_again(crm: Crm, instance: Simulator) -> None:
+@pytest.mark.promise("S7")
+def test_a_refused_contact_stays_undelivered_and_is_tried_again(crm: Crm, instance: Simulator) -> None:
     instance.sync_poison = {"8"}
     crm.run(feed(company(1), contact(7, of=1), contact(8, of=1)))
     assert set(crm.contacts()) == {"7"}
@@ -45,7 +48,8 @@ def test_s7_what_was_refused_is_not_taken_for_delivered_and_is_tried_again(crm: 
     assert run.summary["delivered"]["contacts"] == 1
 
 
-def test_s6_a_contact_carries_its_company_as_last_known(crm: Crm) -> None:
+@pytest.mark.promise("S6")
+def test_a_contact_is_sent_with_its_company_as_last_known(crm: Crm) -> None:
     crm.run(feed(company(1, "Acme", description="steel", fields={"number": ["+420602"]}), contact(7, of=1)))
 
     crm.run(feed(contact(7, of=1, name="Changed")))
@@ -67,18 +71,18 @@ def _payload(message: Message) -> dict[str, Any]:
     return content
 
 
-def test_a_company_renamed_later_in_the_same_run_has_its_last_name(crm: Crm) -> None:
+def test_the_last_record_of_a_company_in_a_run_counts(crm: Crm) -> None:
     crm.run(feed(company(1, "Old"), contact(7, of=1), company(1, "New")))
     assert crm.companies()["1"]["name"] == "New"
     assert belongs(crm) == {"7": "1"}
 
 
-def test_a_company_alone_is_sent(crm: Crm) -> None:
+def test_a_company_without_contacts_is_sent(crm: Crm) -> None:
     crm.run(feed(company(1)))
     assert crm.bodies() == [{"data": [{**_payload(company(1)), "contacts": []}]}]
 
 
-def test_a_contact_that_the_crm_deletes_is_not_sent_any_more(crm: Crm) -> None:
+def test_a_deleted_contact_is_not_sent_until_it_is_restored(crm: Crm) -> None:
     crm.settings["streams"] = GONE
     crm.run(feed(contact(7), contact(8, gone=True)))
     before = crm.requests()
@@ -92,7 +96,7 @@ def test_a_contact_that_the_crm_deletes_is_not_sent_any_more(crm: Crm) -> None:
     assert crm.contacts()["7"]["name"] == "Back"
 
 
-def test_a_record_that_comes_twice_counts_as_it_was_changed_last(crm: Crm) -> None:
+def test_of_two_records_in_a_run_the_one_changed_last_counts(crm: Crm) -> None:
     crm.settings["streams"] = GONE
     newer, older = "2026-03-02T00:00:00Z", "2026-03-01 23:00:00"
     crm.run(
@@ -105,7 +109,8 @@ def test_a_record_that_comes_twice_counts_as_it_was_changed_last(crm: Crm) -> No
     assert crm.contacts()["7"]["name"] == "Restored"
 
 
-def test_s7_the_same_input_twice_sends_nothing_the_second_time(crm: Crm) -> None:
+@pytest.mark.promise("S7")
+def test_the_same_input_again_sends_nothing(crm: Crm) -> None:
     messages = feed(company(1), contact(7, of=1), contact(8), contact(9, of=99))
     crm.run(messages)
     before = crm.requests()
@@ -117,7 +122,8 @@ def test_s7_the_same_input_twice_sends_nothing_the_second_time(crm: Crm) -> None
     assert (run.summary["unchanged"], run.summary["changed"], run.summary["on_hold"]) == (3, 0, 1)
 
 
-def test_s7_only_what_has_changed_is_sent(crm: Crm) -> None:
+@pytest.mark.promise("S7")
+def test_only_changed_contacts_are_sent(crm: Crm) -> None:
     people = [contact(number, of=1) for number in range(10)]
     crm.run(feed(company(1), *people))
     people[4] = contact(4, of=1, name="Changed")
@@ -129,7 +135,7 @@ def test_s7_only_what_has_changed_is_sent(crm: Crm) -> None:
     assert run.summary["changed"] == 1
 
 
-def test_everything_that_comes_is_sent_with_only_changed_off_and_in_full_loads(crm: Crm) -> None:
+def test_without_only_changed_and_in_full_loads_everything_received_is_sent(crm: Crm) -> None:
     crm.run(feed(company(1), contact(7, of=1), contact(8)))
     for settings in ({"only_changed": False}, {"load_mode": "full"}):
         run = crm.run(feed(company(1), contact(7, of=1)), **settings)
@@ -152,7 +158,7 @@ def test_a_store_of_another_instance_endpoint_or_preset_is_refused(crm: Crm) -> 
     assert crm.requests() == before
 
 
-def test_a_first_run_that_was_a_mistake_does_not_bind_the_store(crm: Crm, instance: Simulator) -> None:
+def test_a_store_may_change_its_owner_until_something_is_delivered(crm: Crm, instance: Simulator) -> None:
     wrong = crm.run([schema("Contact"), record("Contact", Id="003", LastName="Eva")])
     assert "nothing matched in 1 record: the input has the streams Contact" in wrong.errors[0]
     instance.missing.add("sync")
