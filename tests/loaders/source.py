@@ -42,12 +42,13 @@ def differences(
     dataset: Dataset,
     tables: Mapping[str, Iterable[Row]],
     *,
-    decode: Callable[[str, Any], Any] = lambda _column, value: value,
+    decode: Callable[[str, str, Any, Any], Any] = lambda _stream, _column, value, _raw: value,
 ) -> list[str]:
     """Return what of `tables` is not as in the source.
 
-    `decode` makes, of a column's name and a value as the loader wrote it, the value that it stands for: a text,
-    number, boolean, list, object, None, or a datetime in ISO 8601, which is in UTC if it has no offset.
+    `decode` returns the value that a cell stands for, of its stream, its column, its value as the loader wrote it,
+    and the value in the source. It is a text, number, boolean, list, object, None, or a datetime in ISO 8601, in
+    UTC if it has no offset. The value in the source only decides what the loader cannot tell apart.
     """
     found: list[str] = []
     zone = ZoneInfo(dataset.timezone)
@@ -64,7 +65,7 @@ def differences(
             f"{stream} {key}: {column} is {value!r}, and {raw!r} in the source"
             for key in wanted.keys() & loaded.keys()
             for column, raw in wanted[key].items()
-            if not _is_same(value := decode(column, loaded[key][column]), raw, zone)
+            if not _is_same(value := decode(stream, column, loaded[key][column], raw), raw, zone)
         ]
     return found
 
