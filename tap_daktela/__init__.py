@@ -2,6 +2,7 @@
 
 Read it in the order of the data:
 
+    __main__.py              the command, from its first moment
     tap.py, stream.py        settings, catalog and state in: the SDK's shell
     settings.py              the settings, checked
     stream_maps.py           the stream maps, checked and compiled

@@ -58,9 +58,6 @@ class Run(Protocol):
     def activation(self) -> Activation:
         """The tables whose version must not be activated."""
 
-    def check(self) -> None:
-        """End the run if a signal has asked for it."""
-
     def note_failure(
         self, stream: str, servers: Collection[str], reason: str, *, of_instance: bool = False
     ) -> None:
@@ -172,7 +169,6 @@ class DaktelaStream(Stream):
             with self._run.costs.of(self.name, instance) as cost:
                 sync = Sync(self.declaration, self.selected_columns(), instance, self.bookmark(context))
                 for step in sync.read():
-                    self._run.check()
                     if isinstance(step, Checkpoint):
                         self.advance(context, step.instant)
                     else:
@@ -264,8 +260,8 @@ class DaktelaStream(Stream):
             # It could be decoded, if only just.
             self.logger.debug("What went wrong:", exc_info=True)
             self._run.note_failure(self.name, servers, "a value is nested too deeply to be written")
-        except (OSError, AbortedSyncExceptionBase, RequestedAbortException):
-            # The loader has gone, or the SDK has had all that it wanted.
+        except (AbortedSyncExceptionBase, RequestedAbortException):
+            # The SDK has the number of records that it wants.
             raise
         except ExpressionError as error:
             self.logger.debug("What went wrong:", exc_info=True)

@@ -1,17 +1,14 @@
 """The tap: settings and catalog in, Singer messages out.
 
 Discovery needs no connection. A failure of one stream of one instance is kept until all others have been read;
-then the run ends with exit code 1. A signal ends it at the next safe place, with the state reached so far.
+then the run ends with exit code 1. A signal ends it between two messages, with the state reached so far.
 """
 
 from __future__ import annotations
 
 import copy
 import gc
-import io
 import json
-import os
-import signal
 import sys
 from dataclasses import replace
 from functools import cached_property
@@ -32,6 +29,7 @@ from tap_daktela.activation import Activation, shared_tables, unread_instances
 from tap_daktela.api.command import InputError, PlainCommand, RunError, check_environment, plain_file_errors
 from tap_daktela.api.config import given, with_numbers
 from tap_daktela.api.progress import reporter
+from tap_daktela.api.signals import Terminated, termination
 from tap_daktela.checkup import check_up
 from tap_daktela.costs import Costs
 from tap_daktela.failures import Failures
@@ -44,9 +42,9 @@ from tap_daktela.writer import PageWriter
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from types import FrameType
 
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
+    from singer_sdk.plugin_base import _ConfigInput
 
     from tap_daktela import fields
 
@@ -80,7 +78,6 @@ class TapDaktela(Tap):
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - the SDK's own options
         self._failures = Failures()
-        self._signal: int | None = None
         if options.get("parse_env_config"):
             check_environment(self.config_jsonschema["properties"], self._env_var_prefix, parse_environment_config)
         super().__init__(**options)
@@ -93,7 +90,9 @@ class TapDaktela(Tap):
     @cached_property
     def instances(self) -> dict[str, Instance]:
         """The instances by name, none of them connected yet."""
-        return {entry.server: Instance(entry, self.settings, self.check) for entry in self.settings.instances}
+        return {
+            entry.server: Instance(entry, self.settings, termination.check) for entry in self.settings.instances
+        }
 
     @cached_property
     def costs(self) -> Costs:
@@ -181,30 +180,45 @@ class TapDaktela(Tap):
     # Signals.
 
     @override
-    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
-        """Ask the run to end; a second signal ends it at once.
+    def _setup_signal_handlers(self) -> None:
+        """Install no handlers: the command handles signals.
 
-        The SDK's own handler writes the state from here, possibly into the middle of a record, and exits with 0.
+        The SDK's handler would write the state while a record is being written, and exit with 0.
         """
-        if self._signal is not None:
-            sys.exit(128 + signum)
-        self._signal = signum
 
-    def check(self) -> None:
-        """End the run, with the state reached so far, if a signal has asked for it."""
-        if self._signal is not None:
-            name = signal.Signals(self._signal).name
-            self.logger.warning("%s: stopping with the state reached so far", name)
+    def sync_until_terminated(self) -> None:
+        """Sync all streams; a signal ends this between two messages, with the state reached so far.
+
+        Raises:
+            Terminated: a signal has arrived.
+        """
+        try:
+            with termination.deferred():
+                self.sync_all()
+        except Terminated as error:
+            self.logger.warning("%s: stopping with the state reached so far", error.signal)
+            termination.acknowledge()
             self.state_writer.write_state(self.state)
             self.costs.tell(self.logger)
-            sys.exit(128 + self._signal)
+            raise
 
     # The command.
 
     @classmethod
     @override
-    def invoke(cls, *, state: IO[str] | None = None, catalog: IO[str] | None = None, **options: Any) -> None:
-        """Run the tap; `main` tells what is wrong with its input."""
+    def invoke(  # type: ignore[override]
+        cls,
+        *,
+        about: bool = False,
+        about_format: str | None = None,
+        config: _ConfigInput | None = None,
+        state: IO[str] | None = None,
+        catalog: IO[str] | None = None,
+    ) -> None:
+        """Run the tap, as the SDK does, but let a signal end it between two messages."""
+        if about:
+            super().invoke(about=about, about_format=about_format)
+        cls.print_version(print_fn=cls.logger.info)
         # Rows are no part of any cycle, and to look for cycles among them over and over takes a quarter of a run.
         gc.freeze()
         gc.set_threshold(_OBJECTS_UNTIL_COLLECTED)
@@ -212,7 +226,13 @@ class TapDaktela(Tap):
         # With a server 50 ms away, that makes a seventh of a run's time; with one at hand, nothing.
         sys.setswitchinterval(_SECONDS_UNTIL_SWITCHED)
         try:
-            super().invoke(state=_checked("state", state), catalog=_checked("catalog", catalog), **options)
+            tap = cls(
+                config=config.config if config else None,
+                parse_env_config=config is not None and config.parse_env,
+                state=_checked("state", state),
+                catalog=_checked("catalog", catalog),
+            )
+            tap.sync_until_terminated()
         except ConfigValidationError as error:
             raise InputError(error.errors) from None
         except (StreamMapConfigError, MapExpressionError) as error:
@@ -259,33 +279,23 @@ class TapDaktela(Tap):
 class _Command(PlainCommand, SingerCommand):
     """The SDK's command, which says in one line what a user can put right, and exits with 1."""
 
-    @override
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            # The interpreter flushes standard output once more on its way out.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise RunError("the loader closed its input; its own messages tell why") from None
 
-
-def _checked(name: str, file: IO[str] | None) -> IO[str] | None:
-    """Return a file that certainly holds what its name says.
+def _checked(name: str, file: IO[str] | None) -> dict[str, Any] | None:
+    """Return the content of a state or catalog file, None without a file.
 
     Raises:
-        InputError: it does not.
+        InputError: it is not valid JSON, or not a state or catalog.
     """
     if file is None:
         return None
     try:
-        text = file.read()
-        content = json.loads(text)
+        content: dict[str, Any] = json.load(file)
     except ValueError as error:
         raise InputError([f"{name}: not valid JSON: {error}"]) from None
     for fault in jsonschema.Draft7Validator(_INPUTS[name]).iter_errors(content):
         place = "".join(f"[{part!r}]" for part in fault.absolute_path)
         raise InputError([f"{name}: {name}{place} has not the form that Singer gives it"])
-    return io.StringIO(text)
+    return content
 
 
 _OBJECT = {"type": "object"}

@@ -2,6 +2,7 @@
 
 A record passes through these modules from top to bottom:
 
+    __main__.py                      the command, from its first moment
     target.py, reader.py, sinks.py   the SDK's shell: Singer messages
     settings.py, business_hours.py   the checked settings
     run.py, summary.py               one run, from its first record to its last request

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import os
-import signal
 import sqlite3
 import sys
 from contextlib import contextmanager, suppress
@@ -32,6 +31,8 @@ from typing_extensions import override
 
 from tap_daktela.api.command import InputError, PlainCommand, RunError, check_environment, plain_file_errors
 from tap_daktela.api.config import given, with_defaults, with_numbers
+from tap_daktela.api.output import OutputError
+from tap_daktela.api.signals import Terminated
 from target_daktela_crm import settings
 from target_daktela_crm.commands.deliver import deliver_stage
 from target_daktela_crm.commands.explain import Explanation
@@ -47,7 +48,6 @@ from target_daktela_crm.summary import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import FrameType
 
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
     from singer_sdk.mapper import StreamMap
@@ -255,22 +255,25 @@ class TargetDaktelaCrm(Target):
 
     @override
     def _write_state_message(self, state: dict[str, Any]) -> None:
-        """Put out a state, its numbers as exact as they came."""
+        """Write a state, its numbers as exact as they came.
+
+        All characters beyond ASCII are escaped, so no reader takes one of them for the end of the line.
+
+        Raises:
+            RunError: standard output does not take it.
+        """
         try:
             sys.stdout.write(f"{serialize_json(state)}\n")
             sys.stdout.flush()
-        except OSError as error:
+        except OutputError as error:
             raise RunError(
-                f"the state cannot be put out ({error.strerror}). Everything is delivered, and will be read again"
+                f"{error}. The state was not written: all records were delivered or stored, and the tap sends "
+                "them again in the next run"
             ) from None
 
     @override
-    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
-        """End at once: nothing more is sent, and no state is put out. The SDK would drain everything."""
-        self.logger.warning("signal %d: stopping. Nothing more is sent, and no state is put out", signum)
-        # Another one, while Python shuts down, would change the exit code.
-        signal.signal(signum, signal.SIG_IGN)
-        sys.exit(128 + signum)
+    def _setup_signal_handlers(self) -> None:
+        """Install no handlers: the command handles signals. The SDK's would drain everything and write a state."""
 
     # The command.
 
@@ -299,6 +302,9 @@ class TargetDaktelaCrm(Target):
             raise RunError(f"{error}. Nothing was sent") from None
         except StoreError as error:
             raise RunError(str(error)) from None
+        except Terminated as error:
+            cls.logger.warning("%s: nothing more is sent, and no further STATE message is written", error.signal)
+            raise
 
     @classmethod
     def _run(cls, **options: Any) -> None:  # noqa: ANN401 - the SDK's own

@@ -3,7 +3,9 @@
 This is all that `target_daktela_crm` may import of the tap, and it imports nothing of Singer itself
 (`tests/test_imports.py`). Read it in the order of a request:
 
-    command.py      how a command ends that cannot go on
+    command.py      how a command ends, and its exit code
+    signals.py      SIGINT, SIGTERM and SIGHUP
+    output.py       standard output, completely or not at all
     config.py       the settings that say how an instance is reached
     address.py      URL of an instance, and which origins may be told a token
     auth.py         token or sign-in

@@ -1,17 +1,23 @@
-"""How both commands end when they cannot go on: a line for each thing that is wrong, no traceback, exit code 1."""
+"""How both commands end: a line for each problem that a user can solve, no traceback, and the right exit code."""
 
 from __future__ import annotations
 
 import logging
 import sys
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 from typing_extensions import override
 
+from tap_daktela.api.output import OutputError, complete_output
+from tap_daktela.api.signals import Terminated, termination
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+_SIGNAL_SECONDS = 0.2
 
 
 class InputError(Exception):
@@ -27,20 +33,37 @@ class RunError(Exception):
 
 
 class PlainCommand(click.Command):
-    """A command that says in one line what a user can put right."""
+    """A command whose output is complete, that a signal ends, and that shows one line for each problem."""
 
     @override
     def main(self, *args: Any, **options: Any) -> Any:
-        """Run the command; an `InputError` or a `RunError` ends it with exit code 1."""
+        """Run the command.
+
+        The exit code is 1 after an `InputError`, a `RunError` or an `OutputError`. After a signal, it is 128 plus
+        the number of the signal, whatever else failed.
+        """
+        log = logging.getLogger(self.name)
+        termination.install()
         try:
-            return super().main(*args, **options)
+            with complete_output():
+                return super().main(*args, **options)
         except InputError as error:
             problems = error.problems
         except RunError as error:
             problems = [str(error)]
+        except OutputError as error:
+            problems = [str(error)]
+            termination.acknowledge()
+            # Ctrl-C may end the loader before the signal arrives here.
+            time.sleep(_SIGNAL_SECONDS)
+        except Terminated as error:
+            log.warning("stopped by %s", error.signal)
+            raise
+        finally:
+            termination.acknowledge()
         for problem in problems:
-            logging.getLogger(self.name).error("%s", problem)
-        sys.exit(1)
+            log.error("%s", problem)
+        sys.exit(1 if termination.number is None else 128 + termination.number)
 
 
 @contextmanager

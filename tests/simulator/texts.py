@@ -50,7 +50,7 @@ SUBJECTS = (
 ODD_TEXTS = (
     "Emoji 👩‍👩‍👧‍👦 and flag 🇨🇿",
     "Right to left: שלום עולם, مرحبا بالعالم",
-    "Line\u2028separator and paragraph\u2029separator",
+    "Line\u2028separator, paragraph\u2029separator and next\u0085line",
     "NUL\x00inside",
     "Tab\tnewline\r\nand a \\ backslash, \"quotes\", 'apostrophes'",
     "Příliš žluťoučký kůň úpěl ďábelské ódy",

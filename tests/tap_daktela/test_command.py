@@ -224,7 +224,7 @@ def test_a_loader_that_goes_away_ends_the_tap_in_one_line(tmp_path: Path) -> Non
             log.seek(0)
             text = log.read()
     assert code == 1
-    assert "the loader closed its input" in text
+    assert "closed its input: see its messages" in text
     assert "Traceback" not in text
     assert "Exception ignored" not in text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import json
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 from singer_sdk import Stream
+from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.singerlib import RecordMessage
 
 from tap_daktela import stream as module
@@ -58,6 +60,7 @@ def _written(
         monkeypatch.setattr(place, lambda: NOW)
     monkeypatch.setattr(module.DaktelaStream, "STATE_MSG_FREQUENCY", 70)
     if by_sdk:
+        monkeypatch.setattr(PageWriter, "write_message", MsgSpecWriter.write_message)
         for name in ("_sync_records", "TYPE_CONFORMANCE_LEVEL"):
             monkeypatch.setattr(module.DaktelaStream, name, getattr(Stream, name))
     instance = {"url": simulator.url, "access_token": simulator.access_token}
@@ -132,7 +135,30 @@ def test_pages_are_written_as_the_sdk_writes_records(
     written = _written(simulator, monkeypatch, by_sdk=False, **CASES[case])
     assert written.count(b'"type":"RECORD"') > 500
     assert written.count(b'"type":"STATE"') > 5
-    assert written.split(b"\n") == expected.split(b"\n")
+    assert written.split(b"\n") == escaped(expected).split(b"\n")
+
+
+def escaped(lines: bytes) -> bytes:
+    """Return lines with the only difference that there is: other line ends are escaped."""
+    text = lines.decode()
+    for mark, escape in (("\u2028", r"\u2028"), ("\u2029", r"\u2029"), ("\x85", r"\u0085")):
+        assert mark in text
+        text = text.replace(mark, escape)
+    return text.encode()
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"stream_maps": {"tickets": {"map\u2028ped": "title"}}}], ids=["pages", "records"]
+)
+def test_t7_a_message_is_one_line_for_every_reader(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]
+) -> None:
+    written = _written(simulator, monkeypatch, by_sdk=False, catalog=_catalog(), **more)
+    lines = written.decode().splitlines()
+    assert len(lines) == written.count(b"\n")
+    titles = [record.get("title") for line in lines if (record := json.loads(line).get("record"))]
+    for mark in "\u2028\u2029\x85":
+        assert any(mark in title for title in titles if title)
 
 
 def test_records_are_counted_as_by_the_sdk(
