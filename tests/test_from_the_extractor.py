@@ -219,7 +219,9 @@ def test_the_settings_are_good() -> None:
     extractor = plugin("extractors")
     known = TapDaktela(config={}, validate_config=False, setup_mapper=False).config_jsonschema["properties"]
     assert {setting["name"] for setting in extractor["settings"]} <= set(known)
-    assert {*extractor["config"], "password", "stream_maps"} == {each["name"] for each in extractor["settings"]}
+    assert {*extractor["config"], "url", "password", "stream_maps"} == {
+        each["name"] for each in extractor["settings"]
+    }
     assert {entry.removesuffix(".*") for entry in extractor["select"]} == set(original.COLUMNS)
     assert {setting for row in table(TEXT, "original extractor") for setting in names(row[1])} - {
         "parallel",

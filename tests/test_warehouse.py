@@ -455,6 +455,12 @@ TITLE = '<b>"Sales" & more</b>, and a name that is longer than a chart has room 
 def filled(tmp_path: Path) -> Path:
     """Return a warehouse with a little in it."""
     path = tmp_path / "filled.duckdb"
+    write_small_warehouse(path)
+    return path
+
+
+def write_small_warehouse(path: Path) -> None:
+    """Write a warehouse with a few rows in each table that the queries read."""
     calls = [call(str(number), f"2026-03-02 {number % 12 + 6:02}:10:00") for number in range(30)]
     calls += [unanswered(f"gone {number}", number, at="2026-03-02 09:00:00") for number in range(12)]
     tables: Tables = {
@@ -468,7 +474,6 @@ def filled(tmp_path: Path) -> Path:
     }
     with duckdb.connect(path) as warehouse:
         fill(warehouse, tables)
-    return path
 
 
 def test_the_page_says_what_the_queries_answer(filled: Path, tmp_path: Path) -> None:

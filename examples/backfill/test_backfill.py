@@ -27,6 +27,8 @@ import dagster as dg
 import duckdb
 import pytest
 
+from tests.markdown import blocks, commands
+from tests.shell import Shell
 from tests.simulator import Fault, Simulator, generate
 
 if TYPE_CHECKING:
@@ -358,6 +360,35 @@ def test_the_settings_that_come_with_it_make_slices() -> None:
         assert isinstance(partitions, dg.MultiPartitionsDefinition)
         keys = partitions.get_partition_keys(current_time=datetime(2026, 11, 2, tzinfo=UTC))
         assert (len(keys), keys[0], keys[-1]) == (2 * 130, "acme|2016-01", "emea|2026-10")
+
+
+# The README.
+
+
+def test_the_slice_of_the_readme_runs(simulators: dict[str, Simulator], tmp_path: Path) -> None:
+    """The environment names a copy of `backfill.toml` with the address of a simulator, and the token."""
+    for name in (".venv", ".venv-examples", "examples"):
+        (tmp_path / name).symlink_to(FOLDER.parents[1] / name)
+    settings = (FOLDER / "backfill.toml").read_text(encoding="utf-8")
+    settings = settings.replace("https://acme.daktela.com", simulators["acme"].url)
+    (tmp_path / "backfill.toml").write_text(settings, encoding="utf-8")
+    (tmp_path / "state").mkdir()
+    shell = Shell(
+        tmp_path,
+        {**os.environ, "BACKFILL": str(tmp_path / "backfill.toml"), "EMEA_ACCESS_TOKEN": "x"},
+        tmp_path / "state",
+    )
+    block = blocks(FOLDER / "README.md", "console")[0]
+
+    for command in commands(block):
+        shell.run(command)
+
+    with duckdb.connect(tmp_path / "daktela.duckdb", read_only=True) as warehouse:
+        [(first, last)] = warehouse.execute("SELECT min(time), max(time) FROM activities").fetchall()
+    assert (
+        moment("2024-03-01 00:00:00", ZONES["acme"]) <= first < last < moment("2024-04-01 00:00:00", ZONES["acme"])
+    )
+    assert (tmp_path / "states" / "acme" / "2024-03.activities.json").exists()
 
 
 # What the simulators hold.

@@ -1,0 +1,279 @@
+"""The console blocks of the documentation run as they are written, with the pinned Meltano.
+
+Each page has a folder of its own, and its blocks run there in order, as a reader would type them:
+
+- `CONTRIBUTING.md` and the pages of `examples/` are about the checkout. Their folder is a copy of it, in which
+  Meltano has installed nothing yet.
+- All other pages are about a project of the reader's. Their folder is a Meltano project with the plugins that the
+  documentation defines, but without those that the page adds with `meltano add`. The page's own parts of
+  `meltano.yml` and `.env` take effect where they stand. A replay of recorded messages stands in for each CRM tap.
+
+The environment overrides the address and the token of the instance by those of a simulator. For `pip`, the
+distribution `tap-daktela` is a wheel that has been built from this checkout.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pytest
+import yaml
+
+from tests.crm import salesforce
+from tests.markdown import ROOT, Block, blocks, commands, name_of, pages
+from tests.meltano import MELTANO, PLUGIN_FOLDERS, PLUGINS_INSTALLED
+from tests.shell import Shell
+from tests.simulator import Simulator, generate
+from tests.test_warehouse import write_small_warehouse
+from tests.test_wheel import build
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+Definition: TypeAlias = dict[str, Any]
+
+NOT_RUN = {
+    ("README.md", "make demo"): "tests/test_demo.py runs the demo with a smaller contact centre",
+    ("CONTRIBUTING.md", "make demo"): "make test would run itself",
+    (
+        "examples/backfill/README.md",
+        "export DAGSTER_HOME=$PWD/examples/backfill/home PATH=$PWD/.venv/bin:$PWD/.venv-examples/bin:$PATH",
+    ): ("needs Dagster: examples/backfill/test_backfill.py runs it"),
+    ("examples/backfill/README.md", ".venv-examples/bin/python -m pip install dagster-webserver==1.13.27"): (
+        "starts a web server, which runs until it is stopped"
+    ),
+    ("examples/backfill/README.md", "for month in 20{16..25}-{01..12}; do"): "takes some hours",
+}
+"""Page and first line of a block -> why it cannot run."""
+
+ABOUT_THE_CHECKOUT = ("CONTRIBUTING.md", "examples/", ".github/")
+STAND_INS = ("tap-salesforce",)
+"""CRM taps that a replay of recorded messages stands in for."""
+REPLAY = ROOT / "tests" / "crm" / "replay.py"
+KINDS = ("extractors", "loaders", "utilities")
+PREFIXES = ("MELTANO_", "TAP_", "TARGET_", "DAKTELA_")
+"""Variables that the tests do not inherit."""
+
+PAGES = [page for page in pages() if blocks(page, "console")]
+
+
+def is_about_checkout(page: Path) -> bool:
+    return name_of(page).startswith(ABOUT_THE_CHECKOUT)
+
+
+def first_line(block: Block) -> str:
+    return commands(block)[0].text.splitlines()[0]
+
+
+def test_few_blocks_cannot_run_and_all_of_them_exist() -> None:
+    found = {(name_of(page), first_line(block)) for page in PAGES for block in blocks(page, "console")}
+    assert NOT_RUN.keys() <= found
+    assert len(NOT_RUN) <= 5
+
+
+@pytest.mark.skipif(not PLUGINS_INSTALLED.exists(), reason="needs Meltano and its plugins: run make test")
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_the_console_blocks_of_a_page_run(page: Path, reader: Reader) -> None:
+    for block in blocks(page):
+        if block.language == "console" and (name_of(page), first_line(block)) not in NOT_RUN:
+            for command in commands(block):
+                reader.shell.run(command)
+        elif reader.has_project:
+            reader.add(block)
+
+
+# The reader of a page.
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Someone who follows a page."""
+
+    folder: Path
+    shell: Shell
+    has_project: bool
+    """Whether the folder is a project of the reader's, and not a copy of the checkout."""
+
+    def add(self, block: Block) -> None:
+        """Add what a block says to the project: a part of `meltano.yml`, or lines of `.env`."""
+        if block.language == "ini":
+            with (self.folder / ".env").open("a", encoding="utf-8") as file:
+                file.write(block.text)
+        elif plugins := defined_plugins(block):
+            path = self.folder / "meltano.yml"
+            project = yaml.safe_load(path.read_text(encoding="utf-8"))
+            add_plugins(project, plugins)
+            path.write_text(yaml.safe_dump(project, sort_keys=False), encoding="utf-8")
+
+
+@pytest.fixture
+def reader(
+    page: Path, tmp_path: Path, environment: dict[str, str], wheel_constraint: Path, plugin_folder: Path
+) -> Iterator[Reader]:
+    """Return a reader with a folder for the page, and a simulator for the time of the test."""
+    folder, state = tmp_path / "folder", tmp_path / "state"
+    state.mkdir()
+    with Simulator(generate(activities=300, tickets=60, seed=9)) as simulator:
+        variables = {**environment, **overrides(simulator, page, tmp_path)}
+        has_project = not is_about_checkout(page)
+        if has_project:
+            variables["PIP_CONSTRAINT"] = str(wheel_constraint)
+            write_project(folder, page, plugin_folder, salesforce.write(tmp_path)["in-full"])
+        else:
+            copy_checkout(folder)
+        yield Reader(folder, Shell(folder, variables, state), has_project)
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return the variables of all pages. The pinned Meltano is the first one in `PATH`."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIXES)}
+    binaries = tmp_path_factory.mktemp("bin")
+    for path in (
+        MELTANO,
+        *(ROOT / ".venv" / "bin" / name for name in ("tap-daktela", "target-daktela-crm", "python")),
+    ):
+        (binaries / path.name).symlink_to(path)
+    return inherited | {
+        "PATH": os.pathsep.join([str(binaries), inherited["PATH"]]),
+        # uv, the default, does not ask the index that pip is configured for.
+        "MELTANO_VENV_BACKEND": "virtualenv",
+        "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "MELTANO_CLI_DISABLE_VERSION_CHECK": "true",
+        "NO_COLOR": "1",
+    }
+
+
+@pytest.fixture(scope="module")
+def wheel_constraint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return constraints for pip that name a wheel of this checkout for `tap-daktela`."""
+    folder = tmp_path_factory.mktemp("wheel")
+    path = folder / "constraints.txt"
+    path.write_text(f"tap-daktela @ {build(ROOT, folder).wheel.as_uri()}\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def plugin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return where the projects of all pages install their plugins."""
+    folder = tmp_path_factory.mktemp("plugins")
+    for name in PLUGIN_FOLDERS:
+        (folder / name).mkdir(parents=True)
+    return folder
+
+
+def overrides(simulator: Simulator, page: Path, folder: Path) -> dict[str, str]:
+    """Return the settings that the environment overrides."""
+    token = {"ACCESS_TOKEN": simulator.access_token}
+    password = {"USERNAME": simulator.username, "PASSWORD": simulator.password}
+    uses_password = is_about_checkout(page) or "TAP_DAKTELA_PASSWORD" in page.read_text(encoding="utf-8")
+    credentials = password if uses_password else token
+    settings = {"URL": simulator.url, "SERVER": "acme", **credentials}
+    return {
+        **{
+            f"{prefix}_{name}": value
+            for prefix in ("TAP_DAKTELA", "TARGET_DAKTELA_CRM")
+            for name, value in settings.items()
+        },
+        "TARGET_DAKTELA_CRM_STORE_PATH": str(folder / "store" / "{server}.sqlite3"),
+        "DAKTELA_SIMULATOR_URL": simulator.url,
+    }
+
+
+# The folders.
+
+
+def copy_checkout(folder: Path) -> None:
+    """Copy the files of the checkout that git knows, and add its commands and the tables of the demo."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    # Not links: make would rebuild the environments of this checkout.
+    for name in (".venv/bin/python", ".venv-meltano/bin/meltano"):
+        wrapper = folder / name
+        wrapper.parent.mkdir(parents=True)
+        wrapper.write_text(f'#!/bin/sh\nexec "{ROOT / name}" "$@"\n', encoding="utf-8")
+        wrapper.chmod(0o755)
+    (folder / ".demo").mkdir()
+    write_small_warehouse(folder / ".demo" / "daktela.duckdb")
+
+
+def write_project(folder: Path, page: Path, plugin_folder: Path, messages: Path) -> None:
+    """Write the Meltano project with which a page begins."""
+    (folder / ".meltano").mkdir(parents=True)
+    for name in PLUGIN_FOLDERS:
+        (folder / name).symlink_to(plugin_folder / name)
+    shutil.copytree(ROOT / "plugins", folder / "plugins")
+    own = "\n".join(block.text for block in blocks(page, "console"))
+    project: Definition = {
+        "default_environment": "dev",
+        "project_id": "5d0e9a4e-7c39-4d0b-9a55-0b1f4f6f2c7f",
+        "environments": [{"name": "dev"}, {"name": "prod"}],
+    }
+    others = {
+        (kind, name): definition
+        for (kind, name), definition in documented_plugins().items()
+        if f"meltano add {name}" not in own
+    }
+    add_plugins(project, others)
+    for name in STAND_INS:
+        add_plugins(project, {("extractors", name): stand_in(name, messages)})
+    (folder / "meltano.yml").write_text(yaml.safe_dump(project, sort_keys=False), encoding="utf-8")
+
+
+def stand_in(name: str, messages: Path) -> Definition:
+    """Return a definition under the name of a CRM tap that replays recorded messages."""
+    return {
+        "name": name,
+        "namespace": name.replace("-", "_"),
+        "executable": str(REPLAY),
+        "capabilities": ["state"],
+        "settings": [{"name": "path"}],
+        "config": {"path": str(messages)},
+    }
+
+
+def documented_plugins() -> dict[tuple[str, str], Definition]:
+    """Return the plugins that the documentation defines in full: the first definition of each."""
+    found: dict[tuple[str, str], Definition] = {}
+    for page in pages():
+        for block in blocks(page):
+            for place, definition in defined_plugins(block).items():
+                if "pip_url" in definition:
+                    found.setdefault(place, definition)
+    return found
+
+
+def defined_plugins(block: Block) -> dict[tuple[str, str], Definition]:
+    """Return the plugins in a part of `meltano.yml`, by kind and name; none for any other block."""
+    if block.language != "yaml":
+        return {}
+    content = yaml.safe_load(block.text)
+    plugins = content.get("plugins", {}) if isinstance(content, dict) else {}
+    return {(kind, each["name"]): each for kind in KINDS for each in plugins.get(kind, [])}
+
+
+def add_plugins(project: Definition, plugins: dict[tuple[str, str], Definition]) -> None:
+    """Add plugins to a project. A part of a definition replaces the keys and the settings that it has."""
+    for (kind, name), definition in plugins.items():
+        entries = project.setdefault("plugins", {}).setdefault(kind, [])
+        known: Definition = next((each for each in entries if each["name"] == name), {})
+        if "pip_url" in definition:
+            known.clear()
+        config = {**known.get("config", {}), **definition.get("config", {})}
+        known |= deepcopy(definition) | ({"config": config} if config else {})
+        entries[:] = [each for each in entries if each.get("name") not in {name, None}] + [known]
