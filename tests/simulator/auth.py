@@ -125,7 +125,7 @@ def whoim(simulator: Simulator, request: Request) -> Answer:
     if authenticated(simulator, request):
         user = _user(simulator)
         result["user"] = user | {"_sys": user["_sys"] | {"accessToken": token_of(request)}}
-    return enclose(simulator, result)
+    return enclose(simulator, result, timezone=simulator.user_timezone)
 
 
 def _issue(simulator: Simulator) -> Token:

@@ -66,6 +66,10 @@ class Clock:
         local = datetime.strptime(text, FORMAT).replace(tzinfo=self.zone)
         self.instant = local.astimezone(UTC)
 
+    def now_in(self, timezone: str) -> str:
+        """Local time in another zone."""
+        return self.instant.astimezone(ZoneInfo(timezone)).strftime(FORMAT)
+
     @property
     def moment(self) -> int:
         """Local time in naive seconds."""

@@ -43,10 +43,11 @@ OPTIONS = (
     *("latency", "username", "password", "access_token", "token_lifetime", "token_uses", "login_shape"),
     *("login_status", "timezone_in_answer", "total_as", "data_as", "bom", "unknown_fields", "tie_break"),
     *("strip_relations", "strip_items", "forbidden", "missing", "now"),
+    *("total_limit", "page_cap", "ignored", "user_timezone"),
     *("sync_path", "sync_limit", "sync_contacts", "sync_keep", "sync_poison", "sync_poison_status"),
     *("sync_answer", "sync_status"),
 )
-_SETS = frozenset({"strip_relations", "strip_items", "forbidden", "missing", "sync_poison"})
+_SETS = frozenset({"strip_relations", "strip_items", "forbidden", "missing", "ignored", "sync_poison"})
 
 
 def control(simulator: Simulator, request: Request) -> Answer:

@@ -7,6 +7,7 @@ reason.
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,7 +16,7 @@ from tests.simulator.drift import drift_on
 from tests.simulator.envelope import enclose, enclose_rows
 from tests.simulator.exchange import Answer, Request, empty
 from tests.simulator.projection import Rights, check_known
-from tests.simulator.query import BadQuery, Query, as_data, parse_query
+from tests.simulator.query import MAX_TAKE, BadQuery, Condition, Query, as_data, parse_query
 from tests.simulator.schema import FIELDS, Row, key_of
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def answer_table(simulator: Simulator, request: Request, table: str, name: str |
 
 def _page(simulator: Simulator, table: str, query: Query) -> Answer:
     break_ties = simulator.tie_break == "name"
+    query = _obeyed(simulator, query)
     rows, total = simulator.stores[table].select(query, simulator.random, break_ties=break_ties)
     encoded = _encoded(simulator, table, query, rows)
     key = key_of(table)
@@ -44,6 +46,21 @@ def _page(simulator: Simulator, table: str, query: Query) -> Answer:
     if simulator.drift is not None:
         simulator.touched |= drift_on(simulator, simulator.drift)
     return answer
+
+
+def _obeyed(simulator: Simulator, query: Query) -> Query:
+    """The query without what this instance ignores, and with the page that it is ready to send."""
+    ignored = simulator.ignored
+    take = MAX_TAKE if "take" in ignored else query.take
+    return replace(
+        query,
+        filters=tuple(
+            each for each in query.filters if not (isinstance(each, Condition) and each.operator in ignored)
+        ),
+        sort=() if "sort" in ignored else query.sort,
+        skip=0 if "skip" in ignored else query.skip,
+        take=take if simulator.page_cap is None else min(take, simulator.page_cap),
+    )
 
 
 def _single(simulator: Simulator, table: str, query: Query, name: str) -> Answer:

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 _BOM = b"\xef\xbb\xbf"
 
 
-def enclose(simulator: Simulator, result: Any, status: int = 200, error: Any = ()) -> Answer:
+def enclose(simulator: Simulator, result: Any, status: int = 200, error: Any = (), timezone: str = "") -> Answer:
     """A single result, or an error with or without one."""
-    return enclose_content(simulator, {"error": error, "result": result}, status)
+    return enclose_content(simulator, {"error": error, "result": result}, status, timezone)
 
 
-def enclose_content(simulator: Simulator, content: dict[str, Any], status: int) -> Answer:
-    """Any content, with the times that every answer carries."""
-    return Answer(status, _marked(simulator, msgspec.json.encode(content | _times(simulator))))
+def enclose_content(simulator: Simulator, content: dict[str, Any], status: int, timezone: str = "") -> Answer:
+    """Any content, with the times that every answer carries: in `timezone`, or in the instance's zone."""
+    return Answer(status, _marked(simulator, msgspec.json.encode(content | _times(simulator, timezone))))
 
 
 def enclose_rows(simulator: Simulator, names: list[Any], rows: list[bytes], total: int | None) -> Answer:
@@ -34,17 +34,21 @@ def enclose_rows(simulator: Simulator, names: list[Any], rows: list[bytes], tota
         data = b"{%b}" % b",".join(b"%b:%b" % (msgspec.json.encode(str(name)), row) for name, row in pairs)
     else:
         data = b"[%b]" % b",".join(rows)
-    count = {"int": total, "string": str(total), "none": None}[simulator.total_as]
+    if total is not None and simulator.total_limit is not None:
+        total = min(total, simulator.total_limit)
+    count = {"string": str(total), "none": None, "page": len(rows), "zero": 0, "negative": -1}.get(
+        simulator.total_as, total
+    )
     tail = b"" if total is None else b',"total":%b' % msgspec.json.encode(count)
     times = msgspec.json.encode(_times(simulator))[1:]
     return Answer(200, _marked(simulator, b'{"error":[],"result":{"data":%b%b},%b' % (data, tail, times)))
 
 
-def _times(simulator: Simulator) -> dict[str, str]:
-    now = simulator.clock.now
+def _times(simulator: Simulator, timezone: str = "") -> dict[str, str]:
+    now = simulator.clock.now_in(timezone) if timezone else simulator.clock.now
     if not simulator.timezone_in_answer:
         return {"_time": now}
-    return {"_serverTime": now, "_time": now, "_timezone": simulator.dataset.timezone}
+    return {"_serverTime": now, "_time": now, "_timezone": timezone or simulator.dataset.timezone}
 
 
 def _marked(simulator: Simulator, body: bytes) -> bytes:

@@ -36,6 +36,8 @@ class Fault:
         after: How many matching requests pass before.
         type: Activity type that the request filters on.
         skip: True means later pages only, False first pages only.
+        above: Only requests for more rows than this; None means all.
+        rows: How many rows `cut` leaves in a page.
         matches: Any other condition.
         hang: Seconds after which `timeout` and `applied-timeout` close the connection.
         delay: Seconds that `slow` waits.
@@ -57,6 +59,8 @@ class Fault:
     retry_after: float = 1
     location: str = "http://127.0.0.2:9"
     message: str = _MESSAGE
+    above: int | None = None
+    rows: int = 10
     matches: Callable[[Request], bool] | None = None
     seen: int = field(default=0, init=False)
     fired: int = field(default=0, init=False)
@@ -90,13 +94,15 @@ def _concerns(fault: Fault, request: Request) -> bool:
 
 
 def _concerns_query(fault: Fault, request: Request) -> bool:
-    if fault.type is None and fault.skip is None:
+    if fault.type is None and fault.skip is None and fault.above is None:
         return True
     try:
         query = parse_query(request.query_string)
     except BadQuery:
         return False
     if fault.skip is not None and fault.skip is not (query.skip > 0):
+        return False
+    if fault.above is not None and query.take <= fault.above:
         return False
     return fault.type is None or fault.type in _types(query.filters)
 
@@ -168,6 +174,17 @@ def _truncated_json(case: Case) -> Answer:
     return answer
 
 
+def _cut(case: Case) -> Answer:
+    """A page with fewer rows than asked for, which counts these only."""
+    simulator = case.simulator
+    before = simulator.page_cap, simulator.total_as
+    simulator.page_cap, simulator.total_as = case.fault.rows, "page"
+    try:
+        return case.proper()
+    finally:
+        simulator.page_cap, simulator.total_as = before
+
+
 def _late(case: Case) -> Answer:
     answer = case.proper()
     answer.wait = case.fault.delay
@@ -200,6 +217,8 @@ KINDS: dict[str, Maker] = {
     "400": _content(_echo, 400),
     **{str(status): _status(status) for status in (401, 403, 404)},
     "413": lambda _: too_large(),
+    "504": _status(504),
+    "cut": _cut,
     "slow": _late,
     **_LOSSES,
     **{f"applied-{kind}": _applied(lost) for kind, lost in _LOSSES.items()},

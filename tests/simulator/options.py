@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 CHOICES: dict[str, tuple[str, ...] | tuple[int, ...]] = {
     "login_shape": ("object", "string"),
-    "total_as": ("int", "string", "none"),
+    "total_as": ("int", "string", "none", "page", "zero", "negative"),
     "data_as": ("list", "dict"),
     "unknown_fields": ("ignore", "refuse"),
     "tie_break": ("random", "name"),
@@ -23,8 +23,14 @@ CHOICES: dict[str, tuple[str, ...] | tuple[int, ...]] = {
 """The values of each such option, its default first."""
 
 
+IGNORABLE = frozenset({"skip", "take", "sort", "gte", "lt"})
+"""Parts of a list request that the option `ignored` may name: three parameters and two operators of filters."""
+
+
 def check_options(options: Mapping[str, Any]) -> None:
     """Refuse a value that an option does not have."""
+    if unknown := set(options.get("ignored", ())) - IGNORABLE:
+        raise ValueError(f"ignored must be of {', '.join(sorted(IGNORABLE))}, not {', '.join(sorted(unknown))}")
     for option, values in CHOICES.items():
         if options.get(option, values[0]) not in values:
             raise ValueError(f"{option} must be one of {', '.join(map(str, values))}")

@@ -48,7 +48,13 @@ class Simulator:
         prefix: Path under which the instance lives, as `/daktela`; nothing answers without it.
         port: Port to listen on; 0 takes a free one.
         timezone_in_answer: Whether answers say `_timezone` and `_serverTime`, as they do since about 2023.
-        total_as: `int`, `string`, or `none` for null.
+        total_as: `int`, `string`, or `none` for null; wrong ones: `page` for the number of rows in the page,
+            `zero`, `negative`.
+        total_limit: What the total says at most; None for no such limit.
+        page_cap: Rows that a page holds at most, however many are asked for; None for no such limit.
+        ignored: Parts of list requests that have no effect: `skip`, `take`, `sort`, or the operator `gte` or `lt`
+            of a filter.
+        user_timezone: Zone of the account's user, in which `whoim` tells the time; empty for the instance's.
         data_as: `list`, or `dict` for an object by name.
         bom: Whether answers start with a byte order mark.
         unknown_fields: `ignore` them, or `refuse` them with 400.
@@ -87,6 +93,10 @@ class Simulator:
     port: int = 0
     timezone_in_answer: bool = True
     total_as: str = "int"
+    total_limit: int | None = None
+    page_cap: int | None = None
+    ignored: set[str] = field(default_factory=set)
+    user_timezone: str = ""
     data_as: str = "list"
     bom: bool = False
     unknown_fields: str = "ignore"

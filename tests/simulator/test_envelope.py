@@ -27,10 +27,32 @@ def test_old_builds_do_not_name_their_zone(simulator: Simulator) -> None:
     assert set(get(simulator, "pauses").json()) == {"error", "result", "_time"}
 
 
+def test_a_user_may_have_a_zone_which_only_whoim_follows(simulator: Simulator) -> None:
+    simulator.user_timezone = "Asia/Tokyo"
+    told = {name: get(simulator, name).json() for name in ("whoim", "pauses")}
+    assert {name: (each["_time"], each["_timezone"]) for name, each in told.items()} == {
+        "whoim": ("2026-03-10 20:00:00", "Asia/Tokyo"),
+        "pauses": ("2026-03-10 12:00:00", "Europe/Prague"),
+    }
+
+
 @pytest.mark.parametrize(("spelling", "total"), [("int", 6), ("string", "6"), ("none", None)])
 def test_the_total_may_be_a_string_or_null(simulator: Simulator, spelling: str, total: object) -> None:
     simulator.total_as = spelling
     assert page(simulator, "pauses")["total"] == total
+
+
+@pytest.mark.parametrize(("spelling", "total"), [("page", 2), ("zero", 0), ("negative", -1)])
+def test_the_total_may_be_wrong(simulator: Simulator, spelling: str, total: object) -> None:
+    simulator.total_as = spelling
+    assert page(simulator, "pauses", take=2)["total"] == total
+
+
+def test_the_total_may_be_limited(simulator: Simulator) -> None:
+    simulator.total_limit = 5
+    assert [page(simulator, endpoint)["total"] for endpoint in ("pauses", "tickets")] == [5, 5]
+    simulator.total_limit = 50
+    assert [page(simulator, endpoint)["total"] for endpoint in ("pauses", "tickets")] == [6, 50]
 
 
 def test_the_total_may_be_switched_off(simulator: Simulator) -> None:

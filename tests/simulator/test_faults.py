@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from tests.simulator.asking import TIMEOUT, condition, get, rows
+from tests.simulator.asking import TIMEOUT, by, condition, get, page, rows
 from tests.simulator.faults import KINDS, Fault
 
 if TYPE_CHECKING:
@@ -150,8 +150,8 @@ def test_a_redirect_to_another_origin(simulator: Simulator) -> None:
 
 def test_every_fault_is_tested_here() -> None:
     assert set(KINDS) == {
-        *("400", "401", "403", "404", "413", "429", "429-date", "429-negative", "500", "502-html", "503"),
-        *("close", "data-null", "empty", "error-200", "html", "no-result", "redirect", "reset"),
+        *("400", "401", "403", "404", "413", "429", "429-date", "429-negative", "500", "502-html", "503", "504"),
+        *("close", "cut", "data-null", "empty", "error-200", "html", "no-result", "redirect", "reset"),
         *("slow", "timeout", "truncated", "truncated-json"),
         *("applied-500", "applied-close", "applied-reset", "applied-timeout"),
     }
@@ -211,6 +211,19 @@ def test_a_fault_can_be_for_later_pages_or_first_ones(simulator: Simulator) -> N
     assert [get(simulator, "tickets", skip=skip).status_code for skip in (0, 10)] == [200, 500]
     simulator.faults[0].skip = False
     assert [get(simulator, "tickets", skip=skip).status_code for skip in (0, 10)] == [500, 200]
+
+
+def test_a_fault_can_be_for_large_pages(simulator: Simulator) -> None:
+    simulator.faults.append(Fault("504", above=10, times=None))
+    assert [get(simulator, "tickets", take=take).status_code for take in (10, 11)] == [200, 504]
+    assert get(simulator, "tickets").status_code == 504, "a hundred rows are meant if none are named"
+
+
+def test_a_page_that_is_cut_counts_its_own_rows(simulator: Simulator) -> None:
+    simulator.faults.append(Fault("cut", rows=3))
+    cut, whole = (page(simulator, "tickets", fields=["name"], sort=by("name"), skip=5, take=20) for _ in range(2))
+    assert (cut["data"], cut["total"]) == (whole["data"][:3], 3)
+    assert (len(whole["data"]), whole["total"]) == (20, 80)
 
 
 def test_a_fault_can_have_any_condition(simulator: Simulator) -> None:

@@ -110,6 +110,32 @@ def test_skip_and_take_cut_a_page_and_total_counts_all(reading: Simulator) -> No
     assert page(reading, "tickets", take=0)["data"] == []
 
 
+def test_a_page_may_be_shorter_than_asked_for(simulator: Simulator) -> None:
+    whole = names(simulator, "tickets", sort=by("name"))
+    simulator.page_cap = 10
+    short = page(simulator, "tickets", fields=["name"], sort=by("name"), skip=5, take=20)
+    assert [row["name"] for row in short["data"]] == whole[5:15]
+    assert short["total"] == 80
+    assert names(simulator, "tickets", sort=by("name"), take=3) == whole[:3]
+
+
+def test_parts_of_a_query_may_be_ignored(simulator: Simulator) -> None:
+    whole = names(simulator, "tickets", sort=by("name"))
+    times = sorted(row["edited"] for row in simulator.dataset.tables["tickets"])
+    middle = [condition("edited", "gte", times[20]), condition("edited", "lt", times[60])]
+
+    def ask(ignored: set[str]) -> list[int]:
+        simulator.ignored = ignored
+        return names(simulator, "tickets", filter=middle, sort=by("name"), skip=5, take=10)
+
+    right = ask(set())
+    assert (len(right), len(ask({"take"}))) == (10, 35)
+    assert ask({"skip"})[5:] == right[:5]
+    assert ask({"sort"}) != ask({"sort"})
+    assert ask({"gte", "lt"}) == whole[5:15]
+    assert len({tuple(ask(set(operators))) for operators in ((), ("gte",), ("lt",), ("gte", "lt"))}) == 4
+
+
 def test_a_single_filter_needs_no_index(reading: Simulator) -> None:
     wanted = condition("stage", "eq", "OPEN")
     assert names(reading, "tickets", filter=wanted, sort=by("name")) == names(

@@ -183,3 +183,5 @@ def test_another_endpoint_is_one_more_line_in_the_routes(
 def test_an_option_without_that_value_is_refused() -> None:
     with pytest.raises(ValueError, match="total_as must be one of"):
         Simulator(generate(activities=20), total_as="float")
+    with pytest.raises(ValueError, match="ignored must be of gte, lt, skip, sort, take, not fields"):
+        Simulator(generate(activities=20), ignored={"fields", "skip"})

@@ -137,7 +137,7 @@ def test_an_instance_that_tells_no_time_is_read_by_our_clock(
             return now.astimezone(tz)
 
     monkeypatch.setattr(instance_module, "datetime", _Clock)
-    monkeypatch.setattr("tests.simulator.envelope._times", lambda _: {"_timezone": "Europe/Prague"})
+    monkeypatch.setattr("tests.simulator.envelope._times", lambda *_: {"_timezone": "Europe/Prague"})
     assert now - timedelta(minutes=1) < connect(daktela).clock("groups").now <= now
     assert any("does not tell its time" in warning for warning in _warnings(caplog))
 
