@@ -53,8 +53,21 @@ class Probe(Sync):
             self._table(page.rows)
             if problem := missing_items(self._stream, self._instance, self._shape.tally):
                 raise StreamError(problem)
-        total = len(page.rows) if page.total is None else page.total
-        return "; ".join([f"{total} rows", *remarks(self._shape.tally)])
+            count = self._count(page)
+        return "; ".join([count, *remarks(self._shape.tally)])
+
+    def _count(self, page: Page) -> str:
+        """Return how many rows the stream has.
+
+        A total that does not exceed the page may count the rows of the page only. Then a request for one further
+        row shows whether there are more.
+        """
+        count = len(page.rows)
+        if page.total is not None and page.total > count:
+            return f"{page.total} rows"
+        behind = replace(self._newest().page(count), take=1)
+        has_more = count > 0 and bool(self._instance.fetcher.page(behind).rows)
+        return f"more than {count} rows" if has_more else f"{count} rows"
 
     def drift(self) -> list[str]:
         """Return in what the rows of that page are not as declared, a line each; see `drift.py`.

@@ -248,12 +248,12 @@ def test_a_build_that_does_not_tell_its_zone_is_an_older_one(connect: Connect, *
     assert told == [*(["not sent, so null"] if tells_its_zone else []), NEW]
 
 
-def test_it_costs_a_request_for_a_few_rows_with_all_their_fields(daktela: Simulator, connect: Connect) -> None:
+def test_drift_costs_a_request_for_a_few_rows_with_all_their_fields(daktela: Simulator, connect: Connect) -> None:
     probe = Probe(BY_NAME["activities_chat"], connect(daktela))
     assert probe.drift() == [], "nothing was probed"
     probe.finding()
     probe.drift()
-    _, page, whole = [request.query for request in daktela.requests]
+    _, page, _, whole = [request.query for request in daktela.requests]
     assert len(page["fields"]) > 20
     assert whole["fields"] is None
     assert whole["take"] == 3
