@@ -11,6 +11,8 @@ Read it in the order of the data:
     sync.py                  one stream of one instance, from its bookmark on
     windows.py               what is to be read -> windows of time
     pages.py, fetch.py       windows -> rows, in order and none of them missing
+    window_plan.py,
+    name_plan.py, paging.py  the pages to request for that; pure
     table.py, shape.py       rows -> records
     converters.py            values of the API -> values of records
     datetimes.py             datetimes -> RFC 3339

@@ -7,6 +7,7 @@ are told at once instead of each finding out for itself.
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -21,6 +22,7 @@ from tap_daktela.api.query import Query
 from tap_daktela.api.verdict import RequestError
 from tap_daktela.failures import NamelessRelations
 from tap_daktela.fetch import Fetcher
+from tap_daktela.paging import PageLimit
 from tap_daktela.settings import DEFAULT_ZONE
 from tap_daktela.windows import earliest_instant
 
@@ -69,6 +71,8 @@ class Instance:
     """Whether it answers requests for all fields of a row."""
     nameless: NamelessRelations = field(default_factory=NamelessRelations)
     """The relations that came without their name."""
+    page_limits: defaultdict[str, PageLimit] = field(default_factory=lambda: defaultdict(PageLimit))
+    """What is known about the length of pages, by endpoint."""
     _clock: Clock | None = None
     _error: InstanceError | None = None
     _warnings: set[str] = field(default_factory=set)

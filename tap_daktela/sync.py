@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from tap_daktela.api.auth import SignInError
 from tap_daktela.api.query import Condition, Query
 from tap_daktela.api.verdict import RequestError
-from tap_daktela.pages import ReadError, read_by_name, read_windows
+from tap_daktela.pages import read_by_name, read_windows
+from tap_daktela.paging import ReadError
 from tap_daktela.rights import acceptable_fields, advice, losses, missing_items, type_condition
 from tap_daktela.shape import Dialect, Shape, ShapeError, requested_fields
 from tap_daktela.table import Table, TableShape
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from tap_daktela.fields import Field, Stream
     from tap_daktela.instance import Clock, Instance
-    from tap_daktela.pages import Batch
+    from tap_daktela.paging import Batch
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +105,7 @@ class Sync:
         self._columns = tuple(columns)
         self._instance = instance
         self._bookmark = bookmark
+        self._limit = instance.page_limits[stream.endpoint]
         self.rows = 0
         """How many rows have been read."""
         self.expected: int | None = None
@@ -150,7 +152,7 @@ class Sync:
     def _read(self) -> Iterator[Table | Checkpoint]:
         cursor = self._stream.replication_key
         if cursor is None:
-            yield from self._tables(read_by_name(self._instance.fetcher, self._query))
+            yield from self._tables(read_by_name(self._instance.fetcher, self._query, self._limit))
             return
         wanted = plan_range(self._instance, self._clock, self._bookmark)
         if wanted is None:
@@ -174,12 +176,13 @@ class Sync:
             conditions=(*self._query.conditions, Condition(cursor, "lt", wanted.lower)),
         )
         window = Window(wanted.lower, wanted.upper)
-        yield from self._tables(read_windows(self._instance.fetcher, query, closed, window))
+        yield from self._tables(read_windows(self._instance.fetcher, query, closed, window, self._limit))
 
     def _read_range(self, cursor: str, wanted: Range) -> Iterator[Table | Checkpoint]:
         tally = self._shape.tally
         window = Window(wanted.lower, wanted.upper)
-        for batch in self._counted(read_windows(self._instance.fetcher, self._query, cursor, window)):
+        batches = read_windows(self._instance.fetcher, self._query, cursor, window, self._limit)
+        for batch in self._counted(batches):
             yield self._table(batch.rows)
             # While all rows of a type lack their item, the account may lack a right. No bookmark passes them.
             if batch.end and not tally.itemless:
