@@ -16,6 +16,7 @@ Read it in the order of the data:
     table.py, shape.py       rows -> records
     converters.py            values of the API -> values of records
     datetimes.py             datetimes -> RFC 3339
+    catalog_types.py         values of records -> the types of the catalog
     masking.py               a value of a row in a message
     writer.py                records -> Singer messages
     activation.py            whether rows that were not read count as deleted

@@ -14,9 +14,8 @@ from tap_daktela.fields import Kind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tap_daktela.converters import Converter
     from tap_daktela.fields import Stream
-    from tap_daktela.shape import Node
+    from tap_daktela.shape import Leaf, Node
 
 _MOST_NAMES = 10
 """Names in a remark; of more, only how many there are."""
@@ -123,12 +122,12 @@ def _retyped(root: Node, rows: Iterable[dict[str, Any]]) -> list[str]:
 
 def _misfits(node: Node, row: dict[str, Any], path: str) -> Iterator[tuple[str, str, object]]:
     """Yield (place, declared type, value) of what does not fit in a row."""
-    for name, _, kind, convert in node.leaves:
-        value = row.get(name)
-        if value is not None and not _fits(kind, convert, value):
-            yield path + name, kind.value, value
+    for leaf in node.leaves:
+        value = row.get(leaf.name)
+        if value is not None and not _fits(leaf, value):
+            yield path + leaf.name, leaf.kind.value, value
     # A relation that has a column of its own may be anything.
-    taken = {leaf[0] for leaf in node.leaves}
+    taken = {leaf.name for leaf in node.leaves}
     for name, branch in node.branches.items():
         value = row.get(name)
         if isinstance(value, dict):
@@ -137,12 +136,14 @@ def _misfits(node: Node, row: dict[str, Any], path: str) -> Iterator[tuple[str, 
             yield path + name, "object", value
 
 
-def _fits(kind: Kind, convert: Converter, value: object) -> bool:
-    # What the shape would take without a word, though it says that a field has changed.
-    if (kind in _TEXTS and not isinstance(value, str)) or (kind in _NUMBERS and isinstance(value, bool)):
+def _fits(leaf: Leaf, value: object) -> bool:
+    # These are converted, but they show that a field has changed.
+    if leaf.kind in _TEXTS and not isinstance(value, str):
+        return False
+    if leaf.kind in _NUMBERS and isinstance(value, bool):
         return False
     try:
-        convert(value)
+        leaf.convert(value)
     except (ValueError, TypeError, OverflowError):
         return False
     return True

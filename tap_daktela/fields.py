@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Kind(Enum):
@@ -72,6 +75,8 @@ class Field:
     official: bool = True
     """Whether today's official read schema has the field. The others are asked for all the same, since older
     builds send them, and given up if a server refuses them (daktela-api.md §9, question 1)."""
+    to_catalog: Callable[[Any], Any] | None = None
+    """Converts a value that is not null to the type that the catalog gives the column, if that is another one."""
 
     def schema(self, *, required: bool) -> dict[str, Any]:
         """Return the column's JSON Schema; `required` takes null out of its types."""

@@ -12,10 +12,11 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from tap_daktela.api import rows
-from tap_daktela.converters import converters, entries_without_name
+from tap_daktela.catalog_types import CatalogTypeError
+from tap_daktela.converters import Converter, converters, entries_without_name
 from tap_daktela.fields import Kind
 from tap_daktela.masking import describe
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from zoneinfo import ZoneInfo
 
-    from tap_daktela.converters import Converter
     from tap_daktela.fields import Field, Stream
 
 Row: TypeAlias = Any
@@ -59,12 +59,32 @@ class Tally:
         return [kind for kind in self.orphans if not self.items[kind]]
 
 
+class Leaf(NamedTuple):
+    """A column, at its place in the row."""
+
+    name: str
+    """The name of the field that holds its value."""
+    column: str
+    kind: Kind
+    convert: Converter
+    to_catalog: Converter | None
+    """Applied to what `convert` returns, unless that is null."""
+
+    def converted(self, value: object) -> Any:  # noqa: ANN401 - JSON
+        """Return the record's value for a row's value that is not null.
+
+        Raises:
+            ValueError, TypeError, OverflowError: it does not fit the column.
+        """
+        result = self.convert(value)
+        return result if result is None or self.to_catalog is None else self.to_catalog(result)
+
+
 @dataclass
 class Node:
     """A level of the row: the columns whose values stand at it, and the objects below it."""
 
-    leaves: list[tuple[str, str, Kind, Converter]] = field(default_factory=list)
-    """(name in the row, column, its kind, converter)."""
+    leaves: list[Leaf] = field(default_factory=list)
     lists: dict[str, str] = field(default_factory=dict)
     """Name in the row of a list of related objects -> its dotted place."""
     branches: dict[str, Node] = field(default_factory=dict)
@@ -74,7 +94,7 @@ class Node:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The names of leaves and branches in the row, once all have been planted."""
-        return tuple(dict.fromkeys([*(leaf[0] for leaf in self.leaves), *self.branches]))
+        return tuple(dict.fromkeys([*(leaf.name for leaf in self.leaves), *self.branches]))
 
     @cached_property
     def blank(self) -> Row:
@@ -159,13 +179,13 @@ class Shape:
 
     def _fill(self, record: Record, row: Row, node: Node) -> None:
         get = row.get
-        for name, column, _, convert in node.leaves:
-            value = get(name)
+        for leaf in node.leaves:
+            value = get(leaf.name)
             if value is not None:
                 try:
-                    record[column] = convert(value)
-                except (ValueError, TypeError, OverflowError):
-                    self._refuse(record, column, value)
+                    record[leaf.column] = leaf.converted(value)
+                except (ValueError, TypeError, OverflowError) as error:
+                    self._refuse(record, leaf, value, error)
         self._count_nameless_entries(row, node)
         for name, branch in node.branches.items():
             value = get(name)
@@ -215,16 +235,17 @@ class Shape:
         self.tally.orphans.update(orphans)
         return kept
 
-    def _refuse(self, record: Record, column: str, value: object) -> None:
+    def _refuse(self, record: Record, leaf: Leaf, value: object, error: Exception) -> None:
         if self._dialect.nulls_for_mismatches:
-            self.tally.mismatches[column] += 1
+            self.tally.mismatches[leaf.column] += 1
             return
         key = next((record[key] for key in self._stream.keys if record.get(key)), "unknown")
-        kind = self._stream.field(column).kind
-        raise ShapeError(
-            f"{column} of record {key} is not of type {kind.value}: {describe(value, kind)}; set "
-            "on_type_mismatch to null to go on without such values, and report this one"
-        )
+        what, shown = f"{leaf.column} of record {key}", describe(value, leaf.kind)
+        advice = "set on_type_mismatch to null to go on without such values"
+        if isinstance(error, CatalogTypeError):
+            reason = f"does not fit its schema in the catalog ({error})"
+            raise ShapeError(f"{what} {reason}: {shown}; change that schema, or {advice}")
+        raise ShapeError(f"{what} is not of type {leaf.kind.value}: {shown}; {advice}, and report this one")
 
 
 def unique_ids(keys: Iterable[Iterable[str]]) -> list[str]:
@@ -252,4 +273,4 @@ def _plant(root: Node, column: Field, of_kind: dict[Kind, Converter]) -> None:
             node.relation = ".".join(path)
     if column.kind in {Kind.KEYS, Kind.TITLES}:
         node.lists[name] = ".".join([*path, name])
-    node.leaves.append((name, column.name, column.kind, of_kind[column.kind]))
+    node.leaves.append(Leaf(name, column.name, column.kind, of_kind[column.kind], column.to_catalog))

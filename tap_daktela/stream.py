@@ -21,6 +21,8 @@ from singer_sdk.singerlib import ActivateVersionMessage
 from typing_extensions import override
 
 from tap_daktela.activation import UNFINISHED
+from tap_daktela.api.command import InputError
+from tap_daktela.catalog_types import fitted_columns
 from tap_daktela.instance import InstanceError
 from tap_daktela.stream_maps import ExpressionError
 from tap_daktela.sync import Checkpoint, StreamError, Sync
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
-    from singer_sdk.singerlib import RecordMessage
+    from singer_sdk.singerlib import Catalog, RecordMessage
 
     from tap_daktela import fields
     from tap_daktela.activation import Activation
@@ -289,15 +291,34 @@ class DaktelaStream(Stream):
     def _alias(self) -> str:
         return str(self.stream_maps[0].stream_alias)
 
+    @override
+    def apply_catalog(self, catalog: Catalog) -> None:
+        """Apply a catalog.
+
+        Raises:
+            InputError: it gives a selected column a type that its values cannot be converted to.
+        """
+        super().apply_catalog(catalog)
+        _, problems = self._fitted_columns()
+        if self.selected and problems:
+            raise InputError([f"catalog: {self.name}.{problem}" for problem in problems])
+
     def selected_columns(self) -> tuple[fields.Field, ...]:
         """Return the columns to emit: those selected in the catalog, and those of keys and bookmark."""
+        columns, _ = self._fitted_columns()
+        return tuple(columns)
+
+    def _fitted_columns(self) -> tuple[list[fields.Field], list[str]]:
+        """Return the columns to emit as the catalog has them, and what is wrong with their schemas there."""
         properties = self.effective_schema.get("properties", {})
-        needed = {*self.declaration.keys, self.declaration.replication_key}
-        return tuple(
+        keys = self.declaration.keys
+        needed = {*keys, self.declaration.replication_key}
+        selected = (
             column
             for column in self.declaration.fields
             if column.name in needed or (column.name in properties and self.mask["properties", column.name])
         )
+        return fitted_columns(selected, keys, properties, self.servers)
 
     def bookmark(self, context: Context | None) -> datetime | None:
         """Return how far earlier runs have read, in UTC; None for a stream that begins anew.

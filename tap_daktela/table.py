@@ -25,8 +25,7 @@ from tap_daktela.shape import Tally, is_there, unique_ids
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tap_daktela.converters import Converter
-    from tap_daktela.shape import Node, Record, Shape
+    from tap_daktela.shape import Leaf, Node, Record, Shape
 
 Values = Sequence[Any]
 
@@ -148,8 +147,8 @@ class TableShape:
             tally.nameless[node.relation] += sum(is_there(as_dictionary(row)) for row in without)
         for name, relation in node.lists.items():
             tally.nameless_entries[relation] += sum(entries_without_name(value) for value in found[name] if value)
-        for name, column, kind, convert in node.leaves:
-            columns[column] = _converted(found[name], kind, convert, self._shape.prefix)
+        for leaf in node.leaves:
+            columns[leaf.column] = _converted(found[leaf.name], leaf, self._shape.prefix)
         for name, branch in node.branches.items():
             objects = found[name] if branch.relation else _without_empty_lists(found[name])
             types = {*map(type, objects)} - {_NONE}
@@ -193,8 +192,18 @@ def _columns_of_objects(rows: Sequence[Row], names: tuple[str, ...]) -> list[Val
     return [found.get(attribute(name)) or [None] * len(rows) for name in names]
 
 
-def _converted(values: Values, kind: Kind, convert: Converter, prefix: str) -> Values:
-    """Return a column's values; raises what its converter raises."""
+def _converted(values: Values, leaf: Leaf, prefix: str) -> Values:
+    """Return a column's values; raises what its converters raise."""
+    standard = _standard(values, leaf, prefix)
+    to_catalog = leaf.to_catalog
+    if to_catalog is None:
+        return standard
+    return [None if value is None else to_catalog(value) for value in standard]
+
+
+def _standard(values: Values, leaf: Leaf, prefix: str) -> Values:
+    """Return a column's values in the type that the tap gives them."""
+    kind, convert = leaf.kind, leaf.convert
     types = set(map(type, values))
     if kind is Kind.OBJECT and list in types:
         # PHP's empty objects.

@@ -340,15 +340,14 @@ def test_flattening_that_cannot_be_used_is_one_line(
 
 
 def test_a_separator_that_makes_two_names_equal_is_one_line(simulator: Simulator) -> None:
-    catalog = select("queues")
-    [entry] = [entry for entry in catalog["streams"] if entry["tap_stream_id"] == "queues"]
-    entry["schema"]["properties"]["title"] = {"type": ["object", "null"]}
-    entry["schema"]["properties"]["title"]["properties"] = {"title": {"type": ["string", "null"]}}
-    entry["schema"]["properties"]["title_title"] = {"type": ["string", "null"]}
+    catalog = select("tickets")
+    [entry] = [entry for entry in catalog["streams"] if entry["tap_stream_id"] == "tickets"]
+    entry["schema"]["properties"]["customFields"]["properties"] = {"vip": {"type": ["string", "null"]}}
+    entry["schema"]["properties"]["customFields_vip"] = {"type": ["string", "null"]}
     config = settings(simulator, flattening_enabled=True, flattening_max_depth=1, flattening_separator="_")
     assert_refused(
         run_tap(config, catalog=catalog),
-        "flattening_separator: '_' gives two columns the same name; choose another, such as __ (streams: queues)",
+        "flattening_separator: '_' gives two columns the same name; choose another, such as __ (streams: tickets)",
     )
 
 

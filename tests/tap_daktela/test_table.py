@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from tap_daktela.api.envelope import read_page
 from tap_daktela.api.rows import PageReader, Row
+from tap_daktela.catalog_types import catalog_converter
 from tap_daktela.fields import Kind
 from tap_daktela.shape import Dialect, Shape, ShapeError, requested_fields
 from tap_daktela.streams import STREAMS
@@ -34,16 +36,29 @@ def _rows(name: str) -> list[dict[str, Any]]:
     return [dict(cut(row)) for row in kept[:80]]
 
 
-def _one_by_one(name: str, rows: list[dict[str, Any]], **dialect: Any) -> Any:
-    shape = Shape(BY_NAME[name], BY_NAME[name].fields, Dialect(**{**DIALECT, **dialect}))
+def _shape(name: str, *, limit: int | None = None, **dialect: Any) -> Shape:
+    """Return the shape of a stream; with a `limit`, all columns are texts of so many characters in the catalog."""
+    stream = BY_NAME[name]
+    schema = {"type": ["string", "null"], "maxLength": limit}
+    columns = [
+        column
+        if limit is None or column.kind is Kind.DATETIME
+        else replace(column, to_catalog=catalog_converter(column, schema))
+        for column in stream.fields
+    ]
+    return Shape(stream, columns, Dialect(**{**DIALECT, **dialect}))
+
+
+def _one_by_one(name: str, rows: list[dict[str, Any]], **options: Any) -> Any:
+    shape = _shape(name, **options)
     try:
         return [record for row in rows if (record := shape(row)) is not None], shape.tally
     except ShapeError as error:
         return str(error)
 
 
-def _by_column(name: str, rows: list[dict[str, Any]], **dialect: Any) -> Any:
-    shape = Shape(BY_NAME[name], BY_NAME[name].fields, Dialect(**{**DIALECT, **dialect}))
+def _by_column(name: str, rows: list[dict[str, Any]], **options: Any) -> Any:
+    shape = _shape(name, **options)
     try:
         return list(TableShape(shape)(rows)), shape.tally
     except ShapeError as error:
@@ -67,6 +82,13 @@ def _assert_the_same(name: str, rows: list[dict[str, Any]], **options: Any) -> N
 @pytest.mark.parametrize("name", BY_NAME)
 def test_rows_of_every_stream(name: str) -> None:
     _assert_the_same(name, _rows(name))
+
+
+@pytest.mark.parametrize("limit", [10, 10_000])
+@pytest.mark.parametrize("nulls", [False, True])
+@pytest.mark.parametrize("name", BY_NAME)
+def test_rows_of_every_stream_with_the_types_of_a_catalog(name: str, limit: int, nulls: bool) -> None:  # noqa: FBT001
+    _assert_the_same(name, _rows(name), limit=limit, nulls_for_mismatches=nulls)
 
 
 def test_no_rows_are_no_records() -> None:
