@@ -44,6 +44,7 @@ OPTIONS = (
     *("login_status", "timezone_in_answer", "total_as", "data_as", "bom", "unknown_fields", "tie_break"),
     *("strip_relations", "strip_items", "forbidden", "missing", "now"),
     *("total_limit", "page_cap", "ignored", "user_timezone"),
+    *("quota", "quota_seconds", "quota_counts_refused"),
     *("sync_path", "sync_limit", "sync_contacts", "sync_keep", "sync_poison", "sync_poison_status"),
     *("sync_answer", "sync_status"),
 )

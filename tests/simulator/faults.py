@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from tests.simulator.auth import parameters_of, token_of
 from tests.simulator.envelope import enclose_content
 from tests.simulator.exchange import Answer, Request, empty, html
 from tests.simulator.query import BadQuery, Filter, Group, parse_query
@@ -42,8 +43,9 @@ class Fault:
         hang: Seconds after which `timeout` and `applied-timeout` close the connection.
         delay: Seconds that `slow` waits.
         retry_after: Seconds that the `Retry-After` of `429` says.
-        location: Origin that `redirect` points to.
-        message: What the error says, where there is one.
+        location: Origin that `redirect` points to; `{token}` in it stands for the token of the request.
+        message: What the error says, where there is one; `{token}` and `{password}` in it stand for what the
+            request was sent with. It is also the title of the page of `403-html`.
         seen: How many requests matched so far.
         fired: How many of them failed.
     """
@@ -145,7 +147,20 @@ def _html(status: int, title: str) -> Maker:
 
 
 def _content(content: Callable[[str], dict[str, Any]], status: int = 200) -> Maker:
-    return lambda case: enclose_content(case.simulator, content(case.fault.message), status)
+    return lambda case: enclose_content(case.simulator, content(_message(case)), status)
+
+
+def _message(case: Case) -> str:
+    """What the error says: servers may repeat what they were sent."""
+    sent = {"token": token_of(case.request), "password": parameters_of(case.request).get("password", "")}
+    message = case.fault.message
+    for name, value in sent.items():
+        message = message.replace(f"{{{name}}}", str(value))
+    return message
+
+
+def _firewall(case: Case) -> Answer:
+    return html(403, _message(case))
 
 
 def _limited(after: Callable[[Case], str]) -> Maker:
@@ -154,6 +169,11 @@ def _limited(after: Callable[[Case], str]) -> Maker:
 
 def _refused(message: str) -> dict[str, Any]:
     return {"error": [message], "result": None}
+
+
+def _redirected(case: Case) -> Answer:
+    location = case.fault.location.replace("{token}", token_of(case.request))
+    return Answer(302, headers={"Location": location + case.request.target})
 
 
 def _echo(message: str) -> dict[str, Any]:
@@ -210,7 +230,9 @@ _LOSSES: dict[str, Maker] = {
 
 KINDS: dict[str, Maker] = {
     "502-html": _html(502, "502 Bad Gateway"),
+    "403-html": _firewall,
     "503": _status(503),
+    "429-plain": _status(429),
     "429": _limited(lambda case: f"{case.fault.retry_after:g}"),
     "429-date": _limited(lambda case: formatdate(time.time() + case.fault.retry_after, usegmt=True)),
     "429-negative": _limited(lambda case: f"{-case.fault.retry_after:g}"),
@@ -229,7 +251,7 @@ KINDS: dict[str, Maker] = {
     "error-200": _content(_refused),
     "no-result": _content(lambda _: {"error": []}),
     "data-null": _content(lambda _: {"error": [], "result": {"data": None, "total": 0}}),
-    "redirect": lambda case: Answer(302, headers={"Location": case.fault.location + case.request.target}),
+    "redirect": _redirected,
 }
 """Every fault, by the name that asks for it.
 

@@ -51,6 +51,8 @@ def name_endpoint(simulator: Simulator, request: Request) -> None:
 def respond(simulator: Simulator, request: Request) -> Answer:
     """Answer a request whose endpoint has been named."""
     with simulator.lock:
+        if simulator.is_over_quota():
+            return empty(429)
         fault = due(simulator.faults, request)
         if fault is None:
             return _proper(simulator, request)

@@ -63,6 +63,10 @@ class Simulator:
         strip_items: Activity types whose item the account may not see.
         forbidden: Endpoints that answer 403.
         missing: Endpoints that answer 404.
+        quota: Requests that are answered in each span of `quota_seconds`; further ones get 429, without a word on
+            when to come back. None for no such limit.
+        quota_seconds: Length of these spans, which begin with the first request.
+        quota_counts_refused: Whether a request that gets 429 starts the span again.
         faults: What goes wrong; the first one that is due wins.
         sync_path: Where the CRM synchronization lives, below the prefix.
         sync_limit: Bytes of the largest body that it takes.
@@ -105,6 +109,9 @@ class Simulator:
     strip_items: set[str] = field(default_factory=set)
     forbidden: set[str] = field(default_factory=set)
     missing: set[str] = field(default_factory=set)
+    quota: int | None = None
+    quota_seconds: float = 60.0
+    quota_counts_refused: bool = False
     faults: list[Fault] = field(default_factory=list)
     sync_path: str = PATH
     sync_limit: int = 20_000_000
@@ -134,6 +141,8 @@ class Simulator:
         self._requests: list[Request] = []
         self._activities_of: dict[tuple[str, Any], list[Row]] | None = None
         self._server: Server | None = None
+        self._span_began = 0.0
+        self._in_span = 0
 
     def __enter__(self) -> Self:
         self.start()
@@ -188,6 +197,19 @@ class Simulator:
             if request.endpoint == ENDPOINT and not self.sync_keep:
                 request.body = b""
             request.seconds = time.monotonic() - request.time
+
+    def is_over_quota(self) -> bool:
+        """Count a request; return whether there were too many of late."""
+        if self.quota is None:
+            return False
+        now = time.monotonic()
+        if now - self._span_began >= self.quota_seconds:
+            self._span_began, self._in_span = now, 0
+        self._in_span += 1
+        is_over = self._in_span > self.quota
+        if is_over and self.quota_counts_refused:
+            self._span_began = now
+        return is_over
 
     # The world
 

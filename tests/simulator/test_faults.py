@@ -150,7 +150,8 @@ def test_a_redirect_to_another_origin(simulator: Simulator) -> None:
 
 def test_every_fault_is_tested_here() -> None:
     assert set(KINDS) == {
-        *("400", "401", "403", "404", "413", "429", "429-date", "429-negative", "500", "502-html", "503", "504"),
+        *("400", "401", "403", "403-html", "404", "413", "429", "429-date", "429-negative"),
+        *("429-plain", "500", "502-html", "503", "504"),
         *("close", "cut", "data-null", "empty", "error-200", "html", "no-result", "redirect", "reset"),
         *("slow", "timeout", "truncated", "truncated-json"),
         *("applied-500", "applied-close", "applied-reset", "applied-timeout"),
@@ -241,3 +242,32 @@ def test_a_fault_leaves_the_rows_alone(simulator: Simulator) -> None:
     for kind in ("500", "truncated-json", "data-null"):
         meet(simulator, kind)
     assert rows(simulator, "tickets", sort=[{"field": "name"}]) == before
+
+
+def test_a_firewall_answers_with_a_page_of_its_own(simulator: Simulator) -> None:
+    response = meet(simulator, "403-html", message="Access denied")
+    assert response.status_code == 403
+    assert "<title>Access denied</title>" in response.text
+
+
+def test_429_need_not_say_when_to_come_back(simulator: Simulator) -> None:
+    response = meet(simulator, "429-plain")
+    assert response.status_code == 429
+    assert "Retry-After" not in response.headers
+
+
+@pytest.mark.parametrize("kind", ["400", "500", "error-200", "403-html"])
+def test_an_error_may_repeat_the_token(simulator: Simulator, kind: str) -> None:
+    assert f"bad token {simulator.access_token}!" in meet(simulator, kind, message="bad token {token}!").text
+
+
+def test_a_redirect_may_repeat_the_token(simulator: Simulator) -> None:
+    response = meet(simulator, "redirect", location="http://{token}.example")
+    assert response.headers["Location"].startswith(f"http://{simulator.access_token}.example/api/v6/tickets.json")
+
+
+def test_a_refused_login_may_repeat_the_password(simulator: Simulator) -> None:
+    simulator.faults.append(Fault("400", "login", message="no user with {password}"))
+    body = {"username": "robot", "password": "hush"}
+    response = requests.post(f"{simulator.url}/api/v6/login.json", json=body, timeout=TIMEOUT)
+    assert response.json()["error"]["form"]["title"] == "no user with hush"

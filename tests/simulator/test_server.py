@@ -185,3 +185,23 @@ def test_an_option_without_that_value_is_refused() -> None:
         Simulator(generate(activities=20), total_as="float")
     with pytest.raises(ValueError, match="ignored must be of gte, lt, skip, sort, take, not fields"):
         Simulator(generate(activities=20), ignored={"fields", "skip"})
+
+
+def test_a_quota_refuses_what_is_over_it_until_the_span_is_over(simulator: Simulator) -> None:
+    simulator.quota, simulator.quota_seconds = 2, 3600
+    responses = [ask(simulator, "GET", "/api/v6/tickets.json") for _ in range(4)]
+    assert [response.status_code for response in responses] == [200, 200, 429, 429]
+    assert "Retry-After" not in responses[-1].headers
+    simulator.quota_seconds = 0
+    assert ask(simulator, "GET", "/api/v6/tickets.json").status_code == 200
+
+
+@pytest.mark.parametrize("counts_refused", [False, True])
+def test_a_quota_may_count_what_it_refuses(simulator: Simulator, counts_refused: bool) -> None:  # noqa: FBT001
+    simulator.quota, simulator.quota_seconds, simulator.quota_counts_refused = 1, 0.4, counts_refused
+    assert ask(simulator, "GET", "/api/v6/tickets.json").status_code == 200
+    seen = set()
+    for _ in range(8):
+        time.sleep(0.1)
+        seen.add(ask(simulator, "GET", "/api/v6/tickets.json").status_code)
+    assert seen == ({429} if counts_refused else {200, 429})
