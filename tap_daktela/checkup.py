@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
-
+from tap_daktela.api.redaction import echo
 from tap_daktela.instance import InstanceError
 from tap_daktela.probe import Probe
 from tap_daktela.sync import StreamError
@@ -33,13 +32,13 @@ def _check_instance(instance: Instance, streams: tuple[Stream, ...]) -> bool:
     try:
         clock = instance.clock("users")
         who = f", signed in as {instance.user}" if instance.user else ""
-        click.echo(
-            f"{instance.server}: {instance.settings.address.base}{who}; {clock.zone.key}, {clock.now:%F %T} UTC"
-        )
+        echo(f"{instance.server}: {instance.settings.address.base}{who}; {clock.zone.key}, {clock.now:%F %T} UTC")
         readable = [_check_stream(stream, instance) for stream in streams]
     except InstanceError as error:
-        click.echo(f"{instance.server}: {error}")
+        echo(f"{instance.server}: {error}")
         return False
+    finally:
+        instance.release()
     return all(readable)
 
 
@@ -51,7 +50,7 @@ def _check_stream(stream: Stream, instance: Instance) -> bool:
     except StreamError as error:
         finding, ok = str(error), False
     mark = "ok" if ok else "FAILED" if stream.selected_by_default else "not readable"
-    click.echo(f"  {stream.name:<20} {mark}: {finding}")
+    echo(f"  {stream.name:<20} {mark}: {finding}")
     for note in probe.drift():
-        click.echo(f"  {'':<20} note: {note}")
+        echo(f"  {'':<20} note: {note}")
     return ok or not stream.selected_by_default

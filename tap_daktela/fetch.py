@@ -3,7 +3,8 @@
 The threads only make requests, and repeat those whose answers are no pages. What a page holds, and what it means,
 is found out by the one thread that reads. Decoded where they arrive, answers would cost 5 % more: the threads take
 turns at it, and when a page's turn comes, others have taken its place in the processor's cache.
-They are daemons, so that a process told to end does not wait for a server that does not answer.
+They are daemons, so that a process that ends does not wait for a server that does not answer. They start when
+there is work for them, and `close` ends them.
 """
 
 from __future__ import annotations
@@ -35,14 +36,12 @@ class Fetcher:
         self._client = client
         self._check = check
         self._cancelled = threading.Event()
-        self._queue: SimpleQueue[tuple[Callable[[], Any], Future[Any], threading.Event]] = SimpleQueue()
+        self._workers = _Workers(concurrency)
         self.concurrency = concurrency
         self.ahead = 2 * concurrency
         """How many pages may be in flight or waiting to be read, besides the one that is being read."""
         self.held = 0
         """How many there are."""
-        for number in range(concurrency):
-            threading.Thread(target=self._work, name=f"fetch-{number}", daemon=True).start()
 
     @property
     def has_room(self) -> bool:
@@ -106,6 +105,13 @@ class Fetcher:
         self._cancelled = threading.Event()
         self.held = 0
 
+    def close(self) -> None:
+        """End the threads and close the idle connections. A later request starts and opens new ones."""
+        self.abandon()
+        self._workers.stop()
+        self._workers = _Workers(self.concurrency)
+        self._client.close()
+
     def _again(self, unread: Unread) -> Future[Page]:
         """Return the repetition of a request whose answer is no page, which begins when that is found out."""
         if unread.again is None:
@@ -121,13 +127,50 @@ class Fetcher:
 
     def _put(self, request: Callable[[], Result]) -> Future[Result]:
         future: Future[Result] = Future()
-        self._queue.put((request, future, self._cancelled))
+        self._workers.put(partial(_make, request, future, self._cancelled))
         return future
 
+
+class _Workers:
+    """Threads that do one task after the other; each starts when all others are busy."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._started = 0
+        self._open = 0
+        """Tasks that are waiting or being done."""
+
+    def put(self, task: Callable[[], None]) -> None:
+        """Have a task done by the next free thread."""
+        with self._lock:
+            self._open += 1
+            number = self._started
+            starts = number < min(self._open, self._most)
+            self._started += starts
+        self._queue.put(task)
+        if starts:
+            threading.Thread(target=self._work, name=f"fetch-{number}", daemon=True).start()
+
+    def stop(self) -> None:
+        """End each thread after the tasks before it in the queue."""
+        for _ in range(self._started):
+            self._queue.put(None)
+
     def _work(self) -> None:
-        while True:
-            # Not in this function's own variables, which would hold a page until the next request.
-            _make(*self._queue.get())
+        # Not in a variable of this function, which would hold a page until the next task.
+        while _do(self._queue.get()):
+            with self._lock:
+                self._open -= 1
+
+
+def _do(task: Callable[[], None] | None) -> bool:
+    """Do a task; return whether there was one."""
+    if task is None:
+        return False
+    task()
+    return True
 
 
 def _make(request: Callable[[], Any], future: Future[Any], cancelled: threading.Event) -> None:

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+MAX_IDLE_CONNECTIONS = 100
+"""Connections that all instances together may keep open between their streams; a usual limit is 256 open files."""
+
 _NO_SUCH_ENDPOINT = frozenset(
     {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}
 )
@@ -97,6 +100,22 @@ class Instance:
         """The pool of requests to the instance."""
         return Fetcher(self.client, self.run.concurrency, self.check)
 
+    def end_stream(self) -> None:
+        """Forget the requests of a stream; with many instances, give threads and connections back, too.
+
+        Streams are read one after the other, each over all instances. So the connections of an instance are idle
+        until the next stream, and with 200 instances they would be more than a process may open.
+        """
+        if len(self.run.instances) * self.run.concurrency > MAX_IDLE_CONNECTIONS:
+            self.release()
+        elif "fetcher" in vars(self):
+            self.fetcher.abandon()
+
+    def release(self) -> None:
+        """Give threads and connections back until the next request; the instance stays signed in."""
+        if "fetcher" in vars(self):
+            self.fetcher.close()
+
     def clock(self, endpoint: str) -> Clock:
         """Return the instance's time, signing in if need be; asked for once in a run.
 
@@ -132,7 +151,7 @@ class Instance:
         except SignInError as error:
             raise self.give_up(str(error)) from None
         except RequestError as error:
-            if error.verdict.status in _NO_SUCH_ENDPOINT:
+            if error.verdict.status in _NO_SUCH_ENDPOINT and not _is_firewall(error):
                 return None
             raise self.give_up(f"{self.settings.address.base}: {error}") from None
         self.user = identity.user
@@ -159,6 +178,11 @@ class Instance:
                 logger.warning("%s: the instance tells an unknown time zone, %s", self.server, name)
         logger.info("%s: the instance tells no time zone; %s is assumed", self.server, DEFAULT_ZONE)
         return ZoneInfo(DEFAULT_ZONE)
+
+
+def _is_firewall(error: RequestError) -> bool:
+    """Return whether something in front of the instance refuses requests, which then concerns all endpoints."""
+    return error.verdict.from_gateway and error.verdict.status == HTTPStatus.FORBIDDEN
 
 
 def _now(time: str | None, zone: ZoneInfo, server: str) -> datetime:

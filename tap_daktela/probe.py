@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tap_daktela.api.client import Patience
+from tap_daktela.api.retry import Patience
 from tap_daktela.api.verdict import Action, RequestError
 from tap_daktela.drift import Sample, differences
 from tap_daktela.rights import missing_items, remarks

@@ -36,6 +36,8 @@ def type_condition(stream: Stream) -> tuple[Condition, ...]:
 
 def advice(error: RequestError, stream: Stream) -> str:
     """Return what to do about a refusal, to be read after it; empty where there is nothing to add."""
+    if error.verdict.from_gateway:
+        return ""
     if error.verdict.status == HTTPStatus.FORBIDDEN:
         return (
             f"; the account lacks the right to read {stream.endpoint}: grant it in Daktela, or deselect the stream"

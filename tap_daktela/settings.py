@@ -32,8 +32,10 @@ from tap_daktela.api.config import (
     suggest,
     type_problems,
     unknown_problems,
+    user_agent_problems,
     with_defaults,
 )
+from tap_daktela.api.retry import DEFAULT_RETRIES
 from tap_daktela.fields import loose
 from tap_daktela.streams import STREAMS
 from tap_daktela.windows import parse_instant
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 
     from tap_daktela.api.address import Address
     from tap_daktela.api.client import Credentials, Transport
+    from tap_daktela.api.retry import RetryPolicy
     from tap_daktela.fields import Field
 
 DEFAULT_ZONE = "Europe/Prague"
@@ -262,13 +265,13 @@ class Settings:
     local_datetimes: bool
 
 
-def read(config: Mapping[str, Any], user_agent: str) -> Settings:
+def read(config: Mapping[str, Any], user_agent: str, retries: RetryPolicy = DEFAULT_RETRIES) -> Settings:
     """Return the settings that `config` makes, which must have no `problems`."""
     values = with_defaults(config, SCHEMA)
     concurrency = 1 if values["backend"] == "sequential" else int(values["concurrency"])
     return Settings(
         instances=tuple(_instance(entry, values) for entry in _entries(values)),
-        transport=read_transport(values, user_agent, concurrency),
+        transport=read_transport(values, user_agent, concurrency, retries),
         start_date=values.get("start_date"),
         end_date=values.get("end_date"),
         settle_minutes=int(values["settle_minutes"]),
@@ -309,6 +312,7 @@ def problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
         *_date_problems(values),
         *_extra_field_problems(values),
         *_flattening_problems(values),
+        *user_agent_problems(values),
     ]
 
 

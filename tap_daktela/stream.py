@@ -118,6 +118,8 @@ class DaktelaStream(Stream):
     def log_sync_costs(self) -> None:
         """Log what all streams cost, and raise what failed: the SDK calls this once all have been read."""
         super().log_sync_costs()
+        for instance in self._run.instances.values():
+            instance.release()
         # Not the stream's logger: from the SDK's version 0.55 on, that one drops further fields on Python 3.11.
         self._run.costs.tell(self._tap.logger)
         self._run.activation.log(self.logger)
@@ -193,7 +195,7 @@ class DaktelaStream(Stream):
             message = f"unexpected error ({type(error).__name__}); please report it with the debug log"
             self._run.note_failure(self.name, [instance.server], message)
         finally:
-            instance.fetcher.abandon()
+            instance.end_stream()
 
     @override
     def _sync_records(

@@ -27,8 +27,9 @@ from typing_extensions import override
 from tap_daktela import settings
 from tap_daktela.activation import Activation, shared_tables, unread_instances
 from tap_daktela.api.command import InputError, PlainCommand, RunError, check_environment, plain_file_errors
-from tap_daktela.api.config import given, with_numbers
+from tap_daktela.api.config import given, register_secrets, with_numbers
 from tap_daktela.api.progress import reporter
+from tap_daktela.api.retry import DEFAULT_RETRIES, RetryPolicy
 from tap_daktela.api.signals import Terminated, termination
 from tap_daktela.checkup import check_up
 from tap_daktela.costs import Costs
@@ -75,6 +76,8 @@ class TapDaktela(Tap):
         PluginCapabilities.STRUCTURED_LOGGING,
     ]
     message_writer_class = PageWriter
+    retry_policy: ClassVar[RetryPolicy] = DEFAULT_RETRIES
+    """The waits between the attempts of a request; tests have shorter ones."""
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - the SDK's own options
         self._failures = Failures()
@@ -85,7 +88,7 @@ class TapDaktela(Tap):
     @cached_property
     def settings(self) -> settings.Settings:
         """The settings, checked."""
-        return settings.read(self.config, f"{self.name}/{self.plugin_version}")
+        return settings.read(self.config, f"{self.name}/{self.plugin_version}", self.retry_policy)
 
     @cached_property
     def instances(self) -> dict[str, Instance]:
@@ -150,6 +153,7 @@ class TapDaktela(Tap):
         """Say what is wrong with the configuration, a line each; the SDK's own lines repeat secrets."""
         self.append_builtin_config(self.config_jsonschema)
         self._config = with_numbers(self._config, self.config_jsonschema)
+        register_secrets(self._config)
         problems = settings.problems(self.config, self.config_jsonschema) if raise_errors else []
         if problems:
             raise ConfigValidationError("Config validation failed", errors=problems, schema=settings.SCHEMA)
@@ -242,7 +246,7 @@ class TapDaktela(Tap):
     @override
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
         """Read the configuration files."""
-        with plain_file_errors():
+        with plain_file_errors(value):
             return super().cb_config(ctx, param, value)
 
     @classmethod

@@ -14,9 +14,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tap_daktela.api.auth import SignInError
-from tap_daktela.api.client import Client, Patience
+from tap_daktela.api.client import Client
 from tap_daktela.api.command import RunError
 from tap_daktela.api.progress import reporter
+from tap_daktela.api.retry import Patience
 from target_daktela_crm.delivery.batching import encode, size_of
 from target_daktela_crm.delivery.dry_run import folder_poster, make_folder
 from target_daktela_crm.delivery.rejects import EXAMPLES, Rejects

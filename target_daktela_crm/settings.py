@@ -30,8 +30,10 @@ from tap_daktela.api.config import (
     server_name,
     type_problems,
     unknown_problems,
+    user_agent_problems,
     with_defaults,
 )
+from tap_daktela.api.retry import DEFAULT_RETRIES
 from target_daktela_crm.business_hours import DAYS, hours_problems, read_hours
 from target_daktela_crm.mapping.compiler import MappingProblems, compile_mapping
 from target_daktela_crm.mapping.preset import PRESETS
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
     from tap_daktela.api.address import Address
     from tap_daktela.api.client import Credentials, Transport
+    from tap_daktela.api.retry import RetryPolicy
     from target_daktela_crm.business_hours import BusinessHours
 
 _SMALLEST_REQUEST = 200
@@ -255,7 +258,7 @@ class Settings:
         return self.is_full and self.delete_missing
 
 
-def read(config: Mapping[str, Any], user_agent: str) -> Settings:
+def read(config: Mapping[str, Any], user_agent: str, retries: RetryPolicy = DEFAULT_RETRIES) -> Settings:
     """Return the settings that `config` makes, which must have no `problems`."""
     values = with_defaults(config, SCHEMA)
     server = server_name(values)
@@ -266,7 +269,7 @@ def read(config: Mapping[str, Any], user_agent: str) -> Settings:
         server=server,
         address=read_address(values, allow_http=values["allow_http"]),
         credentials=read_credentials(values),
-        transport=read_transport(values, user_agent, connections=1),
+        transport=read_transport(values, user_agent, connections=1, retries=retries),
         sync_path="/" + values["sync_path"].lstrip("/"),
         preset=values["preset"],
         streams=values.get("streams") or {},
@@ -319,8 +322,7 @@ def _own_problems(values: Mapping[str, Any]) -> Iterator[str]:
     yield from _path_problems(values)
     if not math.isfinite(values.get("max_delete_fraction", 0)):
         yield "max_delete_fraction: must be a number"
-    if not str(values.get("user_agent", "")).isprintable():
-        yield "user_agent: holds characters that no name has"
+    yield from user_agent_problems(values)
     path = values.get("sync_path", "")
     if "//" in path or "?" in path or "#" in path or any(not character.isprintable() for character in path):
         yield f"sync_path: {path!r} is not a path such as /custom/crm/sync.php"

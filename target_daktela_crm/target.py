@@ -30,8 +30,9 @@ from singer_sdk.singerlib.json import serialize_json
 from typing_extensions import override
 
 from tap_daktela.api.command import InputError, PlainCommand, RunError, check_environment, plain_file_errors
-from tap_daktela.api.config import given, with_defaults, with_numbers
+from tap_daktela.api.config import given, register_secrets, with_defaults, with_numbers
 from tap_daktela.api.output import OutputError
+from tap_daktela.api.retry import DEFAULT_RETRIES, RetryPolicy
 from tap_daktela.api.signals import Terminated
 from target_daktela_crm import settings
 from target_daktela_crm.commands.deliver import deliver_stage
@@ -72,6 +73,8 @@ class TargetDaktelaCrm(Target):
         PluginCapabilities.STRUCTURED_LOGGING,
     ]
     default_sink_class = CrmSink
+    retry_policy: ClassVar[RetryPolicy] = DEFAULT_RETRIES
+    """The waits between the attempts of a request; tests have shorter ones."""
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - the SDK's own options
         self._needs: Needs = options.pop("needs", Needs.CREDENTIALS)
@@ -90,7 +93,7 @@ class TargetDaktelaCrm(Target):
     @cached_property
     def settings(self) -> settings.Settings:
         """The settings, checked."""
-        return settings.read(self.config, f"{self.name}/{self.plugin_version}")
+        return settings.read(self.config, f"{self.name}/{self.plugin_version}", self.retry_policy)
 
     @cached_property
     def run(self) -> Run:
@@ -120,6 +123,7 @@ class TargetDaktelaCrm(Target):
         """Say what is wrong with the configuration, a line each; the SDK's own lines repeat secrets."""
         self.append_builtin_config(self.config_jsonschema)
         self._config = with_numbers(self._config, self.config_jsonschema)
+        register_secrets(self._config)
         problems = settings.problems(self.config, self.config_jsonschema, self._needs) if raise_errors else []
         if problems:
             raise ConfigValidationError("Config validation failed", errors=problems, schema=settings.SCHEMA)
@@ -404,7 +408,7 @@ class TargetDaktelaCrm(Target):
             staged = (store.get("stage") or {}).get("config", {})
             owner = store.get("owner")
             config = {**owner, **staged, **given(self.config)}
-            merged = settings.read(config, f"{self.name}/{self.plugin_version}")
+            merged = settings.read(config, f"{self.name}/{self.plugin_version}", self.retry_policy)
             deliver_stage(store, merged, accept_unknown=accept_unknown)
         finally:
             store.close()
@@ -423,7 +427,7 @@ class TargetDaktelaCrm(Target):
     @override
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
         """Read the configuration files."""
-        with plain_file_errors():
+        with plain_file_errors(value):
             return super().cb_config(ctx, param, value)
 
     @classmethod

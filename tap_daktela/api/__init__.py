@@ -11,11 +11,15 @@ This is all that `target_daktela_crm` may import of the tap, and it imports noth
     auth.py         token or sign-in
     query.py        fields, filter, sort and page of a list request
     client.py       one request with its retries
+    retry.py        how often a request is repeated, and the waits
+    session.py      proxies, certificates, limits on time and size
     verdict.py      what to do about an answer
+    connection_errors.py    what to do if there is no answer
     room.py         the memory in which a body waits
     unread.py       an answer that waits to be read
     envelope.py     an answer's rows, total and clock
     rows.py         rows as objects, of the fields asked for
     characters.py   what JSON may hold and databases do not take
+    redaction.py    removes secrets from messages
     progress.py     how far a run has come, for people
 """

@@ -35,6 +35,12 @@ class Address:
         return f"{self.base}{_API}/"
 
     @property
+    def is_plain_loopback(self) -> bool:
+        """Whether requests go to this machine over plain http."""
+        parts = urlsplit(self.origin)
+        return parts.scheme == "http" and _is_loopback(parts.hostname or "")
+
+    @property
     def first_label(self) -> str:
         """The host's first label, which names the instance (`acme` of `acme.daktela.com`)."""
         return (urlsplit(self.origin).hostname or "").split(".")[0]

@@ -9,20 +9,18 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from http import HTTPStatus
-from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import requests
-import tenacity
-from requests.adapters import HTTPAdapter
-from requests.cookies import RequestsCookieJar
 from requests.utils import check_header_validity
-from urllib3.exceptions import HTTPError, LocationValueError
+from urllib3.exceptions import HTTPError
 
 from tap_daktela.api.auth import Renewal, SignInError, TokenAuth
+from tap_daktela.api.connection_errors import judge_exception
 from tap_daktela.api.envelope import (
     Answer,
     EnvelopeError,
@@ -31,9 +29,21 @@ from tap_daktela.api.envelope import (
     read_acceptance,
     read_answer,
 )
-from tap_daktela.api.room import PART, Room
+from tap_daktela.api.redaction import redact_server_text, register
+from tap_daktela.api.retry import CancelledError, Patience, RateLimit, Retries, RetryPolicy
+from tap_daktela.api.room import Room
+from tap_daktela.api.session import (
+    DeadlineError,
+    EnvironmentSettingError,
+    ResponseTooLargeError,
+    Route,
+    find_route,
+    limited,
+    make_session,
+    read_body,
+)
 from tap_daktela.api.unread import Unread, reader
-from tap_daktela.api.verdict import Action, RequestError, Verdict, judge, judge_body, judge_exception
+from tap_daktela.api.verdict import Action, RequestError, Verdict, judge, judge_body
 
 if TYPE_CHECKING:
     import mmap
@@ -46,11 +56,17 @@ Read = TypeVar("Read")
 
 logger = logging.getLogger(__name__)
 
-ATTEMPTS = 6
-"""How often a request is made before it is given up, which takes about 25 seconds of waiting."""
-FIRST_WAIT = 1.0
-LAST_WAIT = 16.0
-"""Seconds between two attempts, at first and at most; up to half of each is left out by lot."""
+_MIB = 1 << 20
+MAX_PAGE_BYTES = 64 * _MIB
+"""Decompressed bytes of a list response. A thousand e-mails of 50 kB, which is a large page, fit into it. With
+`concurrency` 5, up to eleven pages are in memory at the same time, so this also limits the memory of a run."""
+MAX_ANSWER_BYTES = 8 * _MIB
+"""Decompressed bytes of any other response: logins, `whoim` and the sync endpoint. One object with everything that
+it is related to has 300 kB (daktela-api.md §3)."""
+MAX_ERROR_BYTES = _MIB
+"""Bytes of an error response that are read to find its message."""
+MAX_TIMEOUTS = 10
+"""A whole request may take this many times `request_timeout`, which limits the time without a byte."""
 
 _LISTS = 32
 """Of how many lists, or windows of one, the request is kept prepared."""
@@ -81,23 +97,12 @@ class Transport:
     """How requests are made."""
 
     timeout: float = 60.0
-    """Seconds without a byte from the server after which an attempt has failed."""
+    """Seconds without a byte after which an attempt has failed. A whole attempt may take ten times as long."""
     verify_tls: bool = True
     user_agent: str = "tap-daktela"
     connections: int = 5
     """Connections that are kept open."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Patience:
-    """How many attempts a request deserves before it is given up."""
-
-    attempts: int | None = None
-    """Of any kind; `ATTEMPTS` where it is None."""
-    time_outs: int | None = None
-    """That the server let time out; as many as of any kind where it is None."""
-    reports: int | None = None
-    """That were answered with an error in a 2xx; as above."""
+    retries: RetryPolicy = field(default_factory=RetryPolicy)
 
 
 class Identity(NamedTuple):
@@ -132,21 +137,17 @@ class _Request:
     """An answer that has come already, by which the first attempt is judged; empty where none has."""
     attempt: int = 1
     """Which attempt the first one is."""
+    max_bytes: int = MAX_ANSWER_BYTES
+    hint: str = ""
+    """What to do if the response is larger."""
 
 
-class _Again(Exception):  # noqa: N818 - not an error but a request to repeat
-    """An attempt failed in a way that deserves another."""
+class _RetryNeeded(Exception):  # noqa: N818 - not an error but a request to repeat
+    """An attempt failed, and another one may succeed."""
 
     def __init__(self, verdict: Verdict) -> None:
         super().__init__(verdict.reason)
         self.verdict = verdict
-
-
-_deserves_another = tenacity.retry_if_exception_type(_Again)
-
-
-class _Abandoned(Exception):  # noqa: N818 - as above
-    """Nobody waits for the request any more."""
 
 
 class Client:
@@ -159,7 +160,10 @@ class Client:
         self._spare: deque[mmap.mmap] = deque()
         self._credentials = credentials
         self._transport = transport
-        self._session = _session(transport)
+        register(credentials.access_token)
+        register(credentials.password)
+        self._session = make_session(transport.user_agent, transport.connections)
+        self._rate_limit = RateLimit()
         self._prepared_list = lru_cache(maxsize=_LISTS)(self._prepare_list)
         self._auth = TokenAuth(
             address.origin,
@@ -184,7 +188,11 @@ class Client:
         if not user:
             raise SignInError(f"{self.address.base} does not accept the token: check access_token")
         name = user.get("name") if isinstance(user, dict) else user
-        return Identity(str(name), answer.time, answer.timezone)
+        return Identity(redact_server_text(str(name)), answer.time, answer.timezone)
+
+    def close(self) -> None:
+        """Close the idle connections. The client can be used again, and stays signed in."""
+        self._session.close()
 
     def sign_in(self) -> None:
         """Sign in if that has not been done yet; with a static token there is nothing to do.
@@ -202,7 +210,7 @@ class Client:
             RequestError: the page cannot be had.
             SignInError: the token expired and no other can be had.
         """
-        return self._send(self._list(query), reader(query), ends=_Ends(patience))
+        return self._send(self._list(query), reader(query), limits=patience)
 
     def ask(self, query: Query, cancelled: threading.Event | None = None) -> Unread:
         """Return the answer to `query`, whatever its body holds.
@@ -212,9 +220,9 @@ class Client:
         Raises:
             RequestError, SignInError: as `page` does.
         """
-        ends, room = _Ends(), Room(self._spare)
-        self._send(replace(self._list(query), room=room), bytes, cancelled, ends)
-        return Unread(query, room, ends.attempts + 1)
+        room = Room(self._spare)
+        failed = self._send_counting(replace(self._list(query), room=room), bytes, cancelled)[1]
+        return Unread(query, room, failed + 1)
 
     def ask_again(self, unread: Unread, cancelled: threading.Event | None = None) -> Page:
         """Return the page whose answer turned out not to be one; what it took to get that counts.
@@ -236,7 +244,7 @@ class Client:
         """
         url = self.address.base + path
         prepare = self._preparing("POST", url, data=body, headers={"Content-Type": "application/json"})
-        self._send(_Request(prepare, f"POST {url}", self._auth), read_acceptance, ends=_Ends(patience))
+        self._send(_Request(prepare, f"POST {url}", self._auth), read_acceptance, limits=patience)
 
     def _preparing(
         self,
@@ -250,7 +258,13 @@ class Client:
         return partial(self._session.prepare_request, request)
 
     def _list(self, query: Query) -> _Request:
-        return _Request(partial(self._prepare_page, query), str(query), self._auth)
+        return _Request(
+            partial(self._prepare_page, query),
+            str(query),
+            self._auth,
+            max_bytes=MAX_PAGE_BYTES,
+            hint="; set page_size to a smaller number",
+        )
 
     def _prepare_page(self, query: Query) -> requests.PreparedRequest:
         """Return the request for a page, which differs from that for another in the end of its URL alone.
@@ -290,14 +304,18 @@ class Client:
                 read,
             )
         except RequestError as error:
-            if error.verdict.status in _NOT_SIGNED_IN:
+            if error.verdict.status in _NOT_SIGNED_IN and not error.verdict.from_gateway:
                 answered_401 = error.verdict.status == HTTPStatus.UNAUTHORIZED
                 reason = "answered 401" if answered_401 else error.verdict.reason
                 raise SignInError(f"{refusal} (Daktela {reason})") from None
             raise
-        token = answer.result.get("accessToken") if isinstance(answer.result, dict) else answer.result
+        result = answer.result
+        token = result.get("accessToken") if isinstance(result, dict) else result
         if not isinstance(token, str) or not token:
             raise SignInError(f"{self.address.base} signed in without sending a token")
+        register(token)
+        if isinstance(result, dict):
+            register(result.get("refreshToken"))
         return token
 
     def _send(
@@ -305,35 +323,78 @@ class Client:
         request: _Request,
         read: Callable[[bytes], Read],
         cancelled: threading.Event | None = None,
-        ends: _Ends | None = None,
+        limits: Patience | None = None,
     ) -> Read:
-        """Make a request until it is answered, refused, or not worth another attempt; return what was read."""
-        event = cancelled or threading.Event()
-        ends = ends or _Ends()
-        attempts = tenacity.Retrying(
-            retry=_deserves_another,
-            stop=ends,
-            wait=_wait,
-            sleep=partial(_pause, event),
-            before=partial(_begin, request.attempt),
-            before_sleep=partial(self._note_retry, request.name, ends),
-            reraise=True,
-        )
+        """Make a request until it is answered, refused, or fails for good; return what was read."""
+        return self._send_counting(request, read, cancelled, limits)[0]
+
+    def _send_counting(
+        self,
+        request: _Request,
+        read: Callable[[bytes], Read],
+        cancelled: threading.Event | None = None,
+        limits: Patience | None = None,
+    ) -> tuple[Read, int]:
+        """As `_send` does, and return how many attempts failed, too."""
+        cancelled = cancelled or threading.Event()
+        retries = Retries(self._transport.retries, limits, request.attempt - 1)
+        # A login waits for no other request: one of those may wait for its token.
+        rate_limit = self._rate_limit if request.auth else RateLimit()
         try:
-            return attempts(partial(self._attempt, request, read))
+            while True:
+                rate_limit.wait(cancelled)
+                try:
+                    answer = self._attempt(request, read)
+                except _RetryNeeded as error:
+                    self._prepare_retry(request, error.verdict, retries, rate_limit, cancelled)
+                else:
+                    rate_limit.exhausted = False
+                    return answer, retries.failed
         except RequestError as error:
-            error.repeated = ends.attempts > 0
+            error.repeated = error.repeated or retries.failed > 0
             raise
-        except _Abandoned:
+        except CancelledError:
             raise RequestError(Verdict(Action.RETRY, "was not asked again"), request.name) from None
-        except _Again as error:
-            reason = error.verdict.reason + (f", {ends.attempts} times" if ends.attempts > 1 else "")
-            failure = RequestError(replace(error.verdict, reason=reason), request.name)
-            failure.repeated = ends.attempts > 1
-            raise failure from None
         finally:
-            # What it would do next refers to itself: a cycle, which would hold the body until it is collected.
-            attempts.iter_state.reset()
+            rate_limit.release()
+
+    def _prepare_retry(
+        self,
+        request: _Request,
+        verdict: Verdict,
+        retries: Retries,
+        rate_limit: RateLimit,
+        cancelled: threading.Event,
+    ) -> None:
+        """Wait until a failed request may be repeated.
+
+        Raises:
+            RequestError: it has failed too often.
+            CancelledError: it is no longer needed.
+        """
+        seconds = retries.next_wait(verdict)
+        if seconds is None or (verdict.rate_limited and rate_limit.exhausted):
+            rate_limit.exhausted = verdict.rate_limited
+            reason = verdict.reason + (f", {retries.failed} times" if retries.failed > 1 else "")
+            failure = RequestError(replace(verdict, reason=reason), request.name)
+            failure.repeated = retries.failed > 1
+            raise failure from None
+        self._count(retries=1)
+        if verdict.rate_limited and rate_limit.hold(cancelled):
+            # The request of another thread has waited for the server meanwhile.
+            return
+        asked = f", less than the {verdict.wait:,.0f} s asked for" if (verdict.wait or 0) > seconds else ""
+        logger.warning(
+            "%s; attempt %d of %d follows in %.1f s%s (%s)",
+            verdict.text,
+            retries.failed + 1,
+            retries.most,
+            seconds,
+            asked,
+            request.name,
+        )
+        if cancelled.wait(seconds):
+            raise CancelledError
 
     def _attempt(self, request: _Request, read: Callable[[bytes], Read]) -> Read:
         """Make a request once, and once more after signing in again."""
@@ -347,26 +408,25 @@ class Client:
                 except EnvelopeError as error:
                     verdict = judge_body(error)
             if verdict.action is Action.RETRY:
-                raise _Again(verdict)
+                raise _RetryNeeded(verdict)
             if verdict.action is not Action.SIGN_IN or request.auth is None or signed_in_again:
                 raise RequestError(verdict, request.name)
             renewal = request.auth.renew(token)
             if renewal is Renewal.IMPOSSIBLE:
-                reason = f"{verdict.reason}, which may have expired: check access_token"
-                raise RequestError(replace(verdict, reason=reason), request.name)
+                hint = "" if verdict.from_gateway else ", which may have expired: check access_token"
+                raise RequestError(replace(verdict, reason=verdict.reason + hint), request.name)
             signed_in_again = renewal is Renewal.HERE
 
     @cached_property
-    def _surroundings(self) -> dict[str, Any]:
-        """Proxies and certificates, of the settings and of the environment, for all requests to the instance.
+    def _route(self) -> Route:
+        """Proxies and certificates for all requests to the instance.
 
         To look for them before each request takes a tenth of the time that a request takes.
+
+        Raises:
+            EnvironmentSettingError: they cannot be used.
         """
-        # What is said here wins over a variable of the environment, what is said in the session does not.
-        found = self._session.merge_environment_settings(
-            self.address.api, {}, stream=True, verify=self._transport.verify_tls, cert=None
-        )
-        return dict(found)
+        return find_route(self._session, self.address, verify_tls=self._transport.verify_tls)
 
     def _exchange(self, request: _Request) -> tuple[Verdict, bytes]:
         """Send a request; return what to do about its answer, and the answer's body."""
@@ -376,34 +436,31 @@ class Client:
             for name, value in prepared.headers.items():
                 check_header_validity((name, value))
                 value.encode("latin-1")
+            route = self._route
         except (requests.RequestException, ValueError) as error:
-            return _not_asked(error), b""
+            # Texts of such errors may repeat a header of the request.
+            return Verdict(Action.REFUSE, f"could not be asked: {type(error).__name__}"), b""
+        except EnvironmentSettingError as error:
+            return Verdict(Action.REFUSE, str(error), subject=""), b""
+        timeout = self._transport.timeout
+        # Not by the session, which reads the whole body of a redirect and prepares the request to follow it.
+        adapter = self._session.get_adapter(str(prepared.url))
         try:
-            with self._session.send(
-                prepared, timeout=self._transport.timeout, allow_redirects=False, **self._surroundings
-            ) as response:
-                body, size = _receive(response, request.room)
+            with (
+                limited(MAX_TIMEOUTS * timeout),
+                adapter.send(prepared, timeout=timeout, **route.options) as response,
+            ):
+                body, size = _receive(response, request)
             self._count(bytes=size)
-        except requests.RequestException as error:
-            return judge_exception(error, self._transport.timeout), b""
-        except LocationValueError as error:
-            # Of a proxy's URL, perhaps.
-            return _not_asked(error), b""
-        except (ValueError, HTTPError):
-            # The libraries below let some of their own through, such as that of a chunk of negative length.
-            return Verdict(Action.RETRY, "sent an answer that cannot be read"), b""
+        except DeadlineError:
+            reason = f"did not complete the request within {MAX_TIMEOUTS * timeout:g} s"
+            return Verdict(Action.RETRY, reason, timed_out=True, expired=True), b""
+        except ResponseTooLargeError:
+            reason = f"sent a response of more than {request.max_bytes // _MIB} MiB{request.hint}"
+            return Verdict(Action.RETRY, reason, too_large=True), b""
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+            return judge_exception(error, route, timeout), b""
         return judge(response, body), body
-
-    def _note_retry(self, name: str, ends: _Ends, state: tenacity.RetryCallState) -> None:
-        self._count(retries=1)
-        logger.warning(
-            "Daktela %s; attempt %d of %d follows in %.1f s (%s)",
-            state.outcome.exception() if state.outcome else "",
-            ends.attempts + 1,
-            ends.most,
-            state.upcoming_sleep,
-            name,
-        )
 
     def _count(self, **more: int) -> None:
         with self._counting:
@@ -411,42 +468,30 @@ class Client:
             self.traffic = Traffic(**{name: count + more.get(name, 0) for name, count in now.items()})
 
 
-class _Ends:
-    """Tells when to stop, and counts."""
+def _receive(response: requests.Response, request: _Request) -> tuple[bytes, int]:
+    """Return the body of a response, empty if it has been put into the request's room, and how many bytes it has.
 
-    def __init__(self, patience: Patience | None = None) -> None:
-        patience = patience or Patience()
-        self.attempts = 0
-        """That have failed."""
-        self.most = patience.attempts or ATTEMPTS
-        """How many there are if all fail as the last one did."""
-        self._most = self.most
-        self._time_outs_left = patience.time_outs or self._most
-        self._reports_left = patience.reports or self._most
-
-    def __call__(self, state: tenacity.RetryCallState) -> bool:
-        """Return whether the attempt that has just failed was the last."""
-        error = state.outcome.exception() if state.outcome else None
-        verdict = error.verdict if isinstance(error, _Again) else Verdict(Action.RETRY)
-        self.attempts = state.attempt_number
-        self._time_outs_left -= verdict.timed_out
-        self._reports_left -= verdict.reported
-        left = [self._most - self.attempts]
-        left += [self._time_outs_left] if verdict.timed_out else []
-        left += [self._reports_left] if verdict.reported else []
-        self.most = self.attempts + min(left)
-        return min(left) <= 0
+    Raises:
+        ResponseTooLargeError: it is larger than the request allows. Of an error, only the beginning is read.
+    """
+    if not HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
+        parts: list[bytes] = []
+        with suppress(ResponseTooLargeError):
+            parts.extend(read_body(response, MAX_ERROR_BYTES))
+        body = b"".join(parts)
+        return body, len(body)
+    if (response.raw.length_remaining or 0) > request.max_bytes:
+        raise ResponseTooLargeError
+    received = read_body(response, request.max_bytes)
+    if request.room is not None:
+        request.room.fill(received)
+        return b"", request.room.size
+    body = b"".join(received)
+    return body, len(body)
 
 
-def _session(transport: Transport) -> requests.Session:
-    session = requests.Session()
-    session.headers.update({"User-Agent": transport.user_agent, "Accept": "application/json"})
-    # Newer builds send tokens as cookies, too. One that came back beside ours could contradict it.
-    session.cookies = RequestsCookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
-    adapter = HTTPAdapter(pool_maxsize=transport.connections)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    return session
+def _anonymous(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
 
 
 def _tells_no_headers(record: logging.LogRecord) -> bool:
@@ -458,40 +503,3 @@ def _tells_no_headers(record: logging.LogRecord) -> bool:
 
 
 logging.getLogger("urllib3.connection").addFilter(_tells_no_headers)
-
-
-def _receive(response: requests.Response, room: Room | None) -> tuple[bytes, int]:
-    """Return the body of an answer, empty if it has been put into `room`, and how many bytes it has."""
-    parts = response.iter_content(PART)
-    if room is not None and response.ok:
-        room.fill(parts)
-        return b"", room.size
-    body = b"".join(parts)
-    return body, len(body)
-
-
-def _not_asked(error: Exception) -> Verdict:
-    # Texts of such errors may repeat a header of the request.
-    return Verdict(Action.REFUSE, f"could not be asked: {type(error).__name__}")
-
-
-def _anonymous(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
-
-
-def _wait(state: tenacity.RetryCallState) -> float:
-    """Return an exponential wait with jitter, or what the server asked for if that is longer."""
-    error = state.outcome.exception() if state.outcome else None
-    wanted = error.verdict.wait if isinstance(error, _Again) else None
-    longest = tenacity.wait_exponential(FIRST_WAIT, max=LAST_WAIT)(state)
-    return max(wanted or 0.0, longest / 2 + tenacity.wait_random(0, longest / 2)(state))
-
-
-def _begin(first: int, state: tenacity.RetryCallState) -> None:
-    """Count the attempts of a request from the one that the first is."""
-    state.attempt_number = max(state.attempt_number, first)
-
-
-def _pause(abandoned: threading.Event, seconds: float) -> None:
-    if abandoned.wait(seconds):
-        raise _Abandoned

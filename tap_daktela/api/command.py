@@ -12,10 +12,11 @@ import click
 from typing_extensions import override
 
 from tap_daktela.api.output import OutputError, complete_output
+from tap_daktela.api.redaction import protect_logs
 from tap_daktela.api.signals import Terminated, termination
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 _SIGNAL_SECONDS = 0.2
 
@@ -44,6 +45,7 @@ class PlainCommand(click.Command):
         """
         log = logging.getLogger(self.name)
         termination.install()
+        protect_logs()
         try:
             with complete_output():
                 return super().main(*args, **options)
@@ -67,8 +69,13 @@ class PlainCommand(click.Command):
 
 
 @contextmanager
-def plain_file_errors() -> Iterator[None]:
-    """Turn what goes wrong while configuration files are read into an `InputError`."""
+def plain_file_errors(paths: Iterable[str]) -> Iterator[None]:
+    """Turn what goes wrong while configuration files are read into an `InputError`.
+
+    A configuration in place of a path is refused first: messages about files repeat their paths.
+    """
+    if any(path.lstrip().startswith("{") for path in paths):
+        raise InputError(["config: give the path of a JSON file, not its content"])
     try:
         yield
     except OSError as error:

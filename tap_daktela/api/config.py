@@ -15,11 +15,13 @@ import jsonschema
 
 from tap_daktela.api import address
 from tap_daktela.api.client import Credentials, Transport
+from tap_daktela.api.redaction import register
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from tap_daktela.api.address import Address
+    from tap_daktela.api.retry import RetryPolicy
 
 URL = (
     "Address of the Daktela instance, for example `https://acme.daktela.com`; a path prefix, or an address that "
@@ -27,8 +29,13 @@ URL = (
 )
 ACCESS_TOKEN = "A long-lived API token; instead of `username` and `password`."  # noqa: S105 - tells of one
 VERIFY_TLS = "Whether to verify the server's certificate."
-ALLOW_HTTP = "Whether plain http to another host is allowed, which shows the token to the network."
-REQUEST_TIMEOUT = "Seconds without an answer after which a request is tried again."
+ALLOW_HTTP = (
+    "Whether plain http to another host is allowed, which shows the token to the network, proxies included."
+)
+REQUEST_TIMEOUT = (
+    "Seconds without a byte from the server after which a request is tried again. A whole request may take ten "
+    "times as long."
+)
 """Descriptions of the settings that mean the same to both commands."""
 
 CONNECTION = ("url", "server", "access_token", "username", "password")
@@ -47,6 +54,25 @@ _SECRETS = frozenset({"access_token", "password"})
 
 STREAM_MAP_OPTIONS = frozenset({"__alias__", "__else__", "__filter__", "__key_properties__", "__source__"})
 """The keys of a stream map that are no columns."""
+
+
+def register_secrets(config: object, *, is_secret: bool = False) -> None:
+    """Register the tokens and passwords in a configuration, whatever its form, so that no message repeats them."""
+    if isinstance(config, dict):
+        for name, value in config.items():
+            register_secrets(value, is_secret=is_secret or name in _SECRETS)
+    elif isinstance(config, list):
+        for value in config:
+            register_secrets(value, is_secret=is_secret)
+    elif is_secret:
+        register(config)
+
+
+def user_agent_problems(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the name that a command gives itself in requests."""
+    name = config.get("user_agent", "")
+    if not name.isprintable() or not name.isascii() or name != name.strip():
+        yield "user_agent: must be one line of ASCII characters, without blanks around it"
 
 
 def given(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,7 +105,9 @@ def read_address(entry: Mapping[str, Any], *, allow_http: bool) -> Address:
     return address.parse(_url(entry), allow_http=allow_http)
 
 
-def read_transport(values: Mapping[str, Any], user_agent: str, connections: int) -> Transport:
+def read_transport(
+    values: Mapping[str, Any], user_agent: str, connections: int, retries: RetryPolicy
+) -> Transport:
     """Return how requests are made; `values` has the defaults of what is not given."""
     return Transport(
         # The SDK reads the numbers of a configuration file as decimals.
@@ -87,6 +115,7 @@ def read_transport(values: Mapping[str, Any], user_agent: str, connections: int)
         verify_tls=values["verify_tls"],
         user_agent=values.get("user_agent") or user_agent,
         connections=connections,
+        retries=retries,
     )
 
 

@@ -6,16 +6,21 @@ Every answer is `{"error": …, "result": …, "_time": …}`. A list is usable 
 
 from __future__ import annotations
 
+import html
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import msgspec
 
 from tap_daktela.api.characters import BOM, whole, without_nul
+from tap_daktela.api.redaction import redact_server_text
 
 _LONGEST_MESSAGE = 300
+_LONGEST_TITLE = 80
+_TITLE = re.compile(r"<title[^>]*>(.{1,2000}?)</title", re.IGNORECASE | re.DOTALL)
 
 
 class EnvelopeError(ValueError):
@@ -115,7 +120,33 @@ def error_text(error: object) -> str:
         text = "; ".join(_messages(error))
     except RecursionError:
         text = "a text that is nested too deeply"
-    return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 1] + "…"
+    return _shown(text, _LONGEST_MESSAGE)
+
+
+def foreign_page(body: bytes) -> str:
+    """Return what the body of a refused request is, if Daktela did not send it; empty if it may have.
+
+    The title of a web page, or the beginning of a text, names the firewall or proxy that sent it.
+    """
+    text = body.removeprefix(BOM).decode("utf-8", "replace").strip()
+    if not text:
+        return ""
+    if text.startswith("<"):
+        title = _TITLE.search(text)
+        return "a web page" + (f", {_shown(html.unescape(title[1]), _LONGEST_TITLE)!r}" if title else "")
+    try:
+        document = msgspec.json.decode(body.removeprefix(BOM))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return f"a text, {_shown(text, _LONGEST_TITLE)!r}"
+    is_envelope = isinstance(document, dict) and not {"error", "result"}.isdisjoint(document)
+    return "" if is_envelope else "a text that is not Daktela's"
+
+
+def _shown(text: str, length: int) -> str:
+    """Return a text of the server as one line without secrets, shortened to `length`."""
+    text = redact_server_text(text)
+    text = " ".join("".join(each if each.isprintable() else " " for each in text).split())
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def _messages(error: object, place: tuple[str, ...] = ()) -> list[str]:

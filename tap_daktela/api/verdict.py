@@ -1,24 +1,25 @@
-"""What to do about an answer, or about the lack of one: accept it, ask again, sign in again, or stop.
+"""What to do about the answer to a request: accept it, ask again, sign in again, or stop.
 
-In: a response or an exception of `requests`. Out: a `Verdict`. The tap and the target read the same verdicts;
-what they do about a refusal is their own.
+In: a response. Out: a `Verdict`. For requests without an answer, `connection_errors.py` makes one. The tap and the
+target read the same verdicts; what they do about a refusal is their own.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import requests
+from tap_daktela.api.envelope import EnvelopeError, ReportedError, foreign_page, reported_error
+from tap_daktela.api.redaction import redact_server_text
 
-from tap_daktela.api.envelope import EnvelopeError, ReportedError, reported_error
-
-LONGEST_WAIT = 60.0
-"""Seconds that a `Retry-After` may ask for at most; no limit of the server's is published."""
+if TYPE_CHECKING:
+    import requests
 
 
 class Action(Enum):
@@ -36,24 +37,40 @@ class Verdict:
 
     action: Action
     reason: str = ""
-    """What happened, to be read after "Daktela": `answered 503`, `did not answer within 60 s`."""
+    """What happened, to be read after `subject`: `answered 503`, `did not answer within 60 s`."""
     status: int | None = None
     """The status of the answer, None without one."""
     wait: float | None = None
     """Seconds that the server asked us to wait, None where it did not."""
+    subject: str = "Daktela"
+    """Who did it: Daktela, a proxy, or nobody (empty) if a setting of the environment is wrong."""
     timed_out: bool = False
     """Whether the server took longer than the settings, or a gateway in front of it, allow."""
+    expired: bool = False
+    """Whether the attempt took longer than a whole request may; then it has timed out, too."""
+    from_gateway: bool = False
+    """Whether something in front of Daktela answered in its place, such as a firewall."""
     too_large: bool = False
     """Whether the response is larger than the client accepts; a request for fewer rows may succeed."""
     reported: bool = False
     """Whether a 2xx carried an error of the API's own."""
 
+    @property
+    def text(self) -> str:
+        """What happened, as a sentence without a full stop."""
+        return f"{self.subject} {self.reason}".lstrip()
+
+    @property
+    def rate_limited(self) -> bool:
+        """Whether the server asked for fewer requests."""
+        return self.status == HTTPStatus.TOO_MANY_REQUESTS
+
 
 class RequestError(Exception):
-    """A request that cannot be had, after the retries that it deserved."""
+    """A request that failed, after all retries."""
 
     def __init__(self, verdict: Verdict, request: str) -> None:
-        super().__init__(f"Daktela {verdict.reason} ({request})")
+        super().__init__(f"{verdict.text} ({request})")
         self.verdict = verdict
         self.repeated = False
         """Whether the verdict is on a repetition; what became of the first attempt may then be unknown."""
@@ -66,18 +83,47 @@ def judge(response: requests.Response, body: bytes) -> Verdict:
         return Verdict(Action.ACCEPT, status=status)
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         return Verdict(Action.REFUSE, _redirect_reason(response), status)
-    if status == HTTPStatus.UNAUTHORIZED:
-        return Verdict(Action.SIGN_IN, "refused the token (401)", status)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         wait = retry_after(response.headers.get("Retry-After"))
         return Verdict(Action.RETRY, "asked for fewer requests (429)", status, wait)
     if status == HTTPStatus.REQUEST_TIMEOUT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         wait = retry_after(response.headers.get("Retry-After"))
-        # A gateway's word that the server behind it took too long.
-        late = status == HTTPStatus.GATEWAY_TIMEOUT
-        return Verdict(Action.RETRY, f"answered {status}", status, wait, timed_out=late)
+        timed_out = status in _GATEWAY_TIMEOUTS
+        return Verdict(Action.RETRY, _with_message(f"answered {status}", body), status, wait, timed_out=timed_out)
+    return _refusal(status, body)
+
+
+def _with_message(reason: str, body: bytes) -> str:
+    """Return a reason with the API's own message in the body of an error, if there is one."""
     message = reported_error(body)
-    return Verdict(Action.REFUSE, f"answered {status}" + (f": {message}" if message else ""), status)
+    return f"{reason}: {message}" if message else reason
+
+
+_GATEWAY_TIMEOUTS = frozenset({HTTPStatus.GATEWAY_TIMEOUT, 524})
+"""Answers of gateways that waited too long for the server behind them; 524 is Cloudflare's."""
+
+
+def _refusal(status: int, body: bytes) -> Verdict:
+    """Return the verdict on a 4xx that another attempt does not change.
+
+    Daktela answers 401, 403 and 404 with an empty body, and others with its envelope (daktela-api.md §1). So any
+    other body comes from something in front of it.
+    """
+    action = Action.SIGN_IN if status == HTTPStatus.UNAUTHORIZED else Action.REFUSE
+    if page := foreign_page(body):
+        reason = f"answered {status} with {page}, so not Daktela itself but something in front of it did"
+        return Verdict(action, reason + _GATEWAY_HINTS.get(status, ""), status, from_gateway=True)
+    if action is Action.SIGN_IN:
+        return Verdict(action, "refused the token (401)", status)
+    return Verdict(action, _with_message(f"answered {status}", body), status)
+
+
+_FIREWALL = ", such as a firewall, a proxy or a list of allowed IP addresses; have this machine's address allowed"
+_ELSEWHERE = "; check url, which may not lead to Daktela's API"
+_GATEWAY_HINTS: dict[int, str] = {
+    **dict.fromkeys((401, 403, 406, 407, 418, 451), _FIREWALL),
+    **dict.fromkeys((404, 405, 410), _ELSEWHERE),
+}
 
 
 def judge_body(error: EnvelopeError) -> Verdict:
@@ -87,42 +133,11 @@ def judge_body(error: EnvelopeError) -> Verdict:
     return Verdict(Action.RETRY, f"sent {error}", HTTPStatus.OK)
 
 
-def judge_exception(error: requests.RequestException, timeout: float) -> Verdict:
-    """Return the verdict on a request that got no answer."""
-    if "CERTIFICATE_VERIFY_FAILED" in repr(error):
-        return Verdict(
-            Action.REFUSE,
-            "has a TLS certificate that cannot be verified; install its authority, "
-            "or set verify_tls to false if you know why",
-        )
-    if "NameResolutionError" in repr(error):
-        return Verdict(Action.RETRY, "cannot be found (no such host: check url and server)")
-    if isinstance(error, requests.Timeout) or "TimeoutError" in repr(error):
-        # The latter where the time went by while the request was being sent.
-        return Verdict(Action.RETRY, f"did not answer within {timeout:g} s", timed_out=True)
-    for kinds, reason in _CAUSES:
-        if isinstance(error, kinds):
-            return Verdict(Action.RETRY, reason)
-    return Verdict(Action.REFUSE, f"could not be asked: {type(error).__name__}")
-
-
-_CAUSES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
-    ((requests.exceptions.SSLError,), "broke off while TLS was agreed (does the url mean https?)"),
-    ((requests.exceptions.ContentDecodingError,), "sent an answer that cannot be decompressed"),
-    # Of the answer: those of the request are checked before it is sent.
-    ((requests.exceptions.InvalidHeader,), "sent headers that contradict each other"),
-    (
-        (requests.ConnectionError, requests.exceptions.ChunkedEncodingError),
-        "closed the connection or could not be reached",
-    ),
-)
-"""Exceptions that deserve another attempt, and what to say; the first that fits counts."""
-
-
 def retry_after(value: str | None) -> float | None:
-    """Return the seconds that a `Retry-After` means, from 0 to `LONGEST_WAIT`; None if it cannot be read.
+    """Return the seconds that a `Retry-After` means, 0 for the past; None if it cannot be read.
 
-    Both forms are in use, seconds and an HTTP date, and both may lie in the past (daktela-api.md §2).
+    Both forms are in use, seconds and an HTTP date, and both may lie in the past (daktela-api.md §2). The wait is
+    limited by `RetryPolicy`.
     """
     if value is None:
         return None
@@ -133,8 +148,7 @@ def retry_after(value: str | None) -> float | None:
             seconds = parsedate_to_datetime(value).timestamp() - time.time()
         except (ValueError, OverflowError, OSError):
             return None
-    # A comparison that NaN fails, so that "nan" waits no longer than anything else.
-    return seconds if 0 <= seconds <= LONGEST_WAIT else (0.0 if seconds < 0 else LONGEST_WAIT)
+    return None if math.isnan(seconds) else max(seconds, 0.0)
 
 
 def _redirect_reason(response: requests.Response) -> str:
@@ -144,6 +158,6 @@ def _redirect_reason(response: requests.Response) -> str:
     except ValueError:
         place = ""
     return (
-        f"redirects{place} ({response.status_code}), which is not followed since the token belongs to one "
-        "address only; set url to the instance's own address"
+        f"redirects{redact_server_text(place)} ({response.status_code}), which is not followed since the token "
+        "belongs to one address only; set url to the instance's own address"
     )

@@ -13,8 +13,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tap_daktela.api.auth import SignInError
-from tap_daktela.api.client import Client, Patience
+from tap_daktela.api.client import Client
 from tap_daktela.api.command import InputError, RunError
+from tap_daktela.api.retry import Patience
 from tap_daktela.api.verdict import Action, RequestError
 from target_daktela_crm.delivery.batching import encode, size_of
 from target_daktela_crm.delivery.dry_run import folder_poster

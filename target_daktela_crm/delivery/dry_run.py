@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tap_daktela.api.client import Patience
+    from tap_daktela.api.retry import Patience
 
 
 def folder_poster(folder: Path) -> Callable[[bytes, Patience], None]:

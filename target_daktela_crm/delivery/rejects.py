@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tap_daktela.api.command import RunError
+from tap_daktela.api.redaction import redact
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,6 +68,7 @@ class Rejects:
             TooManyRejectsError: it is one more than `max_rejects`. The record is in the file all the same.
             RunError: the file cannot be written.
         """
+        reason = redact(reason)
         self._write(
             {
                 "stream": stream,

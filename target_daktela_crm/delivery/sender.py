@@ -23,8 +23,8 @@ from http import HTTPStatus
 from itertools import filterfalse
 from typing import TYPE_CHECKING, Protocol
 
-from tap_daktela.api.client import Patience
 from tap_daktela.api.command import RunError
+from tap_daktela.api.retry import Patience
 from tap_daktela.api.verdict import Action, RequestError
 from target_daktela_crm.delivery.batching import Body, encode, pack, size_of
 from target_daktela_crm.entities import Entry
@@ -305,7 +305,9 @@ _HINTS: dict[int | None, str] = {
 
 def stopped(error: RequestError | SignInError) -> str:
     """Return what to tell about a request that ends a run."""
-    hint = _HINTS.get(error.verdict.status, "") if isinstance(error, RequestError) else ""
+    hint = ""
+    if isinstance(error, RequestError) and not error.verdict.from_gateway:
+        hint = _HINTS.get(error.verdict.status, "")
     return (
         f"{error}{': ' if hint else ''}{hint}. Nothing more is sent, and no state is put out: what has been "
         "received is in the store, and the next run sends what Daktela does not have"

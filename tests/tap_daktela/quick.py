@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from tap_daktela.api import client
 from tap_daktela.tap import TapDaktela
+from tests.retries import QUICK
 
-client.FIRST_WAIT = 0.002
-client.LAST_WAIT = 0.01
+
+class QuickTap(TapDaktela):
+    """The tap with short waits."""
+
+    retry_policy = QUICK
 
 
 def main() -> None:
     """Run the command."""
-    TapDaktela.cli()
+    QuickTap.cli()
 
 
 if __name__ == "__main__":

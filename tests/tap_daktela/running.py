@@ -16,6 +16,7 @@ from tap_daktela.instance import Instance
 from tap_daktela.settings import read
 from tap_daktela.tap import TapDaktela
 from tests.processes import running
+from tests.retries import QUICK
 from tests.tap_daktela.quick import main
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def settings(simulator: Simulator, **more: Any) -> dict[str, Any]:
 
 def instance_of(simulator: Simulator, **more: Any) -> Instance:
     """Return `simulator` as the steps inside the tap know it, for tests that need no process."""
-    run = read(settings(simulator, **more), "tests")
+    run = read(settings(simulator, **more), "tests", QUICK)
     return Instance(run.instances[0], run, lambda: None)
 
 

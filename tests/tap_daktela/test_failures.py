@@ -287,3 +287,32 @@ def test_the_same_failure_is_logged_once() -> None:
     assert failures
     assert "Everything else" not in failures.summary([("tickets", "acme"), ("groups", "acme")])
     assert "Everything else" in failures.summary([("tickets", "acme"), ("groups", "emea")])
+
+
+def test_a_firewall_s_page_is_not_a_missing_right() -> None:
+    fault = Fault("403-html", "groups", times=None, message="Access denied")
+    with Simulator(generate(activities=50, tickets=5, seed=1), faults=[fault]) as simulator:
+        run = run_tap(settings(simulator))
+    assert run.code == 1
+    assert run.errors[0].startswith(
+        "groups (acme): Daktela answered 403 with a web page, 'Access denied', so not Daktela itself but "
+        "something in front of it did, such as a firewall, a proxy or a list of allowed IP addresses; have this "
+        "machine's address allowed (GET groups.json"
+    )
+    assert "right to read" not in run.log
+
+
+def test_a_firewall_in_front_of_an_instance_is_told_once() -> None:
+    fault = Fault("403-html", "*", times=None, message="Access denied")
+    with Simulator(generate(activities=50, tickets=5, seed=1), faults=[fault]) as simulator:
+        run = run_tap(settings(simulator))
+    assert run.code == 1
+    assert len([line for line in run.errors if "have this machine's address allowed" in line]) <= 2
+    assert fault.fired == 1
+
+
+@pytest.mark.parametrize("agent", ["two\nlines", "caf\u00e9", " padded"])
+def test_a_user_agent_that_cannot_be_sent_names_its_setting(agent: str) -> None:
+    run = run_tap({"url": "http://127.0.0.1:9", "access_token": "x" * 40, "user_agent": agent})
+    assert run.code == 1
+    assert run.errors[0].startswith("user_agent: must be one line of ASCII characters")

@@ -13,13 +13,14 @@ from typing_extensions import override
 
 from tap_daktela.api import unread as unread_module
 from tap_daktela.api.address import parse
-from tap_daktela.api.client import ATTEMPTS, Client, Credentials, Transport
+from tap_daktela.api.client import Client, Credentials, Transport
 from tap_daktela.api.query import Query
 from tap_daktela.api.room import Room
 from tap_daktela.api.rows import PageReader, column
 from tap_daktela.api.unread import Unread
 from tap_daktela.api.verdict import RequestError
 from tap_daktela.fetch import Fetcher
+from tests.retries import QUICK
 from tests.simulator import Fault, Simulator
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from tap_daktela.api.envelope import Page
 
+ATTEMPTS = QUICK.attempts
 GROUPS = Query(endpoint="groups", fields=("name",), sort=("name",), take=2)
 
 
@@ -77,7 +79,9 @@ def _until(condition: Callable[[], bool]) -> None:
 
 
 def _fetcher(simulator: Simulator, concurrency: int = 3) -> Fetcher:
-    client = Client(parse(simulator.url), Credentials(access_token=simulator.access_token), Transport())
+    client = Client(
+        parse(simulator.url), Credentials(access_token=simulator.access_token), Transport(retries=QUICK)
+    )
     return Fetcher(client, concurrency, _patient())
 
 

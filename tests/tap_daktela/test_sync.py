@@ -593,7 +593,7 @@ def test_a_page_that_is_none_ends_the_stream_and_is_never_an_empty_one(
 
 
 @pytest.fixture
-def autumn(quick_retries: None) -> Iterator[Simulator]:  # noqa: ARG001
+def autumn() -> Iterator[Simulator]:
     with Simulator(generate(activities=200, tickets=40, now="2026-10-26 12:00:00", days=4)) as simulator:
         yield simulator
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from tap_daktela.api import client
 from target_daktela_crm.target import TargetDaktelaCrm
+from tests.retries import QUICK
 
-client.FIRST_WAIT = 0.002
-client.LAST_WAIT = 0.01
+
+class QuickTarget(TargetDaktelaCrm):
+    """The target with short waits."""
+
+    retry_policy = QUICK
 
 
 def main() -> None:
     """Run the command."""
-    TargetDaktelaCrm.cli()
+    QuickTarget.cli()
 
 
 if __name__ == "__main__":

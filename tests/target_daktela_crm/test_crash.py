@@ -19,8 +19,8 @@ from tap_daktela.api.command import RunError
 from target_daktela_crm.entities import Contact
 from target_daktela_crm.store.schema import StoreError
 from target_daktela_crm.store.store import Store, StoreOwner
-from target_daktela_crm.target import TargetDaktelaCrm
 from tests.simulator import Fault, Simulator, generate
+from tests.target_daktela_crm.quick import QuickTarget
 from tests.target_daktela_crm.running import (
     ROOT,
     SCHEMAS,
@@ -91,7 +91,7 @@ class Killed(BaseException):
 
 def sync(crm: Crm, messages: list[Message], **settings: Any) -> int:
     """Run the target in this process; return its exit code."""
-    target = TargetDaktelaCrm(config={**crm.settings, **settings})
+    target = QuickTarget(config={**crm.settings, **settings})
     try:
         target.listen(io.BytesIO(encoded(messages)))  # type: ignore[arg-type]
     except (RunError, Killed):
@@ -103,7 +103,6 @@ def sync(crm: Crm, messages: list[Message], **settings: Any) -> int:
 
 
 @pytest.mark.promise("S5")
-@pytest.mark.usefixtures("quick_retries")
 @pytest.mark.parametrize("kind", ANSWERED_BADLY)
 def test_after_any_single_fault_the_result_is_the_same(
     crm: Crm, instance: Simulator, undisturbed: Any, kind: str
@@ -124,7 +123,6 @@ def test_after_any_single_fault_the_result_is_the_same(
 
 @pytest.mark.promise("S5")
 @pytest.mark.promise("S4")
-@pytest.mark.usefixtures("quick_retries")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_after_a_kill_at_any_request_the_next_run_leads_to_the_same_result(
     crm: Crm,
@@ -266,7 +264,6 @@ def test_an_unanswered_request_does_not_hide_that_the_crm_has_reverted_a_change(
 
 
 @pytest.mark.promise("S4")
-@pytest.mark.usefixtures("quick_retries")
 @pytest.mark.parametrize("kind", ["500", "html", "403", "404", "401", "redirect", "reset", "timeout"])
 def test_no_state_is_written_if_a_request_cannot_be_delivered(crm: Crm, instance: Simulator, kind: str) -> None:
     instance.faults.append(Fault(kind, endpoint="sync", times=None, hang=0.4))

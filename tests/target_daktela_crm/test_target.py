@@ -243,6 +243,22 @@ def test_the_input_may_be_a_file(crm: Crm, tmp_path: Path) -> None:
     assert crm.contacts()["7"]["name"] == "Ž\u2028"
 
 
+def test_a_signal_ends_a_wait_at_once(crm: Crm, instance: Simulator) -> None:
+    instance.faults.append(Fault("429", "sync", times=None, retry_after=500))
+    process = start_target(crm.settings)
+    assert process.stdin is not None
+    process.stdin.write(encoded(feed(contact(7))))
+    process.stdin.close()
+    wait_until(lambda: crm.requests() == 1)
+    process.send_signal(signal.SIGTERM)
+    process.stdin = None
+    output, log = process.communicate(timeout=60)
+    run = finished(process.returncode, output, log)
+    assert run.code == 128 + signal.SIGTERM
+    assert not run.states
+    assert crm.requests() == 1
+
+
 def test_a_second_signal_does_no_harm(crm: Crm, instance: Simulator) -> None:
     instance.faults.append(Fault("slow", endpoint="sync", delay=1))
     process = start_target(crm.settings)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, formatdate
@@ -8,17 +9,14 @@ import pytest
 import requests
 from hypothesis import given
 from hypothesis import strategies as st
-from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnectionError
 
 from tap_daktela.api.envelope import EnvelopeError, ReportedError
 from tap_daktela.api.verdict import (
-    LONGEST_WAIT,
     Action,
     RequestError,
     Verdict,
     judge,
     judge_body,
-    judge_exception,
     retry_after,
 )
 
@@ -57,7 +55,7 @@ def test_a_refusal_gives_the_api_s_own_message() -> None:
     assert _verdict(400, body).reason == "answered 400: Max defined take is 1000"
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>no</html>", b'{"error": []}'])
+@pytest.mark.parametrize("body", [b"", b"\xef\xbb\xbf \n", b'{"error": []}'])
 def test_a_refusal_without_a_message_gives_its_status(body: bytes) -> None:
     assert _verdict(403, body).reason == "answered 403"
 
@@ -94,23 +92,21 @@ def test_a_server_may_say_how_long_to_wait(status: int) -> None:
         (" 7 ", 7),
         ("-3", 0),
         ("60", 60),
-        ("61", LONGEST_WAIT),
-        ("1e400", LONGEST_WAIT),
-        ("inf", LONGEST_WAIT),
-        ("nan", LONGEST_WAIT),
+        ("3601", 3601),
+        ("1e400", math.inf),
+        ("inf", math.inf),
+        ("nan", None),
         ("-inf", 0),
         ("Fri, 01 Jan 2021 00:00:00 GMT", 0),
         ("Mon, 01 Jan 0001 00:00:00 -0000", 0),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_WAIT),
-        ("Fri, 31 Dec 9999 23:59:59 -2359", LONGEST_WAIT),
         ("Fri, 31 Feb 2026 00:00:00 GMT", None),
         ("Mon, 01 Jan 99999999999999 00:00:00 GMT", None),
         ("Mon, 01 Jan 2026 00:00:00 +999999999999999999", None),
-        ("9" * 400, LONGEST_WAIT),
+        ("9" * 400, math.inf),
         ("Fri, 01 Jan 2026 00:00:00 +9999", None),
     ],
 )
-def test_a_wait_is_read_in_both_forms_and_kept_within_bounds(value: str | None, seconds: float | None) -> None:
+def test_a_wait_is_read_in_both_forms_and_never_negative(value: str | None, seconds: float | None) -> None:
     assert retry_after(value) == seconds
 
 
@@ -123,10 +119,15 @@ def test_a_date_is_waited_for_by_our_clock(monkeypatch: pytest.MonkeyPatch, zone
     assert retry_after(text) == 25
 
 
+@pytest.mark.parametrize("value", ["Fri, 31 Dec 9999 23:59:59 GMT", "Fri, 31 Dec 9999 23:59:59 -2359"])
+def test_a_date_far_away_is_a_long_wait(value: str) -> None:
+    assert (retry_after(value) or 0) > 10**11
+
+
 @given(st.one_of(st.text(max_size=30), st.datetimes().map(format_datetime), st.floats().map(str)))
-def test_any_text_is_a_bounded_wait_or_none(value: str) -> None:
+def test_any_text_is_a_wait_or_none(value: str) -> None:
     seconds = retry_after(value)
-    assert seconds is None or 0 <= seconds <= LONGEST_WAIT
+    assert seconds is None or seconds >= 0
 
 
 def test_a_2xx_without_an_answer_in_it_is_asked_for_again() -> None:
@@ -137,36 +138,6 @@ def test_a_2xx_without_an_answer_in_it_is_asked_for_again() -> None:
 def test_a_2xx_with_an_error_in_it_is_asked_for_again_and_tells_the_error() -> None:
     verdict = judge_body(ReportedError("Maintenance"))
     assert (verdict.action, verdict.reason) == (Action.RETRY, "answered 200 with an error: Maintenance")
-
-
-_UNKNOWN = NameResolutionError("acme.example", None, OSError("no such host"))  # type: ignore[arg-type]
-_CLOSED = NewConnectionError(None, "refused")  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("error", "action", "reason"),
-    [
-        (requests.exceptions.SSLError("[SSL: CERTIFICATE_VERIFY_FAILED] x"), Action.REFUSE, "certificate"),
-        (requests.exceptions.SSLError("EOF occurred in violation of protocol"), Action.RETRY, "TLS"),
-        (requests.ReadTimeout("x"), Action.RETRY, "within 5 s"),
-        (requests.ConnectTimeout("x"), Action.RETRY, "within 5 s"),
-        (requests.ConnectionError(MaxRetryError(None, "/", _UNKNOWN)), Action.RETRY, "no such host"),  # type: ignore[arg-type]
-        (requests.ConnectionError(MaxRetryError(None, "/", _CLOSED)), Action.RETRY, "connection"),  # type: ignore[arg-type]
-        (requests.ConnectionError("reset"), Action.RETRY, "connection"),
-        (requests.exceptions.ChunkedEncodingError("x"), Action.RETRY, "connection"),
-        (requests.exceptions.ContentDecodingError("x"), Action.RETRY, "decompressed"),
-        (requests.exceptions.InvalidHeader("hush"), Action.RETRY, "contradict"),
-        (requests.exceptions.InvalidURL("hush"), Action.REFUSE, "InvalidURL"),
-    ],
-)
-def test_a_request_without_an_answer_is_judged_by_its_cause(
-    error: requests.RequestException, action: Action, reason: str
-) -> None:
-    verdict = judge_exception(error, 5.0)
-    assert verdict.action is action
-    assert reason in verdict.reason
-    assert "hush" not in verdict.reason
-    assert verdict.status is None
 
 
 def test_a_request_error_names_what_happened_and_the_request() -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from tap_daktela.api.client import Patience
+    from tap_daktela.api.retry import Patience
     from tests.simulator import Simulator
 
 SEEDS = range(300)

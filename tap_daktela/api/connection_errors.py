@@ -1,0 +1,201 @@
+"""Why a request got no answer: an exception of `requests` or `urllib3` in, a `Verdict` out.
+
+Both libraries wrap the exceptions of the layers below, so the verdict depends on all causes of an exception. The
+text of an exception is never part of a message, since it may repeat a header or a URL.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import socket
+import ssl
+from http import HTTPStatus
+from http.client import HTTPException
+from typing import TYPE_CHECKING
+
+import requests
+import urllib3.exceptions as urllib3_errors
+
+from tap_daktela.api.verdict import Action, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from tap_daktela.api.session import Route
+
+_TUNNEL = re.compile(r"Tunnel connection failed: (\d+)")
+"""How `http.client` reports the status with which a proxy answers CONNECT."""
+
+
+def judge_exception(error: Exception, route: Route, timeout: float) -> Verdict:
+    """Return the verdict on a request that failed with `error`; `timeout` is in seconds."""
+    causes = list(_causes(error))
+    if route.proxy and _first(causes, urllib3_errors.ProxyError, requests.exceptions.ProxyError):
+        return _of_proxy(causes, route, timeout)
+    if certificate := _first(causes, ssl.SSLCertVerificationError):
+        return Verdict(Action.REFUSE, _certificate_reason(certificate, route.host))
+    if system := _system_reason(causes):
+        return Verdict(Action.RETRY, system)
+    for kinds, verdict in _VERDICTS:
+        if cause := _first(causes, *kinds):
+            return verdict(cause, route, timeout)
+    if reason := _library_reason(causes):
+        return Verdict(Action.RETRY, reason)
+    return Verdict(Action.REFUSE, f"could not be asked: {type(error).__name__}")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and all those that it was made of, each once, the outermost first."""
+    left = [error]
+    seen: set[int] = set()
+    while left:
+        cause = left.pop(0)
+        if id(cause) not in seen:
+            seen.add(id(cause))
+            yield cause
+            parts = (*cause.args, getattr(cause, "reason", None), cause.__cause__, cause.__context__)
+            left += [part for part in parts if isinstance(part, BaseException)]
+
+
+def _first(causes: Iterable[BaseException], *kinds: type[BaseException]) -> BaseException | None:
+    return next((cause for cause in causes if isinstance(cause, kinds)), None)
+
+
+_NO_SUCH_HOST = (urllib3_errors.NameResolutionError, socket.gaierror)
+_TIMEOUTS = (requests.Timeout, TimeoutError, urllib3_errors.TimeoutError)
+_TLS = (ssl.SSLError, requests.exceptions.SSLError, urllib3_errors.SSLError)
+
+
+def _not_found(_cause: BaseException, route: Route, _timeout: float) -> Verdict:
+    return Verdict(Action.RETRY, f"was not found (no such host: {route.host}); check url and server")
+
+
+def _not_reached(_cause: BaseException, _route: Route, _timeout: float) -> Verdict:
+    return Verdict(Action.RETRY, "could not be reached")
+
+
+def _timed_out(_cause: BaseException, _route: Route, timeout: float) -> Verdict:
+    return Verdict(Action.RETRY, f"did not answer within {timeout:g} s", timed_out=True)
+
+
+def _tls_failed(cause: BaseException, _route: Route, _timeout: float) -> Verdict:
+    reason = getattr(cause, "reason", None)
+    named = f" ({reason})" if isinstance(reason, str) else ""
+    return Verdict(Action.RETRY, f"failed in the TLS handshake{named}; check the scheme and the port of the url")
+
+
+_VERDICTS: tuple[tuple[tuple[type[BaseException], ...], Callable[[BaseException, Route, float], Verdict]], ...] = (
+    (_NO_SUCH_HOST, _not_found),
+    # In urllib3, this is a kind of time-out.
+    ((urllib3_errors.NewConnectionError,), _not_reached),
+    (_TIMEOUTS, _timed_out),
+    (_TLS, _tls_failed),
+)
+
+
+# Certificates.
+
+_NOT_YET_VALID, _EXPIRED, _OTHER_HOST, _OTHER_ADDRESS = 9, 10, 62, 64
+"""Error numbers of OpenSSL (`X509_V_ERR_…` in x509_vfy.h)."""
+
+
+def _certificate_reason(error: BaseException, host: str) -> str:
+    code = getattr(error, "verify_code", None)
+    if code == _EXPIRED:
+        return "has a TLS certificate that has expired; have it renewed, or check this machine's clock"
+    if code == _NOT_YET_VALID:
+        return "has a TLS certificate that is not valid yet; check this machine's clock"
+    if code in {_OTHER_HOST, _OTHER_ADDRESS}:
+        return f"has a TLS certificate for another name than {host}; check url and server"
+    return (
+        "has a TLS certificate that cannot be verified, because its issuer is unknown; set REQUESTS_CA_BUNDLE to "
+        "a file with the certificate of the issuer (of the company's proxy, if one inspects TLS), or set "
+        "verify_tls to false if you know why"
+    )
+
+
+# Proxies.
+
+
+def _of_proxy(causes: Sequence[BaseException], route: Route, timeout: float) -> Verdict:
+    """Return the verdict on a request that did not get through a proxy."""
+    subject, setting = f"The proxy {route.proxy}", route.proxy_setting
+    status = next((int(match[1]) for cause in causes if (match := _TUNNEL.search(str(cause)))), None)
+    if status is not None:
+        return _of_tunnel(status, subject, route)
+    if _first(causes, *_NO_SUCH_HOST):
+        return Verdict(Action.RETRY, f"was not found (no such host); check {setting}", subject=subject)
+    system = _system_reason(causes)
+    if system is None and _first(causes, *_TIMEOUTS):
+        reason = f"did not answer within {timeout:g} s; check {setting}"
+        return Verdict(Action.RETRY, reason, subject=subject, timed_out=True)
+    if _first(causes, ssl.SSLError):
+        reason = f"does not speak TLS, or has a certificate that cannot be verified; check {setting}"
+        return Verdict(Action.REFUSE, reason, subject=subject)
+    return Verdict(Action.RETRY, f"{system or 'closed the connection'}; check {setting}", subject=subject)
+
+
+def _of_tunnel(status: int, subject: str, route: Route) -> Verdict:
+    """Return the verdict on the status with which a proxy answers CONNECT."""
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        reason = (
+            f"asks for a user name and password (407); put them into {route.proxy_setting}, as in "
+            "http://user:password@proxy:3128"
+        )
+        return Verdict(Action.REFUSE, reason, subject=subject)
+    action = Action.RETRY if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Action.REFUSE
+    reason = (
+        f"did not connect to {route.host} ({status}); have the host allowed there, or add it to NO_PROXY if it "
+        "can be reached without a proxy"
+    )
+    return Verdict(action, reason, subject=subject)
+
+
+# Everything else.
+
+
+def _system_reason(causes: Iterable[BaseException]) -> str | None:
+    """Return what an error of the operating system means, None for one that is not known."""
+    # Those of TLS and of name resolution have numbers of their own.
+    own = (ssl.SSLError, socket.gaierror)
+    numbers = (cause.errno for cause in causes if isinstance(cause, OSError) and not isinstance(cause, own))
+    return next((_SYSTEM_REASONS[number] for number in numbers if number in _SYSTEM_REASONS), None)
+
+
+_SYSTEM_REASONS: dict[int | None, str] = {
+    errno.ECONNREFUSED: "could not be reached (the connection was refused)",
+    errno.ENETUNREACH: "could not be reached (there is no route to its network)",
+    errno.EHOSTUNREACH: "could not be reached (there is no route to its host)",
+    errno.EMFILE: "could not be reached (too many open files; raise ulimit -n, or lower concurrency)",
+    errno.ENFILE: "could not be reached (too many open files on this machine)",
+    errno.EADDRNOTAVAIL: "could not be reached (this machine has no free port)",
+    errno.EACCES: "could not be reached (this machine does not permit the connection)",
+    errno.EPERM: "could not be reached (this machine does not permit the connection)",
+}
+
+
+def _library_reason(causes: Sequence[BaseException]) -> str | None:
+    return next((reason for kinds, reason in _LIBRARY_REASONS if _first(causes, *kinds)), None)
+
+
+_LIBRARY_REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
+    (
+        (urllib3_errors.DecodeError, requests.exceptions.ContentDecodingError),
+        "sent a response that cannot be decompressed",
+    ),
+    # Of the response: those of the request are checked before it is sent.
+    ((urllib3_errors.InvalidHeader, requests.exceptions.InvalidHeader), "sent headers that contradict each other"),
+    ((requests.exceptions.InvalidURL, urllib3_errors.LocationValueError), ""),
+    (
+        (
+            *(ConnectionError, urllib3_errors.IncompleteRead, urllib3_errors.ProtocolError),
+            *(requests.ConnectionError, requests.exceptions.ChunkedEncodingError),
+        ),
+        "closed the connection",
+    ),
+    # Such as that of a chunk of negative length.
+    ((HTTPException, urllib3_errors.HTTPError, ValueError), "sent a response that cannot be read"),
+)
+"""Exceptions that another attempt may avoid, and what to say; the first that fits counts. Nothing is to be said of
+URLs that cannot be used: another attempt does not change them."""

@@ -1,0 +1,164 @@
+"""How often a request is repeated, and how long to wait before that. No HTTP in here.
+
+`RetryPolicy` holds the waits, `Patience` what a caller allows for one request, `Retries` counts its failures.
+`RateLimit` makes the requests of several threads wait for one that was answered with 429.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tap_daktela.api.verdict import Verdict
+
+_EXPIRED = 2
+"""Attempts of a request that does not end within the time limit of a whole request."""
+_POLL_SECONDS = 0.1
+
+
+class CancelledError(Exception):
+    """The caller no longer needs the request."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryPolicy:
+    """The waits between the attempts of a request, in seconds."""
+
+    attempts: int = 6
+    """Attempts of a request before it fails; their waits add up to about 25 s."""
+    first_wait: float = 1.0
+    max_wait: float = 16.0
+    """Waits double from the first to the longest one, with up to 50 % jitter."""
+    rate_limit_attempts: int = 10
+    """Attempts while the server answers 429; their waits add up to about five minutes."""
+    max_rate_limit_wait: float = 90.0
+    """The longest wait after a 429: quotas are usually counted per minute, and some count refused requests, too.
+    Their jitter is up to 25 %, so that the longest waits stay above a minute."""
+    max_retry_after: float = 600.0
+    """The longest wait that a `Retry-After` is granted."""
+
+    def wait(self, verdict: Verdict, failures: int) -> float:
+        """Return the seconds to wait after so many failures of this kind: at least what the server asked for."""
+        longest, jitter = self.max_wait, 0.5
+        if verdict.rate_limited:
+            longest, jitter = self.max_rate_limit_wait, 0.25
+        # The exponent is limited, since a float overflows after a thousand failures.
+        backoff: float = min(self.first_wait * 2.0 ** min(failures - 1, 30), longest)
+        wait = backoff * (1 - random.uniform(0, jitter))  # noqa: S311 - no cryptography
+        return max(wait, min(verdict.wait or 0.0, self.max_retry_after))
+
+
+DEFAULT_RETRIES = RetryPolicy()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How many attempts a caller allows for one request. None stands for as many as the policy has."""
+
+    attempts: int | None = None
+    """Of any kind."""
+    time_outs: int | None = None
+    """That timed out."""
+    reports: int | None = None
+    """That were answered with an error in a 2xx."""
+
+
+class Retries:
+    """The failed attempts of one request."""
+
+    def __init__(self, policy: RetryPolicy, limits: Patience | None = None, failed: int = 0) -> None:
+        """Begin to count; `failed` attempts have been made already."""
+        limits = limits or Patience()
+        self._policy = policy
+        self.failed = failed
+        """Attempts that have failed."""
+        self.most = limits.attempts or policy.attempts
+        """Attempts in total if all further ones fail as the last one did."""
+        self._usual_failures = failed
+        self._rate_limits = 0
+        self._left = self.most - failed
+        self._rate_limits_left = limits.attempts or policy.rate_limit_attempts
+        self._time_outs_left = limits.time_outs or self.most
+        self._reports_left = limits.reports or self.most
+        self._expired_left = _EXPIRED
+
+    def next_wait(self, verdict: Verdict) -> float | None:
+        """Count a failed attempt; return the seconds until the next one, or None if there is none."""
+        self.failed += 1
+        if verdict.rate_limited:
+            self._rate_limits += 1
+            self._rate_limits_left -= 1
+            left, failures = self._rate_limits_left, self._rate_limits
+        else:
+            left, failures = self._usual_left(verdict), self.failed - self._rate_limits
+        self.most = self.failed + max(left, 0)
+        return self._policy.wait(verdict, failures) if left > 0 else None
+
+    def _usual_left(self, verdict: Verdict) -> int:
+        if verdict.too_large:
+            # It would be as large again.
+            return 0
+        self._left -= 1
+        self._time_outs_left -= verdict.timed_out
+        self._reports_left -= verdict.reported
+        self._expired_left -= verdict.expired
+        left = [self._left]
+        left += [self._time_outs_left] if verdict.timed_out else []
+        left += [self._reports_left] if verdict.reported else []
+        left += [self._expired_left] if verdict.expired else []
+        return min(left)
+
+
+class RateLimit:
+    """Lets requests to one instance pass freely until one is answered with 429.
+
+    That request is then repeated until it is answered, while the requests of other threads wait: otherwise each
+    would use up the quota that another one waits for. Those that were refused meanwhile follow one by one.
+    """
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._holder: int | None = None
+        """The thread whose request all others wait for."""
+        self.exhausted = False
+        """Whether a request failed after all its attempts, and none has been answered since. Then a further 429 is
+        final, so that a run does not spend minutes on each of the remaining streams."""
+
+    def wait(self, cancelled: threading.Event) -> None:
+        """Wait for the request of another thread that was answered with 429, if there is one.
+
+        Raises:
+            CancelledError: `cancelled` was set meanwhile.
+        """
+        with self._condition:
+            self._wait(cancelled)
+
+    def hold(self, cancelled: threading.Event) -> bool:
+        """Make the requests of other threads wait; return whether this one had to wait for another first.
+
+        Raises:
+            CancelledError: `cancelled` was set meanwhile.
+        """
+        with self._condition:
+            waited = self._wait(cancelled)
+            self._holder = threading.get_ident()
+            return waited
+
+    def release(self) -> None:
+        """Let the requests of other threads pass, if they wait for this one."""
+        with self._condition:
+            if self._holder == threading.get_ident():
+                self._holder = None
+                self._condition.notify_all()
+
+    def _wait(self, cancelled: threading.Event) -> bool:
+        waited = False
+        while self._holder not in {None, threading.get_ident()}:
+            waited = True
+            if cancelled.is_set():
+                raise CancelledError
+            self._condition.wait(_POLL_SECONDS)
+        return waited
