@@ -27,7 +27,7 @@ from target_daktela_crm.mapping.preset import load_preset
 from target_daktela_crm.receiver import Receiver
 from target_daktela_crm.settings import for_delivery
 from target_daktela_crm.store.store import Store
-from target_daktela_crm.summary import Summary, tell
+from target_daktela_crm.summary import Summary, write_summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -230,7 +230,7 @@ class Run:
         self._is_summarized = True
         self.summary.seconds = time.monotonic() - self._started
         self.summary.left_out = self.receiver.mapping.invalid_values
-        tell(self.summary, self.progress, self.rejects)
+        write_summary(self.summary, self.progress, self.rejects)
 
     def close(self) -> None:
         """Close the store and the rejects file."""

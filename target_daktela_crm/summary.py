@@ -1,4 +1,4 @@
-"""What a run did: counts in, a text for people and an object for machines out."""
+"""The summary of a run: text for people, and an object for structured logs."""
 
 from __future__ import annotations
 
@@ -26,27 +26,28 @@ class Summary:
 
     title: str = "Sync"
     received: Counter[str] = field(default_factory=Counter)
-    """Records by stream."""
+    """Number of records by stream."""
     unmapped: Counter[str] = field(default_factory=Counter)
-    """Records of streams that nothing maps."""
+    """Number of records by stream, of streams that are not mapped."""
     passed_over: int = 0
-    """Records of mapped streams that no condition (`when`) takes in."""
+    """Number of records of mapped streams that the conditions (`when`) exclude."""
     states: Mapping[str, int] = field(default_factory=dict)
-    """Companies and contacts of the run: `changed`, `unchanged`, `on_hold`, `deleted`."""
+    """Numbers of companies and contacts: `changed`, `unchanged`, `on_hold`, `deleted`."""
     left_out: Mapping[str, int] = field(default_factory=dict)
+    """Numbers of invalid phone numbers and e-mail addresses, by kind."""
     examples_on_hold: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     is_dry: bool = False
-    """Whether requests are written into a folder instead of being sent."""
+    """Whether requests are written to a folder instead of being sent."""
     seconds: float = 0.0
 
     def records(self, stream: str) -> int:
-        """Return how many records of a stream came, mapped or not."""
+        """Return the number of records of a stream, mapped or not."""
         return self.received[stream] + self.unmapped[stream]
 
 
-def tell(summary: Summary, progress: Progress, rejects: Rejects) -> None:
-    """Write a summary for people to standard error, and one for machines into the log."""
+def write_summary(summary: Summary, progress: Progress, rejects: Rejects) -> None:
+    """Write the summary as text to standard error, and as an object to structured logs."""
     log_summary(logger, as_text(summary, progress, rejects), as_object(summary, progress, rejects))
 
 
@@ -74,52 +75,33 @@ def as_object(summary: Summary, progress: Progress, rejects: Rejects) -> dict[st
 
 
 def as_text(summary: Summary, progress: Progress, rejects: Rejects) -> str:
-    """Return the summary as lines to read, without a line break at the end."""
+    """Return the summary as lines of text, without a line break at the end."""
     title = f"{summary.title} (dry run: nothing is sent)" if summary.is_dry else summary.title
-    return "\n".join(
-        [title, *_lines(summary, progress, rejects), *(_line("note", note) for note in summary.notes)]
-    )
+    lines = [*_input_lines(summary), *_reject_lines(rejects), *_output_lines(summary, progress)]
+    return "\n".join([title, *lines, *(_line("note", note) for note in summary.notes)])
 
 
-def _lines(summary: Summary, progress: Progress, rejects: Rejects) -> Iterator[str]:
+def _input_lines(summary: Summary) -> Iterator[str]:
     states = summary.states
-    if states:
-        yield _line("received", _list(summary.received) or "nothing")
-        if summary.unmapped:
-            yield _line("ignored", f"{_list(summary.unmapped)}: no stream of the mapping")
-        if summary.passed_over:
-            records = pluralize(summary.passed_over, "record", "records")
-            yield _line("passed over", f"{records} that no condition (when) of the mapping takes in")
-        yield _line("changed", f"{states['changed']:,} of the companies and contacts received")
-        yield _line("unchanged", f"{states['unchanged']:,}")
-        yield from _odd_lines(summary)
-    yield from _reject_lines(rejects)
-    if any(summary.left_out.values()):
-        texts = [pluralize(count, what, f"{what}s") for what, count in summary.left_out.items()]
-        yield _line("left out", f"{', '.join(texts)} that cannot be one")
-    contacts = pluralize(progress.contacts, "contact", "contacts")
-    delivered = f"{contacts}, {pluralize(progress.companies, 'company', 'companies')}"
-    requests = pluralize(progress.requests, "request", "requests")
-    if progress.accepted != progress.requests:
-        requests += f" ({progress.accepted:,} accepted)"
-    if progress.retries:
-        requests += f", {pluralize(progress.retries, 'retry', 'retries')}"
-    yield _line("would deliver" if summary.is_dry else "delivered", delivered)
-    yield _line(
-        "written" if summary.is_dry else "sent", f"{requests}, {progress.bytes:,} bytes, {summary.seconds:.1f} s"
-    )
-
-
-def _odd_lines(summary: Summary) -> Iterator[str]:
-    states = summary.states
+    if not states:
+        return
+    yield _line("received", _list(summary.received) or "nothing")
+    if summary.unmapped:
+        yield _line("ignored", f"{_list(summary.unmapped)}: not in the mapping")
+    if summary.passed_over:
+        yield _line(
+            "excluded", f"{pluralize(summary.passed_over, 'record')} by the conditions (when) of the mapping"
+        )
+    yield _line("changed", f"{states['changed']:,} of the companies and contacts received")
+    yield _line("unchanged", f"{states['unchanged']:,}")
     if states["deleted"]:
-        deleted = pluralize(states["deleted"], "contact", "contacts")
-        yield _line("deleted", f"{deleted} in the CRM; in Daktela until a load with delete")
+        contacts = pluralize(states["deleted"], "contact")
+        yield _line("deleted", f"{contacts} in the CRM; in Daktela only by a load with delete")
     if states["on_hold"]:
-        waiting = pluralize(states["on_hold"], "contact", "contacts")
+        contacts = pluralize(states["on_hold"], "contact")
         more = ", …" if states["on_hold"] > len(summary.examples_on_hold) else ""
         examples = ", ".join(summary.examples_on_hold)
-        yield _line("on hold", f"{waiting} until the company is known ({examples}{more})")
+        yield _line("on hold", f"{contacts} until the company is known ({examples}{more})")
 
 
 def _reject_lines(rejects: Rejects) -> Iterator[str]:
@@ -132,6 +114,22 @@ def _reject_lines(rejects: Rejects) -> Iterator[str]:
         yield _line("", f"{count:,} x {reason} ({ids}{', …' if count > len(examples) else ''})")
 
 
+def _output_lines(summary: Summary, progress: Progress) -> Iterator[str]:
+    if any(summary.left_out.values()):
+        texts = [pluralize(count, f"invalid {kind}") for kind, count in summary.left_out.items()]
+        yield _line("left out", ", ".join(texts))
+    contacts = pluralize(progress.contacts, "contact")
+    companies = pluralize(progress.companies, "company", "companies")
+    yield _line("would deliver" if summary.is_dry else "delivered", f"{contacts}, {companies}")
+    requests = pluralize(progress.requests, "request")
+    if progress.accepted != progress.requests:
+        requests += f" ({progress.accepted:,} accepted)"
+    if progress.retries:
+        requests += f", {pluralize(progress.retries, 'retry', 'retries')}"
+    sent = f"{requests}, {progress.bytes:,} bytes, {summary.seconds:.1f} s"
+    yield _line("written" if summary.is_dry else "sent", sent)
+
+
 def _line(name: str, text: str) -> str:
     return f"  {name:<{_WIDTH}}{text}"
 
@@ -140,7 +138,7 @@ def _list(counts: Counter[str]) -> str:
     if not counts:
         return ""
     names = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-    return f"{pluralize(counts.total(), 'record', 'records')} ({names})"
+    return f"{pluralize(counts.total(), 'record')} ({names})"
 
 
 def pluralize(count: int, singular: str, plural: str | None = None) -> str:

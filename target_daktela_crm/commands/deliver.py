@@ -21,7 +21,7 @@ from target_daktela_crm.delivery.batching import encode, size_of
 from target_daktela_crm.delivery.dry_run import folder_poster
 from target_daktela_crm.delivery.rejects import EXAMPLES, Rejects
 from target_daktela_crm.delivery.sender import Progress
-from target_daktela_crm.summary import Summary, pluralize, tell
+from target_daktela_crm.summary import Summary, pluralize, write_summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -73,7 +73,7 @@ def deliver_stage(store: Store, settings: Settings, *, accept_unknown: bool) -> 
         store.set("last_delivery", {"time": store.get("delete_accepted"), **vars(progress)})
         store.commit()
     summary.seconds = time.monotonic() - started
-    tell(summary, progress, Rejects(settings.rejects_path, settings.max_rejects))
+    write_summary(summary, progress, Rejects(settings.rejects_path, settings.max_rejects))
 
 
 def _stage_problems(stage: Mapping[str, Any], run: int, now: datetime) -> Iterator[str]:

@@ -171,6 +171,8 @@ def _attributes(entity: Company | Contact, mapping: StreamMapping, traces: list[
     if isinstance(entity, Contact) and any(each.place.endswith(".company") for each in traces):
         content["company"] = entity.company
     fields = {each["key"]: each["value"] for each in content.pop("fields")}
+    # Of fields that the record holds itself.
+    given_by = next((each.expression for each in reversed(traces) if each.place.endswith(".fields")), None)
     for name, value in content.items():
         own = [each for each in traces if each.place.endswith(f".{name}") and ".fields." not in each.place]
         if own and value is not None:
@@ -181,8 +183,11 @@ def _attributes(entity: Company | Contact, mapping: StreamMapping, traces: list[
             tried = ", ".join(dict.fromkeys(each.expression for each in own))
             yield _line(name, None, f"nothing in {tried}" if tried else "not mapped")
     for key, values in fields.items():
-        own = [each for each in traces if each.place.endswith(f".fields.{key}")]
-        yield from _values(key, values, own, mapping)
+        if given_by is None:
+            own = [each for each in traces if each.place.endswith(f".fields.{key}")]
+            yield from _values(key, values, own, mapping)
+        else:
+            yield from (_line(key, value, f"from {given_by}") for value in values)
 
 
 def _origin(name: str, value: object, trace: Trace) -> str:
@@ -209,9 +214,6 @@ def _values(key: str, values: list[str], traces: list[Trace], mapping: StreamMap
         if options.invalid_values:
             is_empty_field = False
             yield _line(key, None, f"{_shown(given)} of {trace.expression}: invalid values are left out")
-    for value in left:
-        is_empty_field = False
-        yield _line(key, value, "from fields")
     if is_empty_field:
         tried = ", ".join(each.expression for each in traces)
         yield _line(key, None, f"nothing in {tried}" if traces else "not mapped")

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import phonenumbers
 
-from target_daktela_crm.exact_json import LONGEST_NUMBER, decimal_text, encode
+from target_daktela_crm.exact_json import encode
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-_LARGEST_NUMBER = 10**LONGEST_NUMBER
+_MAX_DIGITS = 60
+"""Digits of a number. A short text such as 1E999999999 would otherwise fill the memory."""
+_LARGEST_NUMBER = 10**_MAX_DIGITS
 _NATIVE = range(-(2**63), 2**63)
 _TRUE = frozenset({"true", "t", "yes", "y", "1"})
 _FALSE = frozenset({"false", "f", "no", "n", "0", ""})
@@ -77,7 +79,7 @@ def _identifier_of_number(value: object) -> Identifier:
         if abs(number) >= _LARGEST_NUMBER:
             raise UnreadableError("a number with so many digits is not an id")
     else:
-        if not number.is_finite() or number.adjusted() > LONGEST_NUMBER:
+        if not number.is_finite() or number.adjusted() > _MAX_DIGITS:
             raise UnreadableError(f"the number {value} is not an id")
         if number != number.to_integral_value():
             text = read_text(number) or ""
@@ -99,8 +101,8 @@ def read_text(value: object) -> str | None:
         return None
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, Decimal):
-        return decimal_text(value)
+    if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) <= _MAX_DIGITS:
+        return f"{value:f}"
     if isinstance(value, (dict, list)):
         return encode(value).decode()
     return str(value)

@@ -284,6 +284,8 @@ def test_the_contact_of_a_person_account_has_no_company() -> None:
 def test_an_account_is_a_company_unless_it_is_a_person_account(flag: Any) -> None:
     (company,) = map_salesforce("Account", {**ACCOUNT, "IsPersonAccount": flag})
     assert isinstance(company, Company)
+    assert (company.key, company.deleted) == (ACCOUNT["Id"], False)
+    assert body_of(company)["name"] == "Umbrella a.s."
 
 
 @pytest.mark.parametrize(
