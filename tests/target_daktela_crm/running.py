@@ -1,4 +1,4 @@
-"""The target as a process: settings and Singer messages in, its states, log, requests and exit code out."""
+"""Running the target as a process, and what a run leaves behind: states, log, requests and exit code."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Message = dict[str, Any]
 
 @dataclass
 class Run:
-    """What a run of the target gave."""
+    """The result of a run."""
 
     code: int
     output: str
@@ -39,17 +39,17 @@ class Run:
 
     @property
     def errors(self) -> list[str]:
-        """The texts of the log's errors."""
+        """The errors in the log."""
         return self._texts("ERROR")
 
     @property
     def warnings(self) -> list[str]:
-        """The texts of the log's warnings."""
+        """The warnings in the log."""
         return self._texts("WARNING")
 
     @property
     def summary(self) -> dict[str, Any]:
-        """The summary for machines."""
+        """The summary as an object."""
         content: dict[str, Any]
         [content] = summaries(self.log)
         return content
@@ -59,7 +59,7 @@ class Run:
 
 
 class Crm:
-    """A target's place of work: a folder for its store, and settings for a simulator."""
+    """A target with its settings, the folder of its store, and a simulator."""
 
     def __init__(self, simulator: Simulator, folder: Path, **more: Any) -> None:
         self.simulator = simulator
@@ -75,7 +75,7 @@ class Crm:
 
     @property
     def store(self) -> Path:
-        """The store's file."""
+        """The file of the store."""
         return Path(self.settings["store_path"])
 
     def rejects(self) -> list[dict[str, Any]]:
@@ -86,31 +86,35 @@ class Crm:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
 
     def run(self, messages: Iterable[Message] | bytes, *arguments: str, **settings: Any) -> Run:
-        """Run the target over messages, to their end."""
+        """Run the target with messages as its input."""
         return run_target({**self.settings, **settings}, encoded(messages), *arguments)
 
     def deliver(self, *arguments: str, **settings: Any) -> Run:
-        """Run `--deliver`, with nothing but what an orchestrator knows."""
+        """Run `--deliver`, with only the settings that an orchestrator has."""
         names = ("url", "server", "access_token", "username", "password", "store_path")
         known = {name: value for name, value in self.settings.items() if name in names}
         return run_target({**known, **settings}, b"", "--deliver", *arguments)
 
     def bodies(self) -> list[dict[str, Any]]:
-        """Return every body that was sent, in order, those that were refused included."""
+        """Return the bodies of all requests in order, also of refused ones."""
         requests = [request for request in self.simulator.requests if request.endpoint == "sync"]
         return [json.loads(request.body) for request in requests]
 
     def requests(self) -> int:
-        """Return how many requests the endpoint has had."""
+        """Return the number of requests to the endpoint."""
         return sum(request.endpoint == "sync" for request in self.simulator.requests)
 
     def companies(self) -> dict[str, Any]:
-        """Return the companies that Daktela has, by id, without their ids."""
+        """Return the companies in Daktela by id."""
         return {key: _content(entry) for key, entry in self.simulator.crm.companies.items()}
 
     def contacts(self) -> dict[str, Any]:
-        """Return the contacts that Daktela has, by id, each with its company's id."""
+        """Return the contacts in Daktela by id, each with the id of its company."""
         return {key: _content(entry) for key, entry in self.simulator.crm.contacts.items()}
+
+    def company_of_contacts(self) -> dict[str, str | None]:
+        """Return the id of each contact's company in Daktela."""
+        return {key: entry["company"] for key, entry in self.contacts().items()}
 
 
 def _content(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,7 +127,7 @@ def run_target(
     *arguments: str,
     environment: Mapping[str, str] | None = None,
 ) -> Run:
-    """Run the target over lines of input; without settings, with nothing but its arguments and its environment."""
+    """Run the target with lines of input; without settings, no configuration file is given."""
     given = [] if settings is None else ["--config", "{folder}/config.json"]
     with running(
         main,
@@ -140,7 +144,7 @@ def run_target(
 def start_target(
     settings: Mapping[str, Any], *arguments: str, environment: Mapping[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start the target, to feed and to kill it."""
+    """Start the target, for tests that write its input and kill it."""
     path = Path(str(settings.get("store_path", "/tmp/x"))).parent / "config.json"  # noqa: S108 - never used
     path.write_text(json.dumps(settings), encoding="utf-8")
     return subprocess.Popen(
@@ -156,7 +160,7 @@ def start_target(
 def stopped_target(
     settings: Mapping[str, Any], lines: bytes, when: Callable[[], bool], number: signal.Signals
 ) -> Run:
-    """Run the target and give it a signal as soon as `when` is true; its input stays open until then."""
+    """Run the target, and send it a signal as soon as `when` returns true."""
     process = start_target(settings)
     assert process.stdin is not None
     process.stdin.write(lines)
@@ -170,7 +174,7 @@ def stopped_target(
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for something that happens soon."""
+    """Wait until a condition is true."""
     end = time.monotonic() + SECONDS
     while not condition():
         assert time.monotonic() < end, "what was waited for did not happen"
@@ -178,7 +182,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def finished(code: int, output: bytes, log: bytes) -> Run:
-    """Return what an ended process has left."""
+    """Return the result of an ended process."""
     text = output.decode()
     states = [json.loads(line) for line in text.splitlines() if line.startswith('{"')]
     return Run(code, text, log.decode(), states)
@@ -216,7 +220,7 @@ def state(value: Any) -> Message:
 
 
 def bookmark(run: Run) -> Any:
-    """Return the bookmark of the last state, None without one."""
+    """Return the bookmark of the last state, or None."""
     return run.states[-1]["bookmarks"]["contacts"]["replication_key_value"] if run.states else None
 
 
@@ -247,5 +251,5 @@ SCHEMAS = (schema("contacts"), schema("companies"))
 
 
 def feed(*messages: Message, bookmark: Any = 1) -> list[Message]:
-    """Return a whole input: schemas, messages and a state."""
+    """Return a complete input: schemas, messages and a state."""
     return [*SCHEMAS, *messages, *([] if bookmark is None else [state(bookmark)])]

@@ -51,7 +51,7 @@ SMALL = 2_500
 
 
 def some_crm(seed: int, days: int = 2) -> list[list[Message]]:
-    """Return what a CRM's tap emits on several days: companies and contacts in any order, odd ones among them."""
+    """Return the messages of a CRM's tap on several days, with companies and contacts in random order."""
     chance = random.Random(seed)
     found = []
     for day in range(days):
@@ -72,7 +72,7 @@ def some_crm(seed: int, days: int = 2) -> list[list[Message]]:
 
 @pytest.fixture
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Return what a CRM's messages make of Daktela's CRM when nothing goes wrong."""
+    """Return the contents of Daktela's CRM after messages without any failure."""
     with Simulator(generate(activities=0, tickets=0, seed=1)) as simulator:
 
         def make(days: list[list[Message]]) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 class Killed(BaseException):
-    """The process ends here."""
+    """Stands for the death of the process."""
 
 
 def sync(crm: Crm, messages: list[Message], **settings: Any) -> int:
@@ -95,7 +95,7 @@ def sync(crm: Crm, messages: list[Message], **settings: Any) -> int:
     try:
         target.listen(io.BytesIO(encoded(messages)))  # type: ignore[arg-type]
     except (RunError, Killed):
-        # What is not committed is lost, and the lock is free, as when a process dies.
+        # As when a process dies: uncommitted changes are lost, and the lock is released.
         if "run" in vars(target):
             target.run.store.close()
         return 1
@@ -109,7 +109,7 @@ def test_after_any_single_fault_the_result_is_the_same(
 ) -> None:
     first, second = some_crm(seed=11)
     expected = undisturbed([first, second])
-    # A single contact that is refused is believed to be wrong: not there.
+    # Not with a later request for a 400, since a refused request of one contact rejects that contact.
     for place in (0,) if kind == "400" else (0, 3):
         instance.faults.append(Fault(kind, endpoint="sync", after=place, retry_after=0.01, hang=0.4))
     settings = {"max_request_bytes": SMALL, "request_timeout": 0.2}
@@ -160,7 +160,7 @@ def test_after_a_kill_at_any_request_the_next_run_leads_to_the_same_result(
 
     monkeypatch.setattr(Client, "post", post)
     monkeypatch.setattr(Store, "mark_accepted", mark_accepted)
-    # A process that has died cleans nothing up.
+    # A process that has died commits nothing.
     monkeypatch.setattr(Store, "commit", lambda store: None if is_dead else commit(store))
     deaths = 0
     for day in days:
@@ -168,7 +168,7 @@ def test_after_a_kill_at_any_request_the_next_run_leads_to_the_same_result(
         capsys.readouterr()
         while sync(crm, day, max_request_bytes=SMALL):
             deaths += 1
-            assert not capsys.readouterr().out, "a run that died has put out a state"
+            assert not capsys.readouterr().out, "a run that died has written a state"
             is_dead = False
             until = 1 + chance.randrange(4)
             assert deaths < 200
@@ -233,7 +233,7 @@ def test_a_run_continues_where_the_last_one_stopped_and_repeats_at_most_one_requ
     assert sync(crm, day, max_request_bytes=SMALL) == 0
     written = instance.crm.counts.contacts_written
     assert accepted > 0
-    assert written == len(instance.crm.contacts), "what had been accepted was sent again"
+    assert written == len(instance.crm.contacts), "accepted contacts were sent again"
 
 
 @pytest.mark.promise("S7")
@@ -363,16 +363,16 @@ def test_numbers_in_a_state_stay_exact(crm: Crm) -> None:
     ("preset", "column", "last"),
     [
         *(("daktela", column, {"name": "Flat"}) for column in ("fields", "company", "description", "beside")),
-        # Held back until the last record shows what the stream is.
+        # Held until the last record shows that the preset matches.
         ("zoho", "beside", {"Last_Name": "Flat"}),
-        # Kept until all values have come.
+        # Kept until all custom values have been received.
         ("activecampaign", "email", {"first_name": "Flat"}),
     ],
 )
 def test_only_records_that_are_nested_too_deeply_are_rejected(
     crm: Crm, preset: str, column: str, last: dict[str, Any]
 ) -> None:
-    # Near a thousand, some could be decoded and not be written again.
+    # With about a thousand levels, some records can be decoded, but not encoded again.
     depths = [10, *range(190, 205), *range(900, 1010, 3), 100_000]
     records = b"".join(
         b'{"type":"RECORD","stream":"contacts","record":{"id":%d,"%s":%s1%s}}\n'
@@ -387,7 +387,7 @@ def test_only_records_that_are_nested_too_deeply_are_rejected(
     assert len(run.states) == 1
     assert len(rejected) + len(crm.contacts()) == len(depths) + 1
     assert "7" in crm.contacts()
-    # The message and the record are two of the 200 levels that there may be.
+    # The message and the record are two of the 200 allowed levels.
     too_deep = [each for each in rejected if each["reason"].startswith("a line of the input")]
     assert len(too_deep) == sum(depth > 198 for depth in depths)
     assert crm.run([good], preset=preset).code == 0
@@ -422,7 +422,7 @@ def test_a_store_keeps_its_owner_while_daktela_may_have_received_something(tmp_p
     store.link_contacts(detach_unknown=False)
     store.queue_changes(everything=False)
     store.mark_sending(store.entries())
-    # Killed before the answer came.
+    # As if killed before the answer.
     store.close()
 
     with pytest.raises(StoreError, match="belongs to url"):
@@ -447,5 +447,7 @@ def test_a_closed_or_full_standard_error_does_not_fail_the_run(tmp_path: Path, e
     assert (tmp_path / "requests" / "request-00001.json").exists()
 
     quiet = {**os.environ, "TARGET_DAKTELA_CRM_LOGLEVEL": "WARNING"}
-    told = subprocess.run(command.removesuffix(end).split(), cwd=ROOT, env=quiet, capture_output=True, check=True)
-    assert told.stderr == b""
+    process = subprocess.run(
+        command.removesuffix(end).split(), cwd=ROOT, env=quiet, capture_output=True, check=True
+    )
+    assert process.stderr == b""

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FEW, MANY = 3_000, 18_000
-"""Both are more than the target may ever hold at once: 2,000 rows that are not written yet, and a request."""
+"""Both exceed what the target may hold at once: 2,000 rows that are not written yet, and one request."""
 
 
 class Lines(io.RawIOBase):
-    """An input that is made while it is read."""
+    """An input that is generated while it is read."""
 
     def __init__(self, lengths: Sequence[int]) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Lines(io.RawIOBase):
 
 
 def peak(folder: Path, lengths: Sequence[int], **settings: Any) -> int:
-    """Return the most bytes that Python held at once during a run."""
+    """Return the peak of allocated bytes during a run."""
     config = {
         "server": "acme",
         "access_token": "hush",
@@ -76,8 +76,8 @@ def test_memory_does_not_grow_with_the_number_of_records(tmp_path: Path, setting
 
 @pytest.mark.promise("S8")
 def test_buffers_are_limited_by_the_size_of_records(tmp_path: Path) -> None:
-    # In all 60 MB, of which 4 MB wait to be written, as many to be sent, and one request. The large ones come
-    # last, in the order of their companies' ids too.
+    # 60 MB in total. In memory are at most 4 MB to write to the store, 4 MB to send, and one request. The large
+    # records are last, and so are the ids of their companies.
     most = peak(tmp_path, [200] * 9_000 + [100_000] * 600)
     sent = sum(path.stat().st_size for path in (tmp_path / "requests").iterdir())
 

@@ -23,8 +23,8 @@ RECORD = b'{"type":"RECORD","stream":"contacts","record":{"id":1}}\n'
 STATE = b'{"type":"STATE","value":{"at":1}}\n'
 
 
-class _Heard:
-    """What a reader makes of bytes."""
+class _Reading:
+    """The messages and unreadable lines of an input."""
 
     def __init__(self, content: bytes) -> None:
         self.messages: list[dict[str, Any]] = []
@@ -45,46 +45,46 @@ def _callbacks(take: Callable[[dict[str, Any]], None]) -> dict[str, Callable[[di
 
 
 def _read(text: str | bytes) -> Any:
-    """Return what becomes of a JSON value inside a message."""
+    """Return a JSON value as the reader decodes it inside a message."""
     content = text if isinstance(text, bytes) else text.encode()
-    heard = _Heard(b'{"type":"RECORD","value":%b}\n' % content)
-    assert heard.unreadable == []
-    (message,) = heard.messages
+    reading = _Reading(b'{"type":"RECORD","value":%b}\n' % content)
+    assert reading.unreadable == []
+    (message,) = reading.messages
     return message["value"]
 
 
 def test_messages_are_passed_to_the_callback_of_their_type_in_order() -> None:
-    heard: list[tuple[str, Any]] = []
+    reading: list[tuple[str, Any]] = []
     reader = TolerantReader()
     counts = reader.process_lines(
         io.BytesIO(RECORD + STATE + RECORD),
         {
-            "RECORD": lambda message: heard.append(("record", message["record"])),
-            "STATE": lambda message: heard.append(("state", message["value"])),
+            "RECORD": lambda message: reading.append(("record", message["record"])),
+            "STATE": lambda message: reading.append(("state", message["value"])),
         },
     )
-    assert heard == [("record", {"id": 1}), ("state", {"at": 1}), ("record", {"id": 1})]
+    assert reading == [("record", {"id": 1}), ("state", {"at": 1}), ("record", {"id": 1})]
     assert counts == {"RECORD": 2, "STATE": 1}
     assert not reader.cut_off
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\r\n\n  \t\n", b"  "])
 def test_blank_lines_are_skipped(content: bytes) -> None:
-    heard = _Heard(content)
-    assert (heard.messages, heard.unreadable, heard.cut_off) == ([], [], False)
-    assert not heard.counts
+    reading = _Reading(content)
+    assert (reading.messages, reading.unreadable, reading.cut_off) == ([], [], False)
+    assert not reading.counts
 
 
 def test_blank_lines_between_messages_are_skipped() -> None:
-    heard = _Heard(b"\n" + RECORD + b"\n  \r\n" + STATE + b"\n")
-    assert heard.counts == {"RECORD": 1, "STATE": 1}
-    assert heard.unreadable == []
+    reading = _Reading(b"\n" + RECORD + b"\n  \r\n" + STATE + b"\n")
+    assert reading.counts == {"RECORD": 1, "STATE": 1}
+    assert reading.unreadable == []
 
 
 def test_lines_may_end_with_carriage_return_and_line_feed() -> None:
-    heard = _Heard(RECORD.replace(b"\n", b"\r\n") + STATE.replace(b"\n", b"\r\n"))
-    assert heard.counts == {"RECORD": 1, "STATE": 1}
-    assert (heard.unreadable, heard.cut_off) == ([], False)
+    reading = _Reading(RECORD.replace(b"\n", b"\r\n") + STATE.replace(b"\n", b"\r\n"))
+    assert reading.counts == {"RECORD": 1, "STATE": 1}
+    assert (reading.unreadable, reading.cut_off) == ([], False)
 
 
 @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\u0085", "\x0b", "\x0c", "\x1c", "\x1e"])
@@ -114,10 +114,10 @@ BROKEN = {
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_line_that_is_not_json_is_rejected_and_other_lines_are_read(name: str) -> None:
-    heard = _Heard(RECORD + BROKEN[name] + STATE)
-    assert heard.counts == {"RECORD": 1, "STATE": 1}
-    assert heard.unreadable == [(BROKEN[name], "is not valid JSON")]
-    assert not heard.cut_off
+    reading = _Reading(RECORD + BROKEN[name] + STATE)
+    assert reading.counts == {"RECORD": 1, "STATE": 1}
+    assert reading.unreadable == [(BROKEN[name], "is not valid JSON")]
+    assert not reading.cut_off
 
 
 @pytest.mark.parametrize(
@@ -133,30 +133,30 @@ def test_a_line_that_is_not_json_is_rejected_and_other_lines_are_read(name: str)
     ],
 )
 def test_an_object_that_is_not_a_message_is_rejected(line: bytes) -> None:
-    heard = _Heard(line + RECORD)
-    assert heard.counts == {"RECORD": 1}
-    assert heard.unreadable == [(line, "is not a Singer message that this target supports")]
+    reading = _Reading(line + RECORD)
+    assert reading.counts == {"RECORD": 1}
+    assert reading.unreadable == [(line, "is not a Singer message that this target supports")]
 
 
 @pytest.mark.parametrize("length", range(1, len(RECORD) - 1))
 def test_an_input_that_ends_within_a_line_is_cut_off(length: int) -> None:
-    heard = _Heard(STATE + RECORD[:length])
-    assert heard.counts == {"STATE": 1}
-    assert heard.cut_off
-    assert heard.unreadable == []
+    reading = _Reading(STATE + RECORD[:length])
+    assert reading.counts == {"STATE": 1}
+    assert reading.cut_off
+    assert reading.unreadable == []
 
 
 @pytest.mark.parametrize("end", [b"", b"\n", b"  ", b"\r"])
 def test_the_last_message_needs_no_line_feed(end: bytes) -> None:
-    heard = _Heard(STATE + RECORD.rstrip(b"\n") + end)
-    assert heard.counts == {"STATE": 1, "RECORD": 1}
-    assert (heard.unreadable, heard.cut_off) == ([], False)
+    reading = _Reading(STATE + RECORD.rstrip(b"\n") + end)
+    assert reading.counts == {"STATE": 1, "RECORD": 1}
+    assert (reading.unreadable, reading.cut_off) == ([], False)
 
 
 def test_an_invalid_line_before_the_end_is_not_a_cut_off_end() -> None:
-    heard = _Heard(RECORD[:20] + b"\n" + RECORD[:20])
-    assert heard.unreadable == [(RECORD[:20] + b"\n", "is not valid JSON")]
-    assert heard.cut_off
+    reading = _Reading(RECORD[:20] + b"\n" + RECORD[:20])
+    assert reading.unreadable == [(RECORD[:20] + b"\n", "is not valid JSON")]
+    assert reading.cut_off
 
 
 def test_an_error_of_a_callback_is_not_an_invalid_line() -> None:
@@ -246,7 +246,7 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 
 
 def _written(value: Any, *, ascii_only: bool) -> str:
-    """Return JSON text, decimals exactly."""
+    """Return the JSON text of a value, with exact decimals."""
     if isinstance(value, Decimal):
         return f"{value:f}"
     if isinstance(value, list):
@@ -273,9 +273,9 @@ def test_any_json_is_decoded_exactly_in_a_repaired_line(value: Any) -> None:
 
 @given(st.binary())
 def test_no_bytes_stop_the_reader(content: bytes) -> None:
-    heard = _Heard(RECORD + content + b"\n" + STATE)
-    assert heard.counts == {"RECORD": 1, "STATE": 1}
-    assert not heard.cut_off
+    reading = _Reading(RECORD + content + b"\n" + STATE)
+    assert reading.counts == {"RECORD": 1, "STATE": 1}
+    assert not reading.cut_off
 
 
 def test_an_exponent_beyond_all_numbers_is_read_as_text() -> None:
@@ -283,10 +283,10 @@ def test_an_exponent_beyond_all_numbers_is_read_as_text() -> None:
 
 
 def test_a_byte_order_mark_is_skipped() -> None:
-    assert _Heard(b"\xef\xbb\xbf" + RECORD).counts == {"RECORD": 1}
+    assert _Reading(b"\xef\xbb\xbf" + RECORD).counts == {"RECORD": 1}
 
 
 def test_a_last_line_that_is_not_a_message_is_rejected_without_a_line_feed() -> None:
-    heard = _Heard(RECORD + b'{"type": "LOG"}')
-    assert not heard.cut_off
-    assert len(heard.unreadable) == 1
+    reading = _Reading(RECORD + b'{"type": "LOG"}')
+    assert not reading.cut_off
+    assert len(reading.unreadable) == 1

@@ -24,22 +24,17 @@ if TYPE_CHECKING:
     from tests.target_daktela_crm.running import Run
 
 
-def belongs(crm: Crm) -> dict[str, str | None]:
-    """Return the company of each contact in Daktela."""
-    return {key: entry["company"] for key, entry in crm.contacts().items()}
-
-
 def test_integers_that_php_cannot_represent_are_sent_as_texts(crm: Crm) -> None:
     long = 2**63
     crm.run(feed(company(long), contact(long + 1, of=long), contact(long + 2)))
-    assert belongs(crm) == {str(long + 1): str(long), str(long + 2): None}
+    assert crm.company_of_contacts() == {str(long + 1): str(long), str(long + 2): None}
 
 
 @pytest.mark.promise("S6")
 def test_a_company_without_a_name_is_not_sent_as_no_company(crm: Crm) -> None:
     crm.run(feed(record("companies", id=5), contact(7, of=5)))
     assert crm.companies()["5"]["name"] == "#5"
-    assert belongs(crm) == {"7": "5"}
+    assert crm.company_of_contacts() == {"7": "5"}
 
 
 def test_values_are_sent_exactly(crm: Crm) -> None:
@@ -157,7 +152,7 @@ def test_a_schema_confirms_the_preset_for_records_with_few_columns(crm: Crm) -> 
         ("activecampaign", record("account_contacts", id=1, contact=1, account=1)),
         ("hubspot", record("contacts", id="1", property_createdate="2026-01-01")),
         ("freshsales", record("contacts", id=1, _sdc_deleted_at="2026-01-01")),
-        # The flag need not be read any more.
+        # The flag, which cannot be read, is not needed.
         ("freshsales", record("contacts", id=1, is_deleted="2026-01-01", _sdc_deleted_at="2026-01-01")),
     ],
 )
@@ -218,7 +213,7 @@ def test_a_field_without_any_column_is_reported(crm: Crm) -> None:
 
 
 def test_a_field_that_one_role_never_has_is_not_expected_of_the_other(crm: Crm) -> None:
-    # Only an organisation that has person accounts has columns for their e-mail addresses.
+    # Only organisations with person accounts have columns for their e-mail addresses.
     run = crm.run([record("Account", Id="001", Name="Acme", Phone="01632 960001")], preset="salesforce")
     assert not [note for note in run.summary["notes"] if "no record has" in note]
 

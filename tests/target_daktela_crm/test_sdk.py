@@ -13,7 +13,7 @@ from singer_sdk.testing.target_tests import TargetRecordBeforeSchemaTest, Target
 from target_daktela_crm.target import TargetDaktelaCrm
 from tests.target_daktela_crm.running import Crm, record, schema
 
-# The key of each stream of the SDK's test files, of whose records contacts are made.
+# The key of each stream of the SDK's test files. Their records are mapped to contacts.
 KEYS = {
     "ForecastingTypeToCategory": "Id",
     "TestCamelcase": "Id",
@@ -35,8 +35,8 @@ KEYS = {
     "test_strings_in_objects": "id",
 }
 
-# The SDK's tests want these to end the run. Here, a record without its key is rejected alone, and one that comes
-# before its SCHEMA is taken in, since nothing but stream maps needs a schema. See below.
+# The SDK expects these records to stop the run. This target rejects only the record without a key (see below), and
+# accepts a record before its SCHEMA message, since only stream maps need a schema.
 NOT_APPLICABLE = {TargetRecordMissingKeyProperty, TargetRecordBeforeSchemaTest}
 
 CASES = [case for case in target_tests.tests if case not in NOT_APPLICABLE]

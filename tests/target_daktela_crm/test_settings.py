@@ -22,7 +22,7 @@ ACME: dict[str, Any] = {"server": "acme", "access_token": "hush"}
 BY_PASSWORD: dict[str, Any] = {"server": "acme", "username": "robot", "password": "hush"}
 HOURS: dict[str, Any] = {"timezone": "Europe/Prague", "days": ["mon", "fri"], "from": "08:00", "to": "18:00"}
 
-# Taken at once: the SDK adds its own settings to the schema as soon as there is a target.
+# Copied at import, since the SDK adds its own settings to the schema when a target is created.
 OWN = copy.deepcopy(SCHEMA)
 
 
@@ -30,7 +30,7 @@ def _problems(config: dict[str, Any], needs: Needs = Needs.CREDENTIALS) -> list[
     return problems(config, OWN, needs)
 
 
-# What is wrong -> the setting that the one line begins with, and what else must stand in it.
+# Invalid configurations, each with the setting that the line begins with and a text that it contains.
 WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "nothing at all": ({}, "url", "write to"),
     "no instance": ({"access_token": "hush"}, "url", "give url or server"),
@@ -186,7 +186,7 @@ def test_every_setting_has_an_invalid_example() -> None:
 
 
 FREE = [name for name, setting in OWN["properties"].items() if "enum" not in setting]
-"""Settings that are not one of a few words."""
+"""Settings without a list of allowed values."""
 
 
 @pytest.mark.parametrize("name", FREE)
@@ -259,7 +259,7 @@ def test_every_line_begins_with_a_setting_and_contains_no_secret(config: dict[st
         assert "hush" not in line
 
 
-# What is right.
+# Valid settings.
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_every_line_begins_with_a_setting_and_contains_no_secret(config: dict[st
         {**ACME, "dry_run": "out", "store_path": "x/{server}.db", "rejects_path": "y"},
         {**ACME, "streams": {"contacts": {"contact": {"name": "label"}}, "companies": None}},
         *({**ACME, "preset": preset} for preset in PRESETS),
-        # Meltano may pass null or an empty text for what is not set.
+        # Meltano may pass null or an empty text for a setting without a value.
         {**ACME, **{name: None for name in OWN["properties"] if name not in ACME}},
         {**ACME, **{name: "" for name in OWN["properties"] if name not in ACME}},
     ],
@@ -404,7 +404,7 @@ def test_a_staged_load_remembers_no_secret_and_no_path() -> None:
     }
 
 
-# What a command must be told.
+# What each command needs.
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ RECORDS = [
 
 @pytest.fixture(params=[*TAPS, None], ids=lambda path: "native" if path is None else path.parent.name)
 def given(request: pytest.FixtureRequest) -> Iterator[tuple[bytes, str]]:
-    """A preset and an input for it."""
+    """Return an input and its preset."""
     path = request.param
     if path is None:
         yield encoded(feed(*RECORDS)), "daktela"
@@ -58,7 +58,7 @@ def given(request: pytest.FixtureRequest) -> Iterator[tuple[bytes, str]]:
 def _written(
     messages: bytes, preset: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any, *, short: bool
 ) -> dict[str, bytes]:
-    """Return everything that a run puts out, but for its log."""
+    """Return all output of a run except its log."""
     folder.mkdir()
     (folder / "messages.jsonl").write_bytes(messages)
     if not short:

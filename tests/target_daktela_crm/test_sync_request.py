@@ -27,7 +27,7 @@ SCHEMA: dict[str, Any] = json.loads(
 )
 VALIDATOR = jsonschema.Draft7Validator(SCHEMA)
 
-# Of the structure of the white paper's example, with the bracket that it lacks.
+# Has the structure of the white paper's example, with the bracket that is missing there.
 EXAMPLE = """
 {
   "data":
@@ -195,7 +195,7 @@ def test_other_json_is_invalid(content: Any) -> None:
     assert _broken(content)
 
 
-# What becomes of records.
+# Requests that are made of records.
 
 TEXTS = st.text(max_size=12) | st.sampled_from(
     ["\x00", "\u2028", "\x1b[0m", " ", "[not provided]", "kůň@example.com", "+420 773 794 604", '"\\/']
@@ -241,7 +241,7 @@ def _mapped(preset: str, records: list[tuple[str, Record]]) -> Iterator[Any]:
 
 
 def _request(preset: str, records: list[tuple[str, Record]]) -> bytes:
-    """Return the request that records become which can be mapped, each contact under the last company."""
+    """Return the request of those records that can be mapped, with each contact under the last company."""
     entries: list[Entry] = []
     company: Part | None = None
     for number, entity in enumerate(_mapped(preset, records)):
@@ -292,7 +292,7 @@ def test_the_records_of_the_example_become_the_example() -> None:
     )
     del example["delete"]
     assert json.loads(content) == example
-    # The order of the keys, too.
+    # Including the order of the keys.
     assert json.dumps(json.loads(content)) == json.dumps(example)
 
 

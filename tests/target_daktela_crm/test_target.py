@@ -91,7 +91,7 @@ def test_almost_every_setting_has_an_invalid_example() -> None:
     from target_daktela_crm.settings import SCHEMA  # noqa: PLC0415
 
     tried = {setting.split(".")[0] for _, setting in NONSENSE.values()}
-    # Free text: every one will do.
+    # Any text is valid for these.
     assert set(SCHEMA["properties"]) - tried == {"password", "user_agent"}
 
 

@@ -46,20 +46,20 @@ OTHER = {"number": ["+420601000000"]}
 
 
 def deletes(crm: Crm) -> list[bool | None]:
-    """Return what each body that was sent says of deletion, None where it says nothing."""
+    """Return the value of `delete` in each request, or None if it is left out."""
     return [body.get("delete") for body in crm.bodies()]
 
 
 @pytest.fixture
 def ready(crm: Crm) -> Crm:
-    """Return a target that has a baseline, and a load staged in which one of twenty contacts is gone."""
+    """Return a target after a full load of twenty contacts, with a staged load of nineteen."""
     assert crm.run(feed(*MANY), **FULL).code == 0
     assert crm.run(feed(*ONE_GONE), **STAGED).code == 0
     return crm
 
 
 def refused(run: Run, words: str) -> None:
-    """Check that a delivery was refused with one line that holds some words."""
+    """Check that a run failed with one line that contains `words`."""
     assert run.code == 1
     assert [words in line for line in run.errors].count(True) == 1, run.log
     assert "Traceback" not in run.log
@@ -126,7 +126,7 @@ def test_a_delivery_is_never_split_or_changed(ready: Crm, instance: Simulator, k
     assert len(set(bodies)) == 1
     assert len(bodies) == (6 if kind in {"500", "timeout", "reset", "html", "error-200"} else 1)
     assert len(instance.crm.contacts) == 20
-    # Nothing is lost: it may be tried again.
+    # The load is still staged, and can be delivered again.
     instance.faults.clear()
     instance.sync_poison = set()
     assert ready.deliver("--accept-unknown").code == 0
@@ -225,7 +225,7 @@ def test_a_signal_while_reading_prevents_staging(ready: Crm) -> None:
     assert process.stderr is not None
     process.stdin.write(encoded([*SCHEMAS, *MANY, record("others", id=1)]))
     process.stdin.flush()
-    # By then, the target has read that far.
+    # After this message, the target has read all records.
     assert any(b"the mapping has no such stream" in line for line in process.stderr)
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=30)
@@ -235,7 +235,7 @@ def test_a_signal_while_reading_prevents_staging(ready: Crm) -> None:
     refused(ready.deliver("--accept-unknown"), "not that of the last run")
 
 
-# The guards.
+# What `--deliver` refuses.
 
 
 @pytest.mark.promise("S2")
@@ -369,7 +369,7 @@ def test_deliver_refuses_a_load_without_the_links_of_an_earlier_load(crm: Crm) -
     crm.run([schema("links", "contact"), record("links", contact=1, company=1), *feed(*MANY)], **FULL)
     crm.run([schema("links", "contact"), *feed(*MANY)], **STAGED)
     refused(crm.deliver("--accept-unknown"), "no record of links")
-    # It may be taken out of the mapping.
+    # A stream that is removed from the mapping is not missing.
     crm.run(feed(*MANY), **STAGED, streams={})
     assert crm.deliver("--accept-unknown").code == 0
 
@@ -453,7 +453,7 @@ def test_deliver_refuses_too_many_deletions(crm: Crm) -> None:
     crm.run(feed(*MANY), **FULL)
     crm.run(feed(*MANY[:-3]), **STAGED)
     refused(crm.deliver("--accept-unknown"), "3 of 20 known contacts (15.0%)")
-    # A person may decide otherwise.
+    # The user can allow more deletions.
     assert crm.deliver("--accept-unknown", max_delete_fraction=0.2).code == 0
     assert len(crm.contacts()) == 17
 
@@ -507,7 +507,7 @@ def test_deliver_refuses_a_load_older_than_24_hours(ready: Crm) -> None:
 
 
 def _restage(crm: Crm, moment: datetime) -> None:
-    """Make it so that the load was staged at another time."""
+    """Change the time at which the load was staged."""
     connection = sqlite3.connect(crm.store)
     [[value]] = connection.execute("SELECT value FROM meta WHERE key = 'stage'").fetchall()
     stage = json.loads(value) | {"time": moment.isoformat(timespec="seconds")}
@@ -522,7 +522,7 @@ def test_all_reasons_are_reported_at_once(crm: Crm) -> None:
     assert len(run.errors) == 4, run.errors
 
 
-# What comes after.
+# After a delivery.
 
 
 def test_a_contact_deleted_by_a_delivery_and_restored_is_sent_again(ready: Crm) -> None:

@@ -27,7 +27,7 @@ def test_explain_shows_each_entity_and_sends_nothing(crm: Crm) -> None:
     assert run.code == 0
     assert run.output.count("-> contact") == 3
     assert "-> contact 0 under company 1\n" in run.output
-    assert told(run.output, "contact 0") == [
+    assert lines_on(run.output, "contact 0") == [
         ("id", "0", "from id"),
         ("name", '"Contact 0"', "from name"),
         ("firstname", '"Contact"', "from firstname"),
@@ -36,7 +36,7 @@ def test_explain_shows_each_entity_and_sends_nothing(crm: Crm) -> None:
         ("company", '"1"', "from company_id"),
         ("vip", '"gold"', "from details"),
     ]
-    assert told(run.output, "company 1")[-1] == ("number", '"+420601000000"', "from fields")
+    assert lines_on(run.output, "company 1")[-1] == ("number", '"+420601000000"', "from fields")
     assert "notes: the mapping has no such stream" in run.output
     assert "contacts 6, companies 1, notes 1" in run.output
     assert not crm.requests()
@@ -53,7 +53,9 @@ def test_explain_shows_what_is_rejected_and_left_out(crm: Crm) -> None:
     run = run_target({"preset": "salesforce"}, encoded(rows), "--explain")
     assert "-> rejected: id: is missing" in run.output
     assert "left out: 1 invalid phone number" in run.output
-    assert ("number", "-", '["ask her"] of Phone: invalid values are left out') in told(run.output, "contact 003")
+    assert ("number", "-", '["ask her"] of Phone: invalid values are left out') in lines_on(
+        run.output, "contact 003"
+    )
     assert "link of contact 003 to company 001 (primary)" in run.output
     assert not crm.requests()
 
@@ -68,7 +70,7 @@ def test_explain_shows_the_expression_of_each_value() -> None:
     streams = {"Contact": {"contact": {"fields": {"tier": ["Tier__c"]}, "company": None}}}
     run = run_target({"preset": "salesforce", "streams": streams}, encoded(rows), "--explain")
 
-    assert told(run.output, "contact 003") == [
+    assert lines_on(run.output, "contact 003") == [
         ("id", '"003"', "from Id"),
         ("name", '"Malá"', """from joined(' ', FirstName, LastName)"""),
         ("firstname", "-", "nothing in FirstName"),
@@ -79,7 +81,7 @@ def test_explain_shows_the_expression_of_each_value() -> None:
         ("email", "-", "nothing in Email"),
         ("tier", "-", "nothing in Tier__c"),
     ]
-    lines = told(run.output, "contact 004")
+    lines = lines_on(run.output, "contact 004")
     assert ("name", '"eva@example.com"', "substituted") in lines
     assert ("number", "-", '"030 23125 014" of OtherPhone repeats an earlier one') in lines
     assert "-> contact 005: deleted in the CRM" in run.output
@@ -97,7 +99,7 @@ def test_explain_shows_records_with_custom_values_at_the_end() -> None:
     run = run_target({"preset": "activecampaign"}, encoded(rows), "--explain")
 
     assert run.code == 0
-    [origin] = [origin for name, value, origin in told(run.output, "contact 11") if value == '"01632 960501"']
+    [origin] = [origin for name, value, origin in lines_on(run.output, "contact 11") if value == '"01632 960501"']
     assert origin.startswith("from contact_custom_field_values[?")
     assert "-> value 9 of 11" in run.output
     assert "-> definition 1" in run.output
@@ -110,8 +112,8 @@ def test_explain_reports_a_preset_that_does_not_match_the_tap() -> None:
     assert "contacts: no record has a column that the mapping reads; does the preset match the tap?" in run.output
 
 
-def told(output: str, head: str) -> list[tuple[str, str, str]]:
-    """Return what is told of a company or contact: attributes, values and origins."""
+def lines_on(output: str, head: str) -> list[tuple[str, str, str]]:
+    """Return the attributes, values and origins that are shown for a company or contact."""
     block = output.split(f"-> {head}", 1)[1].split("\n", 1)[1]
     lines = itertools.takewhile(lambda line: line.startswith("       "), block.splitlines())
     return [(line[7:20].strip(), line[20:55].strip(), line[55:].strip()) for line in lines]

@@ -24,15 +24,15 @@ def test_status_shows_what_the_store_contains(crm: Crm, instance: Simulator) -> 
     run = run_target(settings, b"", "--status")
 
     assert run.code == 0
-    told = dict(line.split("  ", 1) for line in run.output.splitlines())
-    told = {name: value.strip() for name, value in told.items()}
-    assert told["runs"] == "1"
-    assert told["companies"] == "1"
-    assert told["contacts"] == "3"
-    assert told["contacts to be sent"] == "1"
-    assert told["contacts on hold"] == "1"
-    assert told["rejects"].startswith("1 line")
-    assert "1 contact" in told["last delivery"]
-    assert told["staged"] == "nothing"
+    shown = dict(line.split("  ", 1) for line in run.output.splitlines())
+    shown = {name: value.strip() for name, value in shown.items()}
+    assert shown["runs"] == "1"
+    assert shown["companies"] == "1"
+    assert shown["contacts"] == "3"
+    assert shown["contacts to be sent"] == "1"
+    assert shown["contacts on hold"] == "1"
+    assert shown["rejects"].startswith("1 line")
+    assert "1 contact" in shown["last delivery"]
+    assert shown["staged"] == "nothing"
     crm.run(feed(contact(7, of=1)), load_mode="full", delete_missing=True)
     assert "not delivered" in run_target(settings, b"", "--status").output

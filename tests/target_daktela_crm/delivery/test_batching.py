@@ -27,7 +27,7 @@ def _part(number: int, **content: Any) -> Part:
 
 
 def _entries(groups: Iterable[tuple[Part | None, list[Part]]]) -> list[Entry]:
-    """Return entries as they come from the store: a company alone only where it has no contacts."""
+    """Return entries as the store yields them: a company by itself only if it has no contacts."""
     entries: list[Entry] = []
     for company, contacts in groups:
         entries += [Entry(company, contact) for contact in contacts]
@@ -46,15 +46,15 @@ def _bodies(entries: Iterable[Entry], limit: int) -> list[Body]:
     return [each for each in packed if isinstance(each, Body)]
 
 
-def _told(content: bytes) -> list[tuple[Any, Any]]:
-    """Return the ids of each company with those of its contacts, a pair each, as they stand in a request."""
+def _sent_pairs(content: bytes) -> list[tuple[Any, Any]]:
+    """Return the ids of each contact and its company in a request, as pairs."""
     pairs: list[tuple[Any, Any]] = []
     for company in json.loads(content)["data"]:
         pairs += [(company["id"], contact["id"]) for contact in company["contacts"]] or [(company["id"], None)]
     return pairs
 
 
-def _meant(entries: Iterable[Entry]) -> list[tuple[Any, Any]]:
+def _expected_pairs(entries: Iterable[Entry]) -> list[tuple[Any, Any]]:
     return [(entry.company and entry.company.number, entry.contact and entry.contact.number) for entry in entries]
 
 
@@ -87,9 +87,9 @@ def test_a_request_contains_all_entries_under_their_companies_in_order(
     delete: bool,  # noqa: FBT001 - drawn
 ) -> None:
     content = json.loads(encode(entries, delete=delete))
-    assert _told(encode(entries, delete=delete)) == _meant(entries)
+    assert _sent_pairs(encode(entries, delete=delete)) == _expected_pairs(entries)
     assert content.keys() == ({"data", "delete"} if delete else {"data"})
-    # A company stands once.
+    # Each company occurs once.
     ids = [company["id"] for company in content["data"]]
     assert len([each for each in ids if each is not None]) == len({each for each in ids if each is not None})
 
@@ -160,8 +160,8 @@ def test_each_entry_is_in_exactly_one_request_and_in_order(entries: list[Entry],
     too_large = [each.entry for each in packed if isinstance(each, TooLarge)]
     assert sorted([*bodies, *too_large], key=entries.index) == entries
     assert bodies == [entry for entry in entries if entry not in too_large]
-    told = [pair for each in packed if isinstance(each, Body) for pair in _told(encode(each.entries))]
-    assert told == _meant(bodies)
+    sent = [pair for each in packed if isinstance(each, Body) for pair in _sent_pairs(encode(each.entries))]
+    assert sent == _expected_pairs(bodies)
 
 
 @given(groups(), LIMITS)
@@ -172,7 +172,7 @@ def test_a_request_ends_only_where_the_next_entry_does_not_fit(entries: list[Ent
     for body, following in itertools.pairwise(bodies):
         last, first = body.entries[-1], following.entries[0]
         between = entries[entries.index(last) + 1 : entries.index(first) + 1]
-        # What is too large for any body ends the one before it.
+        # An entry that is too large for any request also ends the request before it.
         assert len(encode([*body.entries, between[0]])) > limit
 
 
@@ -181,18 +181,18 @@ def test_a_request_ends_only_where_the_next_entry_does_not_fit(entries: list[Ent
 def test_the_limit_may_shrink_between_requests(entries: list[Entry], sizes: list[int]) -> None:
     shrinking = sorted(sizes, reverse=True)
     most = shrinking[0]
-    told: list[Entry] = []
+    sent: list[Entry] = []
     for each in pack(entries, lambda: shrinking[0], most):
         if isinstance(each, Body):
-            # One that alone is over the smaller size gets a body of its own.
+            # An entry that is larger than the current limit has its own request.
             assert len(encode(each.entries)) <= (shrinking[0] if len(each.entries) > 1 else most)
-            told += each.entries
+            sent += each.entries
         else:
             assert each.size > most
-            told.append(each.entry)
+            sent.append(each.entry)
         if len(shrinking) > 1:
             del shrinking[0]
-    assert sorted(told, key=entries.index) == entries
+    assert sorted(sent, key=entries.index) == entries
 
 
 @pytest.mark.promise("S1")
@@ -236,9 +236,9 @@ def test_a_company_is_repeated_with_the_contacts_that_do_not_fit() -> None:
 def test_contacts_stay_with_their_companies_where_a_request_ends() -> None:
     entries = _entries((_part(number), [_part(number * 10 + each) for each in range(3)]) for number in range(1, 9))
     for limit in range(120, 400, 7):
-        told = [pair for body in _bodies(entries, limit) for pair in _told(encode(body.entries))]
-        assert told == _meant(entries)
-        assert all(contact // 10 == company for company, contact in told)
+        sent = [pair for body in _bodies(entries, limit) for pair in _sent_pairs(encode(body.entries))]
+        assert sent == _expected_pairs(entries)
+        assert all(contact // 10 == company for company, contact in sent)
 
 
 @pytest.mark.promise("S8")
@@ -255,11 +255,11 @@ def test_requests_are_packed_lazily() -> None:
     assert len(taken) < 30
 
 
-# Fullness.
+# Sizes of requests.
 
 
 def _crm(seed: int, total: int) -> Callable[[], Iterable[Entry]]:
-    """Return what makes companies of a CRM, about as large as real ones, until they have `total` bytes."""
+    """Return a function that yields entries of realistic sizes until their contacts have `total` bytes."""
 
     def make() -> Iterable[Entry]:
         chance, numbers, size = random.Random(seed), itertools.count(1), 0

@@ -62,7 +62,7 @@ def test_a_disk_that_becomes_full_within_a_line_is_reported(tmp_path: Path) -> N
     assert len(rejects) == 1
     assert path.stat().st_size == before + 20
 
-    # The next run does not go on in the middle of that line.
+    # The next run begins a new line.
     later = Rejects(path, most=10)
     later.add("contacts", "3", "it is wrong", {"id": 3})
     later.close()
@@ -73,7 +73,7 @@ def test_a_disk_that_becomes_full_within_a_line_is_reported(tmp_path: Path) -> N
 
 @pytest.mark.promise("S4")
 def test_no_state_is_written_if_a_reject_is_written_only_in_part(crm: Crm) -> None:
-    # No file may be larger than a megabyte: the store is not, the record would be.
+    # Files may have at most a megabyte. The store is smaller, the record is larger.
     messages = encoded(feed(contact("", description="x" * 2_000_000), contact(7)))
     path = crm.folder / "config.json"
     path.write_text(json.dumps(crm.settings), "utf-8")
@@ -86,7 +86,7 @@ def test_no_state_is_written_if_a_reject_is_written_only_in_part(crm: Crm) -> No
     assert not run.states
     assert not crm.requests()
 
-    # With room again, everything is accounted for.
+    # With enough space, everything is delivered or rejected.
     run = crm.run(messages)
     assert len(run.states) == 1
     assert [json.loads(line)["record"]["id"] for line in _whole_lines(crm.folder / "acme.rejects.jsonl")] == [""]

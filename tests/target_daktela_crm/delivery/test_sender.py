@@ -33,7 +33,7 @@ SEEDS = range(300)
 
 
 class Ledger:
-    """What has been taken in, by kind and key."""
+    """The accepted companies and contacts, by stream and key."""
 
     def __init__(self) -> None:
         self.accepted: set[tuple[str, str]] = set()
@@ -59,7 +59,7 @@ class Ledger:
 
 
 class Endpoint:
-    """An endpoint with moods of its own."""
+    """An endpoint that refuses, fails and times out at random."""
 
     def __init__(self, chance: random.Random, contacts: int) -> None:
         self._chance = chance
@@ -124,7 +124,7 @@ def test_every_contact_is_accepted_or_rejected_and_no_valid_one_is_rejected(seed
     try:
         delivery.deliver(entries)
     except RunError:
-        # Nothing but what makes the endpoint fail was in a body: nobody could tell that from an outage.
+        # A request contained only contacts that cause a 500, which cannot be distinguished from an outage.
         assert endpoint.fatal
     else:
         _check(entries, endpoint, ledger, _read(tmp_path / "rejects.jsonl"))
@@ -194,7 +194,7 @@ def test_after_a_413_the_smaller_size_is_kept(crm: Crm, instance: Simulator) -> 
     statuses = [request.status for request in instance.requests if request.endpoint == "sync"]
     assert run.code == 0
     assert len(crm.contacts()) == 100
-    # Halved until it fits, and never too large again.
+    # Halved until the size is accepted, which is never exceeded again.
     assert statuses == sorted(statuses, reverse=True)
     assert statuses.count(413) <= 4
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 PERSON = {"contact": {"id": "id"}}
-"""The least that a stream of contacts says."""
+"""The smallest mapping of a stream of contacts."""
 
 
 def _lines(streams: Mapping[str, Any], preset: str = "daktela") -> list[str]:

@@ -102,7 +102,7 @@ def test_all_values_of_a_field_are_sent_once_and_in_order() -> None:
     (contact,) = map_salesforce("Contact", record, streams=streams)
     assert body_of(contact)["fields"] == [
         {"key": "tags", "value": ["y", "x", "z", "5"]},
-        # Sent empty, or Daktela would keep what the CRM has given up.
+        # Sent without values, so that Daktela removes those that the CRM has removed.
         {"key": "x", "value": []},
     ]
 

@@ -77,7 +77,7 @@ from tests.target_daktela_crm.mapping.helpers import RECORD, value_of
 )
 def test_functions_return_the_expected_values(text: str, expected: Any) -> None:
     found = value_of(text, nulls=("[not provided]", "-"))
-    # 1 is not true, and 1.5 not 1.50.
+    # As text, since 1 == True and 1.5 == 1.50.
     assert repr(found) == repr(expected)
 
 

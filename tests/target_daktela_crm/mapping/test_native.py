@@ -48,7 +48,7 @@ ANYTHING = SINGLE | st.lists(SINGLE | FIELDS, max_size=2) | st.dictionaries(TEXT
 
 
 def _records(likely: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Return records most of whose values are likely, and some of which are anything."""
+    """Return records with mostly likely values, and some arbitrary ones."""
     names = sorted({*likely, "contacts", "_sdc_deleted_at", "custom"})
     changes = st.dictionaries(st.sampled_from(names), ANYTHING | st.lists(OF_RIGHT_SHAPE, max_size=3), max_size=3)
     missing = st.sets(st.sampled_from(names), max_size=2)
@@ -72,7 +72,7 @@ def _mapping(name: str, mapping: CrmMapping = MAPPING) -> StreamMapping:
 def _read(
     line: bytes, mapping: CrmMapping = MAPPING, streams: Iterable[str] = tuple(STREAMS)
 ) -> list[tuple[str, Company | Contact]] | None:
-    """Return what is read of a line without its mapping, None if it is left."""
+    """Return the content of a line that is read without its mapping, or None if it is left to the mapping."""
     reader = NativeReader()
     for name in streams:
         native = _mapping(name, mapping).native
@@ -83,7 +83,7 @@ def _read(
 
 
 def _mapped(stream: str, line: bytes, mapping: CrmMapping = MAPPING) -> list[tuple[str, Any]] | str:
-    """Return what the mapping makes of a line, or why it refuses it."""
+    """Return what the mapping makes of a line, or why the line is rejected."""
     record = TolerantReader().deserialize_json(line)["record"]
     try:
         return [(stream, entity) for role in _mapping(stream, mapping).roles for entity in role.entities(record)]
@@ -92,7 +92,7 @@ def _mapped(stream: str, line: bytes, mapping: CrmMapping = MAPPING) -> list[tup
 
 
 def _is_read(stream: str, record: dict[str, Any]) -> bool:
-    """Return whether a record was read without its mapping; if so, check that it became the same."""
+    """Return whether a record is read without its mapping, and check that the result is the same."""
     for ensure_ascii in (True, False):
         line = _line(stream, record, ensure_ascii=ensure_ascii)
         found = _read(line)

@@ -239,7 +239,7 @@ def test_a_salesforce_contact_is_a_contact() -> None:
         "lastname": "Malá",
         "description": None,
         "fields": [
-            # The same number in another spelling is left out, and what is none is counted.
+            # The same number in another spelling is left out, and the invalid one is counted.
             {"key": "number", "value": ["601 000 002", "+420 601 000 003"]},
             {"key": "email", "value": ["eva.mala@example.com"]},
         ],
@@ -258,9 +258,9 @@ def test_a_person_account_is_a_contact_with_the_contact_s_id() -> None:
         "PersonMobilePhone": "601000005",
         "PersonEmail": "P@example.com",
     }
-    nobody, contact = map_salesforce("Account", record)
-    assert isinstance(nobody, Company)
-    assert nobody.deleted
+    company, contact = map_salesforce("Account", record)
+    assert isinstance(company, Company)
+    assert company.deleted
     assert isinstance(contact, Contact)
     assert (contact.key, contact.company) == ("0035g00000PeRsOAAV", None)
     assert body_of(contact)["name"] == "Petra Osobová"

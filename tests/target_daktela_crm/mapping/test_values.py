@@ -95,7 +95,7 @@ def test_an_integer_its_decimal_and_its_text_are_the_same_id(number: int) -> Non
     key = str(number)
     decimal = Decimal(f"{number}.0")
     assert [read_id(value).key for value in (number, decimal, key)] == [key, key, key]
-    # PHP reads no longer integers exactly.
+    # PHP reads longer integers as floats.
     sent = key.encode() if -(2**63) <= number < 2**63 else f'"{key}"'.encode()
     assert msgspec.json.encode(read_id(number).sent) == msgspec.json.encode(read_id(decimal).sent) == sent
 
@@ -194,7 +194,7 @@ def test_a_text_that_means_neither_is_refused_without_being_repeated(value: str)
     assert value not in str(raised.value)
 
 
-# Moments.
+# Times.
 
 
 @pytest.mark.parametrize(
@@ -367,7 +367,7 @@ def test_any_text_is_a_phone_number_or_none(text: str) -> None:
             assert phone.text == text or region is not None
 
 
-# E-mails.
+# E-mail addresses, emptiness and lists.
 
 
 @pytest.mark.parametrize(
@@ -426,7 +426,7 @@ def test_whole_numbers_are_written_without_a_decimal_point(value: Decimal | floa
         ("601 000 001", "CZ", "+420601000001"),
         ("07700 900123", "GB", "+447700900123"),
         ("01632 960658", "GB", "+441632960658"),
-        # Of another country, or two in one: made up in the form of E.164, they would be nobody's.
+        # Numbers of another country, or two numbers in one text, are not converted.
         ("030 23125 014", "CZ", "030 23125 014"),
         ("0601000001", "CZ", "0601000001"),
         ("601000001/2", "CZ", "601000001/2"),

@@ -68,7 +68,7 @@ def test_of_two_records_of_a_contact_the_newer_counts_with_its_values(crm: Crm) 
 @pytest.mark.promise("S5")
 def test_a_run_that_stops_loses_no_values(crm: Crm) -> None:
     crm.settings["preset"] = "activecampaign"
-    # Another stream's records end the run after the values have been stored.
+    # Records of another CRM stop the run after the values have been stored.
     wrong = [record("accounts", id=number, Account_Name="Acme") for number in range(1_000)]
     assert crm.run([DEFINED, PERSON, _value(1, "01632 960002"), *wrong]).code == 1
     assert not crm.requests()

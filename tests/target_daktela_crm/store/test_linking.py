@@ -90,29 +90,24 @@ def link(number: int, of: Any, to: Any, *, main: bool = False, gone: bool = Fals
     return record("links", id=number, contact=of, company=to, main=main, gone=gone)
 
 
-def belongs(crm: Crm) -> dict[str, str | None]:
-    """Return the company of each contact in Daktela."""
-    return {key: entry["company"] for key, entry in crm.contacts().items()}
-
-
 def test_a_contact_may_arrive_before_its_company_or_without_one(crm: Crm) -> None:
     crm.run(feed(contact(7, of=1), contact(8), company(1)))
-    assert belongs(crm) == {"7": "1", "8": None}
+    assert crm.company_of_contacts() == {"7": "1", "8": None}
     assert crm.bodies()[0]["data"][-1].keys() == {"id", "name", "description", "contacts"}
 
 
 def test_a_contact_moves_to_its_new_company(crm: Crm) -> None:
     crm.run(feed(company(1), company(2), contact(7, of=1)))
     crm.run(feed(contact(7, of=2)))
-    assert belongs(crm) == {"7": "2"}
+    assert crm.company_of_contacts() == {"7": "2"}
     crm.run(feed(contact(7)))
-    assert belongs(crm) == {"7": None}
+    assert crm.company_of_contacts() == {"7": None}
 
 
 @pytest.mark.parametrize(("here", "there"), [(7, "7"), (7.0, 7), ("27483910200", 27483910200.0)])
 def test_ids_match_in_all_spellings_of_a_number(crm: Crm, here: Any, there: Any) -> None:
     crm.run(feed(company(here), contact(1, of=there), bookmark=None))
-    assert belongs(crm) == {"1": str(here).removesuffix(".0")}
+    assert crm.company_of_contacts() == {"1": str(here).removesuffix(".0")}
 
 
 def test_ids_are_compared_exactly(crm: Crm) -> None:
@@ -124,7 +119,7 @@ def test_ids_are_compared_exactly(crm: Crm) -> None:
     )
     crm.run(feed(contact(4, of=str(long)), contact(5, of=long + 1)))
 
-    assert belongs(crm) == {"1": "007", "2": "7", "3": str(long), "4": str(long)}
+    assert crm.company_of_contacts() == {"1": "007", "2": "7", "3": str(long), "4": str(long)}
     ids = [each["id"] for body in crm.bodies() for each in body["data"]]
     assert ids == ["007", long, 7, long]
 
@@ -136,18 +131,18 @@ def test_a_contact_is_on_hold_until_its_company_is_known(crm: Crm) -> None:
     assert not crm.requests()
 
     run = crm.run(feed(company(1), bookmark=2))
-    assert belongs(crm) == {"7": "1"}
+    assert crm.company_of_contacts() == {"7": "1"}
     assert run.summary["on_hold"] == 0
 
 
 def test_with_detach_a_contact_is_sent_without_its_unknown_company(crm: Crm) -> None:
     crm.settings["unknown_company"] = "detach"
     crm.run(feed(contact(7, of=1)))
-    assert belongs(crm) == {"7": None}
+    assert crm.company_of_contacts() == {"7": None}
     crm.run(feed(contact(8)))
     assert crm.requests() == 2
     crm.run(feed(company(1)))
-    assert belongs(crm) == {"7": "1", "8": None}
+    assert crm.company_of_contacts() == {"7": "1", "8": None}
 
 
 @pytest.mark.promise("S3")
@@ -156,21 +151,21 @@ def test_with_reject_a_contact_of_an_unknown_company_is_rejected(crm: Crm) -> No
     assert (run.code, bookmark(run)) == (1, 1)
     assert [line["id"] for line in crm.rejects()] == ["7"]
     assert crm.run(feed(company(1)), unknown_company="reject").code == 0
-    assert belongs(crm) == {"7": "1"}
+    assert crm.company_of_contacts() == {"7": "1"}
 
 
 def test_a_delivered_contact_keeps_its_company_if_the_new_one_is_unknown(crm: Crm) -> None:
     crm.run(feed(company(1), contact(7, of=1)))
     crm.run(feed(contact(7, of=2)))
-    assert belongs(crm) == {"7": "1"}
+    assert crm.company_of_contacts() == {"7": "1"}
 
 
 def test_contacts_of_a_deleted_company_have_no_company(crm: Crm) -> None:
     crm.settings["streams"] = GONE
     crm.run(feed(company(1), contact(7, of=1), contact(8, of=2), company(2, gone=True)))
-    assert belongs(crm) == {"7": "1", "8": None}
+    assert crm.company_of_contacts() == {"7": "1", "8": None}
     crm.run(feed(record("companies", id=1, gone=True)))
-    assert belongs(crm) == {"7": None, "8": None}
+    assert crm.company_of_contacts() == {"7": None, "8": None}
 
 
 @pytest.mark.parametrize("place", ["first", "last", "another run"])
@@ -180,11 +175,11 @@ def test_a_link_may_arrive_first_last_or_in_another_run(crm: Crm, place: str) ->
     rest = [*SCHEMAS, contact(7), company(1)]
     if place == "another run":
         crm.run(rest)
-        assert belongs(crm) == {"7": None}
+        assert crm.company_of_contacts() == {"7": None}
         crm.run(links)
     else:
         crm.run([*links, *rest] if place == "first" else [*rest, *links])
-    assert belongs(crm) == {"7": "1"}
+    assert crm.company_of_contacts() == {"7": "1"}
 
 
 @pytest.mark.parametrize(
@@ -210,7 +205,7 @@ def test_the_company_of_a_contact_with_several_links(
     crm.settings["streams"] = {**LINKS, **GONE}
     companies = [company(number) for number in (1, 2, 3)] + [company("gone", gone=True)]
     crm.run([schema("links"), *feed(*companies, contact(7, of=own), *links)])
-    assert belongs(crm) == {"7": expected}
+    assert crm.company_of_contacts() == {"7": expected}
 
 
 def test_links_of_two_streams_with_the_same_id_are_two_links(crm: Crm) -> None:
@@ -218,7 +213,7 @@ def test_links_of_two_streams_with_the_same_id_are_two_links(crm: Crm) -> None:
     crm.settings["streams"] = {"l1": role, "l2": role}
     links = [record("l1", id=1, contact=7, company=1), record("l2", id=1, contact=8, company=2)]
     crm.run([schema("l1"), schema("l2"), *feed(company(1), company(2), contact(7), contact(8), *links)])
-    assert belongs(crm) == {"7": "1", "8": "2"}
+    assert crm.company_of_contacts() == {"7": "1", "8": "2"}
 
 
 def test_a_deleted_link_may_contain_its_id_only(crm: Crm) -> None:
@@ -226,7 +221,7 @@ def test_a_deleted_link_may_contain_its_id_only(crm: Crm) -> None:
     crm.run([schema("links"), *feed(company(1), contact(7), link(1, 7, 1))])
     run = crm.run([schema("links"), record("links", id=1, gone=True)])
     assert run.code == 0
-    assert belongs(crm) == {"7": None}
+    assert crm.company_of_contacts() == {"7": None}
 
 
 @pytest.mark.promise("S10")
@@ -234,16 +229,16 @@ def test_a_contact_keeps_its_company_if_the_column_is_missing(crm: Crm) -> None:
     inside = [{"id": 7, "name": "Eva"}]
     crm.run(feed(company(1, contacts=inside), contact(8, of=1)))
     crm.run(feed(record("contacts", id=7, name="Eva V."), record("contacts", id=8, name="Jan V.")))
-    assert belongs(crm) == {"7": "1", "8": "1"}
+    assert crm.company_of_contacts() == {"7": "1", "8": "1"}
     assert crm.contacts()["7"]["name"] == "Eva V."
     crm.run(feed(record("contacts", id=7, name="Eva V.", company_id=None)))
-    assert belongs(crm) == {"7": None, "8": "1"}
+    assert crm.company_of_contacts() == {"7": None, "8": "1"}
 
 
 def test_contacts_inside_a_company_belong_to_it(crm: Crm) -> None:
     inside = [{"id": 7, "name": "Inside", "fields": [{"key": "email", "value": ["a@example.com"]}]}]
     crm.run(feed(company(1, contacts=inside), contact(8, of=1)))
-    assert belongs(crm) == {"7": "1", "8": "1"}
+    assert crm.company_of_contacts() == {"7": "1", "8": "1"}
     assert crm.contacts()["7"]["fields"] == [{"key": "email", "value": ["a@example.com"]}]
 
 
@@ -252,7 +247,7 @@ def test_a_person_account_is_never_the_company_of_its_contact(crm: Crm) -> None:
     rows = [person, record("Contact", Id="003", AccountId="001", LastName="Osobová", FirstName="Petra")]
     run = crm.run([schema("Account", "Id"), schema("Contact", "Id"), *rows], preset="salesforce")
     assert run.summary["on_hold"] == 0
-    assert belongs(crm) == {"003": None}
+    assert crm.company_of_contacts() == {"003": None}
     assert not crm.companies()
 
 

@@ -27,11 +27,6 @@ GONE = {
 }
 
 
-def belongs(crm: Crm) -> dict[str, str | None]:
-    """Return the company of each contact in Daktela."""
-    return {key: entry["company"] for key, entry in crm.contacts().items()}
-
-
 @pytest.mark.promise("S7")
 def test_a_refused_contact_stays_undelivered_and_is_tried_again(crm: Crm, instance: Simulator) -> None:
     instance.sync_poison = {"8"}
@@ -74,7 +69,7 @@ def _payload(message: Message) -> dict[str, Any]:
 def test_the_last_record_of_a_company_in_a_run_counts(crm: Crm) -> None:
     crm.run(feed(company(1, "Old"), contact(7, of=1), company(1, "New")))
     assert crm.companies()["1"]["name"] == "New"
-    assert belongs(crm) == {"7": "1"}
+    assert crm.company_of_contacts() == {"7": "1"}
 
 
 def test_a_company_without_contacts_is_sent(crm: Crm) -> None:
@@ -104,7 +99,7 @@ def test_of_two_records_in_a_run_the_one_changed_last_counts(crm: Crm) -> None:
     )
     assert crm.contacts()["7"]["name"] == "New"
     assert crm.contacts()["8"]["name"] == "Contact 8"
-    # In another run, what comes last is what the CRM says now.
+    # In a later run, the last record counts, whenever it was changed.
     crm.run(feed(contact(7, name="Restored", at=older)))
     assert crm.contacts()["7"]["name"] == "Restored"
 
