@@ -209,8 +209,7 @@ class DaktelaStream(Stream):
         if not write_messages or not isinstance(writer, PageWriter) or not self._is_written_as_read():
             with self._as_failure(self.servers):
                 yield from super()._sync_records(context, write_messages=write_messages)
-            if write_messages:
-                self._activate_version()
+            self._activate_version()
             return
         # What follows is the SDK's method of this name, for pages.
         counter, timer = self.get_record_counter(), self.get_sync_timer()
