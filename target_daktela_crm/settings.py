@@ -93,7 +93,7 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         "streams",
         th.ObjectType(additional_properties=True),
         title="Streams",
-        description="Stream -> mapping, over the preset, key by key; see docs/mapping.md.",
+        description="Stream -> mapping, over the preset, key by key; see docs/target/mapping.md.",
     ),
     th.Property(
         "load_mode",

@@ -1,7 +1,7 @@
 """The tables of the documentation, made from the code: `python -m tests.readme` writes them, a test holds them.
 
 In: the settings and capabilities of both commands, streams, presets and functions. Out: Markdown between markers
-in the README and in `docs/mapping.md`.
+in the README and in `docs/target/mapping.md`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 README = Path(__file__).parents[1] / "README.md"
-MAPPING = README.parent / "docs" / "mapping.md"
+MAPPING = README.parent / "docs" / "target" / "mapping.md"
 
 
 def settings_table(schema: Any = SCHEMA) -> str:

@@ -1,7 +1,8 @@
 """The reference of streams, made from the declarations: `python -m tests.reference` writes it, a test holds it.
 
-In: the streams. Out: Markdown between the markers of `docs/streams.md`: contents, joins, diagrams and a section
-for each stream; and in `docs/from-the-extractor.md` the tables of the original extractor beside their streams.
+In: the streams. Out: Markdown between the markers of two pages: in `docs/tap/streams.md` contents, joins, diagrams
+and a section for each stream; in `docs/tap/from-the-extractor.md` the tables of the original extractor beside their
+streams.
 
 Which column names a row of which stream, the declarations say in the columns' descriptions ("joins queues.name",
 "as in statuses.name"): discovery shows the same words.
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
 WIDTH = 120
 DOCS = Path(__file__).parents[1] / "docs"
-STREAMS_PAGE = DOCS / "streams.md"
-EXTRACTOR_PAGE = DOCS / "from-the-extractor.md"
+STREAMS_PAGE = DOCS / "tap" / "streams.md"
+EXTRACTOR_PAGE = DOCS / "tap" / "from-the-extractor.md"
 
 BY_NAME = {stream.name: stream for stream in STREAMS}
 ITEM_STREAMS = tuple(stream.name for stream in STREAMS if stream.activity_type)

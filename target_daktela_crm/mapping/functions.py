@@ -1,4 +1,4 @@
-"""The functions that expressions have in addition to JMESPath's own; `docs/mapping.md` lists them."""
+"""The functions that expressions have in addition to JMESPath's own; `docs/target/mapping.md` lists them."""
 
 from __future__ import annotations
 
@@ -182,4 +182,4 @@ _SHOWN = {
     "_func_to_string": "value",
     "_func_first_those": "list, &condition",
 }
-"""The arguments of each function, for `docs/mapping.md`."""
+"""The arguments of each function, for `docs/target/mapping.md`."""

@@ -1,4 +1,4 @@
-"""docs/loaders.md: its versions are those that the tests load with, and its examples do what it says."""
+"""docs/tap/loaders.md: its versions are those that the tests load with, and its examples do what it says."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.tap_daktela.running import select, settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TEXT = (ROOT / "docs" / "loaders.md").read_text("utf-8")
+TEXT = (ROOT / "docs" / "tap" / "loaders.md").read_text("utf-8")
 EXTRACTORS: list[dict[str, Any]] = [
     extractor
     for block in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)

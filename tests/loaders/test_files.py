@@ -1,4 +1,4 @@
-"""target-jsonl, target-csv and target-duckdb, with the settings of docs/loaders.md: all cells equal the source."""
+"""target-jsonl, target-csv and target-duckdb, as docs/tap/loaders.md sets them up: all cells equal the source."""
 
 from __future__ import annotations
 
