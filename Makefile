@@ -48,6 +48,15 @@ format: $(VENV)/installed ## Put the code into its format, and mend what can be 
 	@$(VENV)/bin/ruff check --fix-only --quiet
 	@$(VENV)/bin/ruff format
 
+.PHONY: docs
+docs: $(VENV)/installed ## Build the documentation site into build/docs; warnings are errors.
+	@$(VENV)/bin/python -m sphinx --fail-on-warning --keep-going --quiet -b html -c docs -d build/doctrees . build/docs
+	@echo "The documentation site is in build/docs/index.html"
+
+.PHONY: generate
+generate: $(VENV)/installed ## Write all files that repeat the code.
+	@$(VENV)/bin/python -m tools
+
 .PHONY: bench
 bench: $(VENV)/installed ## Measure what the commands cost, beside limits and stock commands, in some 20 minutes.
 	@$(VENV)/bin/python -m benchmarks

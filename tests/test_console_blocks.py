@@ -208,6 +208,7 @@ def copy_checkout(folder: Path) -> None:
         wrapper.parent.mkdir(parents=True)
         wrapper.write_text(f'#!/bin/sh\nexec "{ROOT / name}" "$@"\n', encoding="utf-8")
         wrapper.chmod(0o755)
+    (folder / ".venv" / "installed").touch()
     (folder / ".demo").mkdir()
     write_small_warehouse(folder / ".demo" / "daktela.duckdb")
 

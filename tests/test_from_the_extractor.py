@@ -21,12 +21,12 @@ from tap_daktela.settings import SCHEMA, problems
 from tap_daktela.tap import TapDaktela
 from tests.meltano import LOADERS
 from tests.processes import running
-from tests.reference import BY_NAME, EXTRACTOR_PAGE, TABLES
 from tests.simulator import Simulator, generate
 from tests.tap_daktela import original
 from tests.tap_daktela.quick import main
 from tests.tap_daktela.running import Run, run_tap, select, settings
 from tests.test_reference import code, load, load_rows, names, section, table
+from tools.reference import BY_NAME, EXTRACTOR_PAGE, TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ from packaging.version import Version
 from tap_daktela.streams import STREAMS
 from target_daktela_crm.settings import for_delivery
 from target_daktela_crm.target import TargetDaktelaCrm
-from tests.plugins import CREDENTIALS, PLUGINS, Definition, expected_setting, own_settings
+from tools.plugins import CREDENTIALS, PLUGINS, Definition, expected_setting, own_settings
 
 ROOT = Path(__file__).parents[1]
 OF_A_DELIVERY = {

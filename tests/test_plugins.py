@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from tap_daktela.streams import STREAMS
 from tests.meltano import MELTANO, Project
-from tests.plugins import FOLDER, PLUGINS, definition, own_settings, path, text
+from tools.plugins import FOLDER, PLUGINS, definition, own_settings, path, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +62,7 @@ needs_meltano = pytest.mark.skipif(not MELTANO.exists(), reason="needs Meltano: 
 
 @pytest.mark.parametrize("name", PLUGINS)
 def test_the_file_is_made_from_the_code(name: str) -> None:
-    assert path(name).read_text(encoding="utf-8") == text(name), "run `python -m tests.plugins`"
+    assert path(name).read_text(encoding="utf-8") == text(name), "run `make generate`"
 
 
 @pytest.mark.parametrize("name", PLUGINS)

@@ -11,18 +11,31 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
 
 import duckdb
 import pytest
 
 from tap_daktela.fields import Kind
 from tap_daktela.streams import STREAMS
-from tests.reference import BY_NAME, ITEM_STREAMS, MADE, STREAMS_PAGE, filled, joins, parts, without_stream
 from tests.simulator import Simulator, generate
 from tests.simulator.schema import EMBEDDED, ITEM_TABLES, target_of
 from tests.tap_daktela.running import Run, run_tap, select, settings
+from tools.diagrams import IMAGES
+from tools.reference import (
+    BY_NAME,
+    DIAGRAMS,
+    ITEM_STREAMS,
+    MADE,
+    STREAMS_PAGE,
+    filled,
+    joins,
+    parts,
+    without_stream,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -32,6 +45,7 @@ if TYPE_CHECKING:
 
 TEXT = STREAMS_PAGE.read_text(encoding="utf-8")
 CATALOG = Path(__file__).parent / "tap_daktela" / "catalog"
+SVG = "{http://www.w3.org/2000/svg}"
 
 each_stream = pytest.mark.parametrize("stream", STREAMS, ids=list(BY_NAME))
 each_page = pytest.mark.parametrize("page", parts(), ids=[page.name for page in parts()])
@@ -43,7 +57,7 @@ each_page = pytest.mark.parametrize("page", parts(), ids=[page.name for page in 
 @each_page
 def test_the_generated_parts_are_those_of_the_code(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    assert filled(page, text) == text, "run `python -m tests.reference`"
+    assert filled(page, text) == text, "run `make generate`"
 
 
 @each_stream
@@ -73,7 +87,7 @@ def test_a_stream_s_section_tells_its_key_and_whether_it_is_selected(stream: Str
 
 def test_what_the_prose_counts_is_so() -> None:
     numbers = {8: "eight", 10: "Ten"}
-    assert f"{numbers[sum(not stream.selected_by_default for stream in STREAMS)]} are not selected" in TEXT
+    assert f"{numbers[sum(not stream.selected_by_default for stream in STREAMS)]} streams are not selected" in TEXT
     assert f"all {numbers[len(ITEM_STREAMS)]} item streams" in TEXT
     named = {join.target for join in joins()}
     naming = {join.stream for join in joins()}
@@ -173,29 +187,28 @@ def simulated_target(stream: str, column: str) -> str | None:
     return target_of(place, relation.removeprefix("item_") if in_item else relation)
 
 
-@pytest.mark.parametrize("name", ["diagram-activities", "diagram-records"])
+@pytest.mark.parametrize("name", DIAGRAMS)
 def test_a_diagram_draws_joins(name: str) -> None:
     known = {(claim.stream, claim.column, claim.target): claim for claim in claims()}
-    entities, edges = mermaid(name)
-    for entity, keys in entities.items():
-        assert keys == BY_NAME[entity].keys
+    tables, edges = diagram(name)
+    for target in {target for _, _, _, target, _ in edges}:
+        assert tables[target] == BY_NAME[target].keys
     assert len(edges) > 10
     for source, left, right, target, columns in edges:
-        assert {source, target} <= set(entities)
+        assert {source, target} <= set(tables)
         for column in columns:
             claim = known[source, column, target]
             to_many = claim.is_list or BY_NAME[target].keys != (claim.target_column,)
             is_own = column in BY_NAME[source].keys
-            assert (left, right) == ("|o" if is_own else "}o", "o{" if to_many else "||" if is_own else "o|"), (
-                claim
-            )
+            expected = ("0..1" if is_own else "n", "n" if to_many else "1" if is_own else "0..1")
+            assert (left, right) == expected, claim
 
 
 def test_the_diagrams_draw_every_join_but_those_of_items() -> None:
     drawn = {
         (source, column, target)
-        for name in ("diagram-activities", "diagram-records")
-        for source, _, _, target, columns in mermaid(name)[1]
+        for name in DIAGRAMS
+        for source, _, _, target, columns in diagram(name)[1]
         for column in columns
     }
     all_joins = {(claim.stream, claim.column, claim.target) for claim in claims()}
@@ -365,14 +378,30 @@ def code(text: str, language: str) -> list[str]:
     return re.findall(rf"^ *```{language}\n(.*?)^ *```$", text, re.DOTALL | re.MULTILINE)
 
 
-def mermaid(name: str) -> tuple[dict[str, tuple[str, ...]], list[tuple[str, str, str, str, list[str]]]]:
-    """Return a diagram's entities with their keys, and its lines: source, both ends, target, columns."""
-    [block] = code(TEXT.split(f"<!-- {name} -->")[1].split(f"<!-- /{name} -->")[0], "mermaid")
-    entity = r"    (\w+) \{\n((?:        string \w+ PK\n)+)    \}\n"
-    edge = r'    (\w+) (\}o|\|o)--(o\{|o\||\|\|) (\w+) : "([\w, ]+)"\n'
-    assert re.fullmatch(rf"erDiagram\n(?:{entity})+(?:{edge})+", block)
-    entities = {found: tuple(re.findall(r"string (\w+) PK", keys)) for found, keys in re.findall(entity, block)}
-    return entities, [(*ends, columns.split(", ")) for *ends, columns in re.findall(edge, block)]
+def diagram(name: str) -> tuple[dict[str, tuple[str, ...]], list[tuple[str, str, str, str, list[str]]]]:
+    """Return the tables of a diagram with the keys that it shows, and its lines: source, ends, target, columns."""
+    root = ET.parse(IMAGES / f"{name}.svg").getroot()  # noqa: S314 - our own file
+    texts = [element.text or "" for element in root.iter(f"{SVG}text")]
+    starts = [number for number, text in enumerate(texts) if text in BY_NAME]
+    tables: dict[str, tuple[str, ...]] = {}
+    for start, end in pairwise([*starts, len(texts)]):
+        keys = tuple(text.removesuffix(" (key)") for text in texts[start:end] if text.endswith(" (key)"))
+        tables[texts[start]] = keys or tables.get(texts[start], ())
+    lines = [
+        (
+            line.attrib["data-source"],
+            line.attrib["data-left"],
+            line.attrib["data-right"],
+            line.attrib["data-target"],
+            line.attrib["data-columns"].split(),
+        )
+        for line in root.iter(f"{SVG}g")
+    ]
+    # The attributes of a line say what is drawn.
+    drawn = [[text.text for text in line.iter(f"{SVG}text")] for line in root.iter(f"{SVG}g")]
+    assert drawn == [[left, right] for _, left, right, _, _ in lines]
+    assert {column for *_, columns in lines for column in columns} <= {*texts}
+    return tables, lines
 
 
 def anchors(text: str) -> set[str]:

@@ -1,9 +1,7 @@
-"""The catalog of each stream is committed, so that a change of schema is a diff that a person sees.
+"""The catalog of each stream is committed, so that a change of schema is visible as a diff.
 
-What `tap-daktela --discover` prints is compared with `catalog/`, a file per stream. After a change
-on purpose, write the files anew, read the diff, and commit it together with the change:
-
-    python -m tests.tap_daktela.test_catalog
+`tap-daktela --discover` is compared with `catalog/`, a file for each stream. After an intended change, run
+`make generate`, read the diff, and commit it together with the change.
 """
 
 from __future__ import annotations
@@ -12,15 +10,17 @@ import difflib
 import json
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
 
 from tap_daktela.streams import STREAMS
+from tools.catalogs import FOLDER, as_text
 
-SNAPSHOTS = Path(__file__).parent / "catalog"
+if TYPE_CHECKING:
+    from pathlib import Path
+
 _TAP = [sys.executable, "-W", "error", "-c", "from tap_daktela.tap import TapDaktela; TapDaktela.cli()"]
 
 Catalog = dict[str, dict[str, Any]]
@@ -32,10 +32,6 @@ def _discover(*options: str) -> Catalog:
     catalog = {stream["tap_stream_id"]: stream for stream in streams}
     assert len(catalog) == len(streams)
     return catalog
-
-
-def _as_text(entry: dict[str, Any]) -> str:
-    return json.dumps(entry, indent=2, ensure_ascii=False) + "\n"
 
 
 @pytest.fixture(scope="module")
@@ -50,17 +46,16 @@ def test_discovery_lists_every_stream(catalog: Catalog) -> None:
 
 @pytest.mark.parametrize("name", [stream.name for stream in STREAMS])
 def test_the_catalog_of_a_stream_is_the_committed_one(catalog: Catalog, name: str) -> None:
-    path = SNAPSHOTS / f"{name}.json"
+    path = FOLDER / f"{name}.json"
     committed = path.read_text(encoding="utf-8") if path.exists() else ""
-    lines = (committed.splitlines(), _as_text(catalog[name]).splitlines())
+    lines = (committed.splitlines(), as_text(catalog[name]).splitlines())
     difference = "\n".join(difflib.unified_diff(*lines, "committed", "discovered", lineterm=""))
     if difference:
-        update = "python -m tests.tap_daktela.test_catalog"
-        pytest.fail(f"the catalog of {name} has changed; if on purpose, {update}\n{difference}", pytrace=False)
+        pytest.fail(f"the catalog of {name} has changed; if intended, make generate\n{difference}", pytrace=False)
 
 
 def test_no_snapshot_is_left_of_a_stream_that_is_gone() -> None:
-    assert sorted(path.stem for path in SNAPSHOTS.iterdir()) == sorted(stream.name for stream in STREAMS)
+    assert sorted(path.stem for path in FOLDER.iterdir()) == sorted(stream.name for stream in STREAMS)
 
 
 @pytest.mark.parametrize("name", [stream.name for stream in STREAMS])
@@ -84,16 +79,3 @@ def test_settings_change_nothing_in_the_catalog_but_what_they_say(catalog: Catal
     names = list(catalog["tickets"]["schema"]["properties"])
     assert list(found["acme_tickets"]["schema"]["properties"]) == [*names[:-1], "customFields_vip", "server"]
     assert found["umbrella_groups"]["schema"] == catalog["groups"]["schema"]
-
-
-def _write() -> None:
-    """Write the snapshots anew."""
-    SNAPSHOTS.mkdir(parents=True, exist_ok=True)
-    for path in SNAPSHOTS.iterdir():
-        path.unlink()
-    for name, entry in _discover().items():
-        (SNAPSHOTS / f"{name}.json").write_text(_as_text(entry), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    _write()

@@ -1,7 +1,6 @@
-"""The definitions for `meltano add --from-ref`, made from the code: `python -m tests.plugins` writes them.
+"""Write the definitions that `meltano add --from-ref` reads, one for each command, in the form of MeltanoHub's.
 
-In: what both commands say of themselves, the streams, and the versions of Python in pyproject.toml. Out: a file
-for each in `plugins/`, in the form of MeltanoHub's definitions; tests hold them, and what Meltano makes of them.
+They repeat what the commands report about themselves, the streams, and the Python versions of pyproject.toml.
 """
 
 from __future__ import annotations
@@ -77,6 +76,7 @@ def expected_setting(name: str, schema: Definition) -> Definition:
 
 
 def expected_kind(schema: Definition) -> str:
+    """Return the kind that a setting has in meltano.yml."""
     if "enum" in schema:
         return "options"
     if schema.get("format") == "date-time":
@@ -144,8 +144,12 @@ def path(name: str) -> Path:
 
 def text(name: str) -> str:
     """Return what the file of a plugin's definition must hold."""
-    head = "# Made from the code by `python -m tests.plugins`.\n"
-    return head + yaml.dump(definition(name), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH)
+    return f"# Written by `make generate`.\n{as_yaml(definition(name))}"
+
+
+def as_yaml(content: object) -> str:
+    """Return YAML with keys in their order."""
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH)
 
 
 def _groups(settings: dict[str, Any]) -> list[list[str]]:
@@ -170,7 +174,6 @@ class _Dumper(yaml.SafeDumper):
 _Dumper.add_representer(str, _Dumper.represent_str)
 
 
-if __name__ == "__main__":
-    FOLDER.mkdir(exist_ok=True)
-    for each in PLUGINS:
-        path(each).write_text(text(each), encoding="utf-8")
+def files() -> dict[Path, str]:
+    """Return the text of each file."""
+    return {path(name): text(name) for name in PLUGINS}

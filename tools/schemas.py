@@ -1,7 +1,6 @@
-"""The schemas in the wheel, made from the code: `python -m tests.schemas` writes them, a test holds them.
+"""Write the JSON Schemas in the package, one for the records of each stream: `tap_daktela/schemas/{stream}.json`.
 
-In: the declarations of `streams.py`. Out: `tap_daktela/schemas/{stream}.json`, each a JSON Schema of one stream's
-records. They are for users' tests; the tap itself does not read them.
+They are for the tests of users. The tap does not read them.
 """
 
 from __future__ import annotations
@@ -49,23 +48,10 @@ def as_text(schema: dict[str, Any]) -> str:
     return f'{{\n{head}  "properties": {{\n{properties}\n  }}\n}}\n'
 
 
-def files() -> dict[str, str]:
-    """Return the contents of all files by their names."""
-    return {f"{stream.name}.json": as_text(schema_of(stream)) for stream in STREAMS}
+def files() -> dict[Path, str]:
+    """Return the text of each file."""
+    return {FOLDER / f"{stream.name}.json": as_text(schema_of(stream)) for stream in STREAMS}
 
 
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
-
-
-def _write() -> None:
-    """Write the files anew."""
-    FOLDER.mkdir(exist_ok=True)
-    for path in FOLDER.iterdir():
-        path.unlink()
-    for name, text in files().items():
-        (FOLDER / name).write_text(text, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    _write()

@@ -1,7 +1,6 @@
-"""The tables of the documentation, made from the code: `python -m tests.readme` writes them, a test holds them.
+"""Write the tables of the documentation that repeat the code: settings, capabilities, presets and functions.
 
-In: the settings and capabilities of both commands, streams, presets and functions. Out: Markdown between markers
-in the README and in `docs/target/mapping.md`.
+A table stands between two markers, such as `<!-- settings -->` and `<!-- /settings -->`.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tap_daktela.settings import SCHEMA
-from tap_daktela.streams import STREAMS
 from tap_daktela.tap import TapDaktela
 from target_daktela_crm import settings as of_the_target
 from target_daktela_crm.mapping.functions import function_help
@@ -20,29 +18,18 @@ from target_daktela_crm.mapping.preset import PRESETS, load_preset, preset_notes
 from target_daktela_crm.target import TargetDaktelaCrm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-README = Path(__file__).parents[1] / "README.md"
-MAPPING = README.parent / "docs" / "target" / "mapping.md"
+DOCS = Path(__file__).parents[1] / "docs"
 
 
-def settings_table(schema: Any = SCHEMA) -> str:
+def settings_table(schema: Mapping[str, Any] = SCHEMA) -> str:
     """Return a row for each of a command's own settings."""
     lines = ["| setting | default | meaning |", "|---|---|---|"]
     for name, setting in schema["properties"].items():
         default = f"`{_shown(setting['default'])}`" if "default" in setting else ""
         secret = "Secret. " if setting.get("secret") else ""
         lines.append(f"| `{name}` | {default} | {secret}{setting['description']} |")
-    return "\n".join(lines)
-
-
-def streams_table() -> str:
-    """Return a row for each stream."""
-    lines = ["| stream | key | replication | what it holds |", "|---|---|---|---|"]
-    for stream in STREAMS:
-        keys = ", ".join(f"`{key}`" for key in stream.keys)
-        replication = f"incremental, `{stream.replication_key}`" if stream.replication_key else "full table"
-        lines.append(f"| `{stream.name}` | {keys} | {replication} | {stream.description} |")
     return "\n".join(lines)
 
 
@@ -91,35 +78,35 @@ def capabilities_table() -> str:
 
 
 TABLES: dict[Path, dict[str, Callable[[], str]]] = {
-    README: {
-        "settings": settings_table,
-        "built-in-settings": built_in_settings_table,
-        "capabilities": capabilities_table,
-        "streams": streams_table,
-        "presets": presets_table,
-        "target-settings": partial(settings_table, of_the_target.SCHEMA),
-    },
-    MAPPING: {"functions": functions_table},
+    DOCS / "tap" / "settings.md": {"settings": settings_table, "built-in-settings": built_in_settings_table},
+    DOCS / "target" / "settings.md": {"target-settings": partial(settings_table, of_the_target.SCHEMA)},
+    DOCS / "target" / "presets.md": {"presets": presets_table},
+    DOCS / "target" / "mapping.md": {"functions": functions_table},
+    DOCS / "operations" / "meltano.md": {"capabilities": capabilities_table},
 }
-"""The tables of each file, by the name of their markers."""
+"""The tables of each page, by the names of their markers."""
 
 
 def filled(path: Path) -> str:
-    """Return a file's text with its tables as they must be."""
+    """Return the text of a page with its tables.
+
+    Raises:
+        ValueError: the page does not have exactly one place for a table.
+    """
     text = path.read_text(encoding="utf-8")
     for name, table in TABLES[path].items():
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         content = table()
-        text, count = pattern.subn(lambda match, content=content: f"{match[1]}{content}\n{match[2]}", text)  # type: ignore[misc]
+        text, count = pattern.subn(lambda match, content=content: f"{match[1]}\n{content}\n\n{match[2]}", text)  # type: ignore[misc]
         if count != 1:
             raise ValueError(f"{path.name} has {count} places for the table of {name}")
     return text
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-if __name__ == "__main__":
-    for file in TABLES:
-        file.write_text(filled(file), encoding="utf-8")
+def files() -> dict[Path, str]:
+    """Return the text of each page."""
+    return {path: filled(path) for path in TABLES}

@@ -1,11 +1,8 @@
-"""The reference of streams, made from the declarations: `python -m tests.reference` writes it, a test holds it.
+"""Write the reference of streams: contents, joins and a section for each stream, between the markers of a page.
 
-In: the streams. Out: Markdown between the markers of two pages: in `docs/tap/streams.md` contents, joins, diagrams
-and a section for each stream; in `docs/tap/from-the-extractor.md` the tables of the original extractor beside their
-streams.
+The page on the original extractor gets a table of its tables and their streams.
 
-Which column names a row of which stream, the declarations say in the columns' descriptions ("joins queues.name",
-"as in statuses.name"): discovery shows the same words.
+The description of a column says which stream it joins ("joins queues.name", "as in statuses.name").
 """
 
 from __future__ import annotations
@@ -39,11 +36,11 @@ ALL_ITEMS = "activities_*"
 """Stands for all item streams together."""
 
 DIAGRAMS = {
-    "diagram-activities": (
+    "joins-activities": (
         *("activities_call", "activities_email", "activities_chat", "activities", "tickets", "contacts"),
         *("accounts", "ticket_categories"),
     ),
-    "diagram-records": ("campaign_records", "crm_records", "templates", "users"),
+    "joins-records": ("campaign_records", "crm_records", "templates", "users"),
 }
 """Diagram -> the streams whose joins it draws. The messengers' are those of chats."""
 
@@ -71,6 +68,16 @@ class Join:
     def at_most_one(self) -> bool:
         """Whether a key stands for a single row: one call has a row for each of its activities."""
         return BY_NAME[self.target].keys == (self.target_column,)
+
+    @property
+    def rows(self) -> tuple[str, str]:
+        """How many rows of the stream have the same key, and how many rows of the target a value names."""
+        in_key = self.column in BY_NAME[self.stream].keys
+        # An activity has one item at most.
+        left = "0..1" if in_key else "n"
+        if self.is_list or not self.at_most_one:
+            return left, "n"
+        return left, "1" if in_key else "0..1"
 
 
 def joins() -> list[Join]:
@@ -195,41 +202,17 @@ def without_stream_table() -> str:
     return "\n".join(lines)
 
 
-def diagram(sources: Iterable[str]) -> str:
-    """Return an entity diagram of the joins of `sources`, in Mermaid's language."""
-    drawn = [join for join in joins() if join.stream in sources and _is_drawn(join)]
-    entities = dict.fromkeys([*sources, *(join.target for join in drawn)])
-    edges: dict[tuple[str, str, str], list[str]] = {}
-    for join in drawn:
-        edges.setdefault((join.stream, _ends(join), join.target), []).append(join.column)
-    return "\n".join(
-        [
-            "```mermaid",
-            "erDiagram",
-            *(line for name in entities for line in _entity(name)),
-            *(f'    {" ".join(edge)} : "{", ".join(columns)}"' for edge, columns in edges.items()),
-            "```",
-        ]
-    )
+def drawn_joins(sources: Iterable[str]) -> list[Join]:
+    """Return the joins of some streams that their diagram draws.
 
-
-def _is_drawn(join: Join) -> bool:
-    # The other joins of an item are those of its activity over again, and would bury the way between the two.
-    return join.stream not in ITEM_STREAMS or join.target == "activities"
-
-
-def _ends(join: Join) -> str:
-    """Return how many rows a line joins at either end: `o|` none or one, `||` one, `o{` any number."""
-    in_key = join.column in BY_NAME[join.stream].keys
-    # An activity has one item at most.
-    left = "|o" if in_key else "}o"
-    if join.is_list or not join.at_most_one:
-        return f"{left}--o{{"
-    return f"{left}--||" if in_key else f"{left}--o|"
-
-
-def _entity(name: str) -> list[str]:
-    return [f"    {name} {{", *(f"        string {key} PK" for key in BY_NAME[name].keys), "    }"]
+    Of an item stream, only the join to its activity is drawn, since its other joins repeat those of the activity.
+    """
+    names = {*sources}
+    return [
+        join
+        for join in joins()
+        if join.stream in names and (join.stream not in ITEM_STREAMS or join.target == "activities")
+    ]
 
 
 def _listed(streams: list[str]) -> str:
@@ -270,7 +253,6 @@ def parts() -> dict[Path, dict[str, str]]:
             "contents": contents(),
             "joins": joins_table(),
             "without-stream": without_stream_table(),
-            **{name: diagram(sources) for name, sources in DIAGRAMS.items()},
             "streams": sections(),
         },
         EXTRACTOR_PAGE: {"tables": extractor_tables()},
@@ -291,6 +273,6 @@ def filled(page: Path, text: str) -> str:
     return text
 
 
-if __name__ == "__main__":
-    for each in parts():
-        each.write_text(filled(each, each.read_text(encoding="utf-8")), encoding="utf-8")
+def files() -> dict[Path, str]:
+    """Return the text of each page."""
+    return {page: filled(page, page.read_text(encoding="utf-8")) for page in parts()}

@@ -1,0 +1,23 @@
+"""All generated files of the repository.
+
+A generator is a module with a function `files`, which returns the text of each of its files. Pages that are partly
+written by hand keep everything outside their markers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tools import catalogs, diagrams, meltano, plugins, reference, schemas, tables
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GENERATORS = (tables, reference, diagrams, schemas, plugins, meltano, catalogs)
+FOLDERS = (schemas.FOLDER, plugins.FOLDER, catalogs.FOLDER, diagrams.IMAGES)
+"""Folders that contain generated files only."""
+
+
+def files() -> dict[Path, str]:
+    """Return the text of each generated file."""
+    return {path: text for generator in GENERATORS for path, text in generator.files().items()}

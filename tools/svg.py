@@ -1,0 +1,238 @@
+"""Diagrams as SVG texts.
+
+The site puts them into its pages, where they take the colours of the page. Elsewhere they have their own colours,
+for light and dark backgrounds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape, quoteattr
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+_STYLE = """\
+<style>
+.dk { --dk-text: #1f2328; --dk-fill: #f6f8fa; --dk-line: #6e7781; }
+@media (prefers-color-scheme: dark) { .dk { --dk-text: #e6edf3; --dk-fill: #21262d; --dk-line: #8b949e; } }
+.dk text { font: 13px system-ui, sans-serif; fill: var(--color-foreground-primary, var(--dk-text)); }
+.dk .head { font-weight: 600; }
+.dk .small { font-size: 11px; fill: var(--color-foreground-secondary, var(--dk-text)); }
+.dk .box { fill: var(--color-background-secondary, var(--dk-fill)); stroke: var(--dk-line); }
+.dk .line { fill: none; stroke: var(--dk-line); stroke-width: 1.5; }
+.dk .tip { fill: var(--dk-line); }
+.dk .mark { fill: var(--dk-line); fill-opacity: 0.35; }
+</style>
+<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto">
+<path class="tip" d="M0 0 8 4 0 8z"/></marker></defs>"""
+
+# A flow.
+
+_CELL_WIDTH, _CELL_HEIGHT = 196, 96
+_BOX_WIDTH, _BOX_HEIGHT = 150, 54
+_MARGIN = 14
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box of a flow, in a cell of a grid."""
+
+    column: int
+    row: int
+    lines: Sequence[str]
+    """The first one is its name."""
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Its middle."""
+        return (
+            _MARGIN + self.column * _CELL_WIDTH + _BOX_WIDTH / 2,
+            _MARGIN + self.row * _CELL_HEIGHT + _BOX_HEIGHT / 2,
+        )
+
+
+def flow(boxes: Mapping[str, Box], arrows: Iterable[tuple[str, str, str]]) -> str:
+    """Return boxes with arrows between neighbours: start, end and label of each."""
+    parts = [_arrow(boxes[start], boxes[end], label) for start, end, label in arrows]
+    for box in boxes.values():
+        x, y = box.centre
+        parts.append(_rectangle(x - _BOX_WIDTH / 2, y - _BOX_HEIGHT / 2, _BOX_WIDTH, _BOX_HEIGHT))
+        top = y + 5 - 8 * (len(box.lines) - 1)
+        for number, line in enumerate(box.lines):
+            parts.append(_text(x, top + 17 * number, line, "small" if number else "head", "middle"))
+    width = _MARGIN * 2 + _BOX_WIDTH + _CELL_WIDTH * max(box.column for box in boxes.values())
+    height = _MARGIN * 2 + _BOX_HEIGHT + _CELL_HEIGHT * max(box.row for box in boxes.values())
+    return _svg(width, height, parts)
+
+
+def _arrow(start: Box, end: Box, label: str) -> str:
+    (x1, y1), (x2, y2) = start.centre, end.centre
+    if start.row == end.row:
+        side = _BOX_WIDTH / 2 if x1 < x2 else -_BOX_WIDTH / 2
+        x1, x2 = x1 + side, x2 - side
+        place = ((x1 + x2) / 2, y1 - 7, "middle")
+    else:
+        side = _BOX_HEIGHT / 2 if y1 < y2 else -_BOX_HEIGHT / 2
+        y1, y2 = y1 + side, y2 - side
+        place = (x1 + 8, (y1 + y2) / 2 + 4, "start")
+    line = f'<path class="line" marker-end="url(#tip)" d="M{x1:g} {y1:g} {x2:g} {y2:g}"/>'
+    return line + (_text(place[0], place[1], label, "small", place[2]) if label else "")
+
+
+# A range of time.
+
+
+@dataclass(frozen=True)
+class Span:
+    """A part of a line of time."""
+
+    width: int
+    text: str
+    detail: str
+    end: str
+    """What its end is called; may be empty."""
+    is_read: bool
+
+
+def timeline(spans: Sequence[Span]) -> str:
+    """Return a line of time. What a run reads is marked."""
+    parts: list[str] = []
+    x, top, height = _MARGIN, 34, 46
+    for span in spans:
+        style = "box mark" if span.is_read else "box"
+        parts.append(f'<rect class="{style}" x="{x}" y="{top}" width="{span.width}" height="{height}"/>')
+        middle = x + span.width / 2
+        parts.append(_text(middle, top + 20, span.text, "head", "middle"))
+        parts.append(_text(middle, top + 37, span.detail, "small", "middle"))
+        x += span.width
+        if span.end:
+            parts.append(f'<path class="line" d="M{x} {top - 8} {x} {top + height + 8}"/>')
+            parts.append(_text(x, top + height + 24, span.end, "small", "middle"))
+    return _svg(x + _MARGIN + 40, top + height + 36, parts)
+
+
+# Joins of tables.
+
+_ROW = 21
+_TABLE_WIDTH = 250
+_GAP = 220
+
+
+@dataclass(frozen=True)
+class Edge:
+    """Columns of a table whose values are keys of another one."""
+
+    source: str
+    target: str
+    columns: tuple[str, ...]
+    left: str
+    """How many rows of the source have one key: `0..1` or `n`."""
+    right: str
+    """How many rows of the target one value names: `1`, `0..1` or `n`."""
+
+
+def joins(edges: Sequence[Edge], keys: Mapping[str, Sequence[str]]) -> str:
+    """Return tables on the left with lines from their columns to the tables on the right that they name."""
+    tops, rows = _left_tables(edges)
+    heights = {name: _ROW * (1 + len(keys[name])) + 8 for name in dict.fromkeys(edge.target for edge in edges)}
+    places = _right_tables(edges, rows, heights, max(rows.values()) + _ROW)
+    right = _MARGIN + _TABLE_WIDTH + _GAP
+    parts: list[str] = []
+    for number, edge in enumerate(edges):
+        start, end = rows[number], places[edge.target] + heights[edge.target] / 2
+        hue = list(heights).index(edge.target) * 360 // len(heights)
+        parts.append(_join(edge, start, end, right, hue))
+    for source, top in tops.items():
+        own = [number for number, edge in enumerate(edges) if edge.source == source]
+        height = sum(_ROW * len(edges[number].columns) for number in own) + _ROW + 8
+        parts.append(_rectangle(_MARGIN, top, _TABLE_WIDTH, height))
+        parts.append(_text(_MARGIN + 10, top + 19, source, "head", "start"))
+        for number in own:
+            middle = (len(edges[number].columns) - 1) / 2
+            for place, column in enumerate(edges[number].columns):
+                parts.append(
+                    _text(_MARGIN + 10, rows[number] + 4 + (place - middle) * _ROW, column, "small", "start")
+                )
+    for target, top in places.items():
+        parts.append(_rectangle(right, top, _TABLE_WIDTH, heights[target]))
+        parts.append(_text(right + 10, top + 19, target, "head", "start"))
+        for number, key in enumerate(keys[target]):
+            parts.append(_text(right + 10, top + 19 + _ROW * (number + 1), f"{key} (key)", "small", "start"))
+    bottom = max(max(rows.values()) + _ROW, *(places[name] + heights[name] for name in places))
+    return _svg(right + _TABLE_WIDTH + _MARGIN, bottom + _MARGIN, parts)
+
+
+def _left_tables(edges: Sequence[Edge]) -> tuple[dict[str, float], dict[int, float]]:
+    """Return the top of each table, and the middle of the columns of each edge."""
+    tops: dict[str, float] = {}
+    rows: dict[int, float] = {}
+    y: float = _MARGIN
+    for source, group in groupby(enumerate(edges), key=lambda item: item[1].source):
+        tops[source] = y
+        y += _ROW + 4
+        for number, edge in group:
+            rows[number] = y + _ROW * len(edge.columns) / 2
+            y += _ROW * len(edge.columns)
+        y += 18
+    return tops, rows
+
+
+def _right_tables(
+    edges: Sequence[Edge], rows: Mapping[int, float], heights: Mapping[str, int], bottom: float
+) -> dict[str, float]:
+    """Return the top of each table, in the order of the average place of its edges."""
+    places = {
+        name: sorted(rows[number] for number, edge in enumerate(edges) if edge.target == name) for name in heights
+    }
+    order = sorted(places, key=lambda name: sum(places[name]) / len(places[name]))
+    free = max(0.0, bottom - _MARGIN - sum(heights.values())) / max(1, len(order) - 1)
+    gap = max(18.0, min(free, 80.0))
+    found: dict[str, float] = {}
+    y = float(_MARGIN)
+    for name in order:
+        found[name] = y
+        y += heights[name] + gap
+    return found
+
+
+def _join(edge: Edge, start: float, end: float, right: int, hue: int) -> str:
+    left = _MARGIN + _TABLE_WIDTH
+    data = {
+        "data-source": edge.source,
+        "data-target": edge.target,
+        "data-columns": " ".join(edge.columns),
+        "data-left": edge.left,
+        "data-right": edge.right,
+    }
+    attributes = " ".join(f"{name}={quoteattr(value)}" for name, value in data.items())
+    path = f"M{left} {start:g}C{left + 110} {start:g} {right - 110} {end:g} {right} {end:g}"
+    return "".join(
+        [
+            f'<g class="join" {attributes}>',
+            f'<path class="line" style="stroke: hsl({hue} 55% 50%)" d="{path}"/>',
+            _text(left - 6, start + 4, edge.left, "small", "end"),
+            _text(right - 24, end - 5, edge.right, "small", "middle"),
+            "</g>",
+        ]
+    )
+
+
+# Elements.
+
+
+def _svg(width: float, height: float, parts: Iterable[str]) -> str:
+    head = (
+        f'<svg class="dk" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}">'
+    )
+    return "\n".join([head, _STYLE, *parts, "</svg>", ""])
+
+
+def _rectangle(x: float, y: float, width: float, height: float) -> str:
+    return f'<rect class="box" x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="6"/>'
+
+
+def _text(x: float, y: float, text: str, style: str, anchor: str) -> str:
+    return f'<text class="{style}" x="{x:g}" y="{y:g}" text-anchor="{anchor}">{escape(text)}</text>'
