@@ -18,6 +18,10 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn
 
+if sys.platform != "win32":
+    import fcntl
+    import termios
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -126,9 +130,6 @@ def _unread_bytes() -> int:
     A writer can fill a pipe again only once the reader has emptied a whole page of memory. A slow reader is seen
     sooner in this number.
     """
-    import fcntl  # noqa: PLC0415 - Windows has no such modules, and does not call this
-    import termios  # noqa: PLC0415
-
     count = bytearray(4)
     with suppress(OSError):
         fcntl.ioctl(1, termios.FIONREAD, count)
@@ -137,19 +138,23 @@ def _unread_bytes() -> int:
 
 def _exit_at_once(number: int) -> NoReturn:
     """End the process, whatever the main thread does."""
-    # Not above: the command imports this module first, and handles signals from then on.
-    import logging  # noqa: PLC0415
-
-    text = (
-        "%s: the command has not ended, and standard output has taken nothing for %g seconds. The process ends "
-        "without a final STATE message, and the last line of the output may be incomplete"
-    )
-    arguments = (text, signal.Signals(number).name, _INTERVAL * _IDLE_LOOKS)
-    # The main thread may hold the log's lock, and the log may be a full pipe, too.
-    thread = threading.Thread(target=logging.getLogger(__name__).warning, args=arguments, daemon=True)
+    # The main thread may hold a lock that this needs, and the log may be a full pipe, too.
+    thread = threading.Thread(target=_log_exit, args=(number,), daemon=True)
     thread.start()
     thread.join(_INTERVAL)
     os._exit(128 + number)
+
+
+def _log_exit(number: int) -> None:
+    # Not above: the command imports this module first, and handles signals from then on.
+    import logging  # noqa: PLC0415
+
+    logging.getLogger(__name__).warning(
+        "%s: the command has not ended, and standard output has taken nothing for %g seconds. The process ends "
+        "without a final STATE message, and the last line of the output may be incomplete",
+        signal.Signals(number).name,
+        _INTERVAL * _IDLE_LOOKS,
+    )
 
 
 termination = Termination()
