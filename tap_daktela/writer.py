@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 _ESCAPES = {mark.encode(): f"\\u{ord(mark):04x}".encode() for mark in "\u2028\u2029\u0085"}
 """Characters at which some readers end a line, in UTF-8, and their escapes."""
-_LEADS = {mark[:1]: tuple(each for each in _ESCAPES if each[:1] == mark[:1]) for mark in _ESCAPES}
-"""Their first bytes, and which of them begin with each."""
+_PREFIXES = {mark[:1]: len(mark) for mark in _ESCAPES}
+"""Their first bytes, and how many bytes the characters have that begin with each."""
 
 
 class _RecordMessage(msgspec.Struct, tag_field="type", tag="RECORD", omit_defaults=True, gc=False):
@@ -60,30 +60,24 @@ class PageWriter(MsgSpecWriter):
 
 def _write(lines: bytes) -> None:
     """Write lines of JSON."""
-    sys.stdout.buffer.write(_escaped(lines) if _has_line_end(lines) else lines)
+    for prefix, size in _PREFIXES.items():
+        lines = _escaped(lines, prefix, size)
+    sys.stdout.buffer.write(lines)
     sys.stdout.flush()
 
 
-def _has_line_end(lines: bytes) -> bool:
-    """Return whether a text in lines of JSON has one of the characters of `_ESCAPES`.
+def _escaped(lines: bytes, prefix: bytes, size: int) -> bytes:
+    """Return lines of JSON with escapes for the characters of `_ESCAPES` that have this first byte and size.
 
-    A search for single bytes costs 0.35 ms for each MB. One for the two or three bytes of the characters costs 20
-    times as much, 6 % of a run's time.
+    In UTF-8, their bytes are part of no other character, and JSON has them within texts only. The search for
+    single bytes takes 2 % of a run's time, and one for whole characters (`bytes.replace`) takes 20 %.
     """
-    for lead, marks in _LEADS.items():
-        place = lines.find(lead)
-        while place >= 0:
-            if lines.startswith(marks, place):
-                return True
-            place = lines.find(lead, place + 1)
-    return False
-
-
-def _escaped(lines: bytes) -> bytes:
-    """Return lines of JSON with an escape for each of these characters.
-
-    In UTF-8, their bytes are part of no other character, and JSON has them within texts only.
-    """
-    for mark, escape in _ESCAPES.items():
-        lines = lines.replace(mark, escape)
-    return lines
+    pieces: list[bytes] = []
+    start, place = 0, lines.find(prefix)
+    while place >= 0:
+        escape = _ESCAPES.get(lines[place : place + size])
+        if escape is not None:
+            pieces += (lines[start:place], escape)
+            start = place + size
+        place = lines.find(prefix, place + 1)
+    return b"".join((*pieces, lines[start:])) if pieces else lines

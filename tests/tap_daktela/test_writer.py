@@ -6,11 +6,14 @@ import copy
 import io
 import json
 import re
+from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from singer_sdk import Stream
 from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.singerlib import RecordMessage
@@ -165,6 +168,15 @@ def test_t7_a_message_is_one_line_for_every_reader(
     titles = [record.get("title") for line in lines if (record := json.loads(line).get("record"))]
     for mark in "\u2028\u2029\x85":
         assert any(mark in title for title in titles if title)
+
+
+@given(st.lists(st.text(st.characters() | st.sampled_from("\u2027\u2028\u2029\u202a\u0084\u0085\u0086â€¨\xa0"))))
+def test_t7_a_text_is_the_same_for_every_reader(texts: list[str]) -> None:
+    output = _Output()
+    with redirect_stdout(output):
+        PageWriter().write_records("tickets", [{text: text} for text in texts], None, NOW)
+    lines = output.bytes.getvalue().decode().splitlines()
+    assert [json.loads(line)["record"] for line in lines] == [{text: text} for text in texts]
 
 
 def test_records_are_counted_as_by_the_sdk(
