@@ -82,7 +82,7 @@ def _integer(value: object) -> int | None:
             return None
         match = _INTEGER.fullmatch(value)
         value = int(match[1]) if match else _float(value)
-    whole = _whole(value)
+    whole = value if type(value) is int else _whole(value)
     if not _SMALLEST_INTEGER <= whole <= _LARGEST_INTEGER:
         raise ValueError(value)
     return whole
@@ -187,11 +187,8 @@ def _entries(value: object) -> list[Any]:
 
 
 def _with_name(entries: list[Any]) -> list[Any]:
-    return [entry for entry in entries if _name(entry) not in _NO_NAME]
-
-
-_NO_NAME: tuple[Any, ...] = (None, "", [], {})
-"""What PHP sends for no name, and for an object of which nothing may be seen."""
+    # PHP sends null, an empty text or an empty list for no name, and for an object of which nothing may be seen.
+    return [entry for entry in entries if (name := _name(entry)) or name == 0]
 
 
 def _name(entry: Any) -> Any:  # noqa: ANN401 - JSON
