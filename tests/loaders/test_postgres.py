@@ -22,6 +22,18 @@ if TYPE_CHECKING:
 
 SCHEMA = "daktela"
 NEW_YORK = "America/New_York"
+ODD_TEXTS = (
+    *("a\x00b", "\\N", "\\.", "\\x41", "ends with \\", "\t\n\r\x0b\x0c", "NULL", "null", "{}", '{"a,b"}', "", " "),
+    *(
+        "\u2028\u2029\x85",
+        "\x01\x1f\x7f",
+        "'; DROP TABLE tickets; --",
+        "%s %(x)s :name",
+        "\ufeff",
+        "\U0001f600" * 50,
+    ),
+)
+"""Texts that COPY, SQL, JSON or a driver could take for something else."""
 _names = count()
 
 
@@ -29,6 +41,11 @@ _names = count()
 def simulator() -> Iterator[Simulator]:
     # Over both clock changes of a year, with texts of every kind.
     dataset = generate(activities=400, tickets=100, seed=5, now="2026-10-28 12:00:00", days=230)
+    for row, text in zip(dataset.tables["tickets"], ODD_TEXTS, strict=False):
+        row["title"] = text
+        # PostgreSQL has no NUL, so the tap drops it; in texts, the comparison knows that.
+        text = text.replace("\x00", "")  # noqa: PLW2901 - in objects, it does not
+        row["customFields"] = {text: [text, None, 1.5, {"x": text}]}
     with Simulator(dataset) as simulator:
         yield simulator
 
