@@ -20,7 +20,7 @@ from requests.utils import check_header_validity
 from urllib3.exceptions import HTTPError
 
 from tap_daktela.api.auth import Renewal, SignInError, TokenAuth
-from tap_daktela.api.connection_errors import judge_exception
+from tap_daktela.api.connection_errors import judge_exception, judge_proxy
 from tap_daktela.api.envelope import (
     Answer,
     EnvelopeError,
@@ -442,6 +442,12 @@ class Client:
             return Verdict(Action.REFUSE, f"could not be asked: {type(error).__name__}"), b""
         except EnvironmentSettingError as error:
             return Verdict(Action.REFUSE, str(error), subject=""), b""
+        return self._transfer(request, prepared, route)
+
+    def _transfer(
+        self, request: _Request, prepared: requests.PreparedRequest, route: Route
+    ) -> tuple[Verdict, bytes]:
+        """Send a request that is prepared, within the limits on time and size."""
         timeout = self._transport.timeout
         # Not by the session, which reads the whole body of a redirect and prepares the request to follow it.
         adapter = self._session.get_adapter(str(prepared.url))
@@ -460,6 +466,9 @@ class Client:
             return Verdict(Action.RETRY, reason, too_large=True), b""
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             return judge_exception(error, route, timeout), b""
+        if response.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and route.proxy:
+            # Over plain http, the answer of a proxy looks like that of the instance; only it sends this status.
+            return judge_proxy(response.status_code, route), body
         return judge(response, body), body
 
     def _count(self, **more: int) -> None:

@@ -123,7 +123,7 @@ def _of_proxy(causes: Sequence[BaseException], route: Route, timeout: float) -> 
     subject, setting = f"The proxy {route.proxy}", route.proxy_setting
     status = next((int(match[1]) for cause in causes if (match := _TUNNEL.search(str(cause)))), None)
     if status is not None:
-        return _of_tunnel(status, subject, route)
+        return judge_proxy(status, route)
     if _first(causes, *_NO_SUCH_HOST):
         return Verdict(Action.RETRY, f"was not found (no such host); check {setting}", subject=subject)
     system = _system_reason(causes)
@@ -136,8 +136,9 @@ def _of_proxy(causes: Sequence[BaseException], route: Route, timeout: float) -> 
     return Verdict(Action.RETRY, f"{system or 'closed the connection'}; check {setting}", subject=subject)
 
 
-def _of_tunnel(status: int, subject: str, route: Route) -> Verdict:
-    """Return the verdict on the status with which a proxy answers CONNECT."""
+def judge_proxy(status: int, route: Route) -> Verdict:
+    """Return the verdict on a status with which a proxy refuses to let a request through."""
+    subject = f"The proxy {route.proxy}"
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         reason = (
             f"asks for a user name and password (407); put them into {route.proxy_setting}, as in "

@@ -338,3 +338,14 @@ def test_t6_plain_http_elsewhere_goes_through_a_proxy_if_allow_http_allows_it(
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         assert len(_client("http://acme.example", allow_http=True).page(QUERY).rows) == 1
     assert proxy.heads[0].startswith(b"GET http://acme.example/api/v6/groups.json?")
+
+
+def test_a_proxy_that_asks_for_credentials_over_plain_http_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusal = response(b"<html><title>Squid</title></html>", status=b"407 Proxy Authentication Required")
+    with raw_server(lambda _: [refusal]) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        error = _error("http://acme.example", allow_http=True)
+    assert str(error).startswith(
+        f"The proxy {proxy.url} asks for a user name and password (407); put them into HTTP"
+    )
+    assert not error.repeated

@@ -237,3 +237,23 @@ def test_t5_sending_to_a_server_that_reads_a_little_now_and_then_ends() -> None:
         reader.join()
         ours.close()
         theirs.close()
+
+
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
+def test_t5_the_limits_hold_over_tls_and_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def error(url: str) -> str:
+        transport = Transport(timeout=0.1, verify_tls=False, retries=QUICK)
+        with pytest.raises(RequestError) as caught:
+            Client(parse(url), Credentials(access_token="t" * 40), transport).page(QUERY)
+        return str(caught.value)
+
+    with raw_server(SLOW["headers"], certificate="trusted") as server:
+        assert "did not complete the request within 1 s" in error(server.url)
+    with raw_server(TOO_LARGE["without an end"], certificate="trusted") as server:
+        assert "sent a response of more than 64 MiB" in error(server.url)
+    with raw_server(SLOW["status line"]) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        assert "did not complete the request within 1 s" in error("https://acme.example")
+    assert proxy.heads[0].startswith(b"CONNECT acme.example:443 ")
