@@ -9,6 +9,8 @@ Read it in the order of the data:
     streams.py, fields.py    what there is to read, as data
     instance.py              one Daktela, with its clock and its zone
     sync.py                  one stream of one instance, from its bookmark on
+    requested_fields.py,
+    optional_fields.py       which fields to request, and which the server refuses
     windows.py               what is to be read -> windows of time
     pages.py, fetch.py       windows -> rows, in order and none of them missing
     window_plan.py,

@@ -19,6 +19,7 @@ from tap_daktela.datetimes import datetime_converter
 from tap_daktela.fields import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from zoneinfo import ZoneInfo
 
 Converter: TypeAlias = Callable[[Any], Any]
@@ -143,11 +144,41 @@ def _object(value: object) -> dict[str, Any] | None:
 
 
 def _loose(value: object) -> str | None:
+    value = _single(value)
+    return value if value is None or isinstance(value, str) else _json(value)
+
+
+def part_converter(steps: Sequence[str]) -> Converter:
+    """Return the converter of a value to the text of its part at `steps`; of a list, of the list of the parts."""
+
+    def convert(value: object) -> str | None:
+        return _loose(_part(value, steps))
+
+    return convert
+
+
+def _part(value: object, steps: Sequence[str]) -> object:
+    if not steps:
+        return _single(value)
+    if isinstance(value, dict) and steps[0] not in value and is_php_list(value):
+        value = list(value.values())
+    if isinstance(value, list):
+        parts = [_part(entry, steps) for entry in value]
+        # Parts keep the places of their entries, so that two columns of one list can be aligned.
+        return None if all(part is None for part in parts) else _single(parts)
+    return _part(value.get(steps[0]), steps[1:]) if isinstance(value, (dict, Row)) else None
+
+
+def _single(value: object) -> object:
+    """Return the entry of a list of one, null for an empty list, and anything else as it is."""
     if isinstance(value, list) and len(value) <= 1:
-        if not value or value[0] is None:
-            return None
-        value = value[0]
-    return value if isinstance(value, str) else _json(value)
+        return value[0] if value else None
+    return value
+
+
+def is_php_list(value: dict[str, Any]) -> bool:
+    """Return whether an object is a list with gaps, which PHP sends with its indexes as names."""
+    return bool(value) and all(name.isdigit() for name in value)
 
 
 def _json(value: object) -> str:

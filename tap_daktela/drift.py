@@ -127,7 +127,7 @@ def _misfits(node: Node, row: dict[str, Any], path: str) -> Iterator[tuple[str, 
         if value is not None and not _fits(leaf, value):
             yield path + leaf.name, leaf.kind.value, value
     # A relation that has a column of its own may be anything.
-    taken = {leaf.name for leaf in node.leaves}
+    taken = {leaf.name for leaf in node.leaves if leaf.kind is not Kind.PART}
     for name, branch in node.branches.items():
         value = row.get(name)
         if isinstance(value, dict):

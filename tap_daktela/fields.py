@@ -39,6 +39,9 @@ class Kind(Enum):
     LOOSE = "loose"
     """Text of whatever comes: a scalar as it is, a list of one as its element, an empty list as null,
     anything else as JSON. Custom fields are lists of texts (daktela-api.md §3)."""
+    PART = "part"
+    """As `LOOSE`, for a part of an object or of each object of a list, at any depth: of a list, the list of the
+    parts."""
     SERVER = "server"
     """The instance's name; nothing is asked for it."""
     UNIQUE_ID = "unique_id"
@@ -77,6 +80,8 @@ class Field:
     builds send them, and given up if a server refuses them (daktela-api.md §9, question 1)."""
     to_catalog: Callable[[Any], Any] | None = None
     """Converts a value that is not null to the type that the catalog gives the column, if that is another one."""
+    extra: bool = False
+    """Whether the setting `extra_fields` adds the column."""
 
     def schema(self, *, required: bool) -> dict[str, Any]:
         """Return the column's JSON Schema; `required` takes null out of its types."""

@@ -14,11 +14,9 @@ from tap_daktela.sync import StreamError, Sync
 
 if TYPE_CHECKING:
     from tap_daktela.api.envelope import Page
-    from tap_daktela.api.query import Query
     from tap_daktela.fields import Stream
     from tap_daktela.instance import Instance
 
-_ROWS = 100
 _WHOLE_ROWS = 3
 """A row with all its fields, and all that it is related to, can have 300 kB (daktela-api.md §3)."""
 
@@ -43,12 +41,7 @@ class Probe(Sync):
             StreamError: the account may not read the stream, or not what is in it.
         """
         with self._as_stream_error():
-            try:
-                page = self._instance.fetcher.page(self._newest())
-            except RequestError as error:
-                if not self._give_up_refused_fields(error):
-                    raise
-                page = self._instance.fetcher.page(self._newest())
+            page = self._newest_page()
             self._page = page
             self._table(page.rows)
             if problem := missing_items(self._stream, self._instance, self._shape.tally):
@@ -65,17 +58,30 @@ class Probe(Sync):
         count = len(page.rows)
         if page.total is not None and page.total > count:
             return f"{page.total} rows"
-        behind = replace(self._newest().page(count), take=1)
+        behind = replace(self._fields.newest().page(count), take=1)
         has_more = count > 0 and bool(self._instance.fetcher.page(behind).rows)
         return f"more than {count} rows" if has_more else f"{count} rows"
+
+    def _newest_page(self) -> Page:
+        while True:
+            try:
+                return self._instance.fetcher.page(self._fields.newest())
+            except RequestError as error:
+                if not self._fields.adapt(error):
+                    raise
+                self._compile()
 
     def drift(self) -> list[str]:
         """Return in what the rows of that page are not as declared, a line each; see `drift.py`.
 
         Costs a request for a few rows with all their fields: nothing else tells which ones there are.
         """
-        if self._page is None or not self._page.rows or not self._instance.tells_fields:
-            return []
+        if self._page is None or not self._page.rows:
+            return self._fields.take_warnings()
+        with self._as_stream_error():
+            self._fields.warn_of_absent(self._page.rows, self._without_value)
+        if not self._instance.tells_fields:
+            return self._fields.take_warnings()
         whole: list[Any] = []
         problems: list[str] = []
         with self._as_stream_error():
@@ -87,15 +93,11 @@ class Probe(Sync):
                 problems.append(f"new and missing fields cannot be told: {error}")
         asked, whole = ([row for row in rows if isinstance(row, dict)] for rows in (self._page.rows, whole))
         sample = Sample(asked, whole, is_old=self._page.timezone is None)
-        return [*differences(self._stream, self._shape.root, sample), *problems]
+        found = differences(self._stream, self._shape.root, sample)
+        return [*self._fields.take_warnings(), *found, *problems]
 
     def _whole_rows(self) -> list[Any]:
-        query = replace(self._newest(), fields=(), take=_WHOLE_ROWS)
+        query = replace(self._fields.newest(), fields=(), take=_WHOLE_ROWS)
         # Asked once: notes are not worth a wait.
         ask = partial(self._instance.client.page, query, patience=Patience(attempts=1))
         return self._instance.fetcher.run(ask).rows
-
-    def _newest(self) -> Query:
-        cursor = self._stream.replication_key
-        sort = (f"-{cursor}", "name") if cursor else ("name",)
-        return replace(self._query, sort=sort, take=_ROWS, as_sent=True)

@@ -1,29 +1,25 @@
-"""What an account may not see: tallies and refusals in, plain words out.
+"""Explain what an account may not read, and what was left out of a stream.
 
-Missing rights rarely look like an error. Relations come without their name, items do not come at all, and a
-field that a build does not know may be ignored or refused. Whatever of that is found is told, never passed on
-as nulls or orphans in silence.
+Missing rights rarely look like an error: relations come without their name, and items do not come at all. Each is
+reported, so that a null or a missing row never goes unnoticed.
 """
 
 from __future__ import annotations
 
-import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from tap_daktela.api.query import Condition, Query
 from tap_daktela.api.rows import Row
-from tap_daktela.api.verdict import RequestError
-from tap_daktela.shape import requested_fields
+from tap_daktela.optional_fields import is_too_long
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
-    from tap_daktela.fields import Field, Stream
+    from tap_daktela.api.verdict import RequestError
+    from tap_daktela.fields import Stream
     from tap_daktela.instance import Instance
     from tap_daktela.shape import Tally
-
-logger = logging.getLogger(__name__)
 
 _FEW = 2
 """A type of which an instance has no more activities than this may well consist of orphans."""
@@ -36,6 +32,8 @@ def type_condition(stream: Stream) -> tuple[Condition, ...]:
 
 def advice(error: RequestError, stream: Stream) -> str:
     """Return what to do about a refusal, to be read after it; empty where there is nothing to add."""
+    if is_too_long(error):
+        return f"; the request names too many fields: deselect columns of {stream.name}"
     if error.verdict.from_gateway:
         return ""
     if error.verdict.status == HTTPStatus.FORBIDDEN:
@@ -70,28 +68,6 @@ def missing_items(stream: Stream, instance: Instance, tally: Tally) -> str:
     return ""
 
 
-def acceptable_fields(stream: Stream, columns: Iterable[Field], instance: Instance) -> tuple[str, ...] | None:
-    """Return the fields to ask for after a 400, which may be due to some that the instance's build lacks.
-
-    Whether the server ignores unknown fields or refuses them is an open question (daktela-api.md §9, question
-    1). Return None if leaving them out would not help; all of them if the 400 does not come again.
-    """
-    columns = tuple(columns)
-    everything = requested_fields(stream, columns)
-    official = requested_fields(stream, [column for column in columns if column.official])
-    if official == everything or not _is_accepted(stream, official, instance):
-        return None
-    if _is_accepted(stream, everything, instance):
-        return everything
-    logger.warning(
-        "%s (%s): this instance refuses fields that its build does not have; these columns stay null: %s",
-        stream.name,
-        instance.server,
-        ", ".join(column.name for column in columns if not column.official),
-    )
-    return official
-
-
 def remarks(tally: Tally) -> Iterator[str]:
     """Yield what was left out of the rows of one stream, or became null, and why."""
     for relation, count in tally.nameless.items():
@@ -113,16 +89,3 @@ def losses(tally: Tally) -> Iterator[str]:
         yield f"{count} values of {column} did not fit its type and became null"
     if tally.keyless:
         yield f"{tally.keyless} rows were left out because their key is null"
-
-
-def _is_accepted(stream: Stream, fields: tuple[str, ...], instance: Instance) -> bool:
-    query = Query(
-        endpoint=stream.endpoint, fields=fields, conditions=type_condition(stream), sort=("name",), take=1
-    )
-    try:
-        instance.fetcher.page(query)
-    except RequestError as error:
-        if error.verdict.status != HTTPStatus.BAD_REQUEST:
-            raise
-        return False
-    return True

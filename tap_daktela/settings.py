@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from singer_sdk import typing as th
+from singer_sdk.helpers._conformers import snakecase
 
 from tap_daktela.api.config import (
     ACCESS_TOKEN,
@@ -36,7 +37,7 @@ from tap_daktela.api.config import (
     with_defaults,
 )
 from tap_daktela.api.retry import DEFAULT_RETRIES
-from tap_daktela.fields import loose
+from tap_daktela.fields import Field, Kind
 from tap_daktela.streams import STREAMS
 from tap_daktela.windows import parse_instant
 
@@ -47,12 +48,15 @@ if TYPE_CHECKING:
     from tap_daktela.api.address import Address
     from tap_daktela.api.client import Credentials, Transport
     from tap_daktela.api.retry import RetryPolicy
-    from tap_daktela.fields import Field
+    from tap_daktela.fields import Stream
 
 DEFAULT_ZONE = "Europe/Prague"
 """Zone of instances that tell none: builds before 2023 do not, and it is the vendor's own (daktela-api.md §2)."""
 
 _API_FIELD = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+_WORD_START = re.compile("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_LONGEST_NAME = 63
+"""Bytes of a column's name in PostgreSQL; longer names are cut off."""
 _CENTURY = 100 * 365 * 24 * 60
 """Minutes beyond which the calendar might end."""
 
@@ -177,9 +181,9 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         "extra_fields",
         th.ObjectType(additional_properties=th.ArrayType(th.StringType)),
         title="Extra fields",
-        description="Stream -> list of further API fields, dotted (`record.customFields.x`). Each becomes a text "
-        "column named with `_`: a scalar as it is, a list of one as its element, an empty list null, anything "
-        "else as JSON.",
+        description="Stream -> list of further API fields, dotted (`record.customFields.x`, `statuses.color`). "
+        "Each becomes a text column named with `_`: a scalar as it is, a list of one as its element, an empty "
+        "list null, anything else as JSON. Of a list of objects, it is the list of their parts.",
     ),
     th.Property(
         "on_type_mismatch",
@@ -290,14 +294,33 @@ def servers(config: Mapping[str, Any]) -> list[str]:
 
 
 def extra_fields(config: Mapping[str, Any]) -> dict[str, tuple[Field, ...]]:
-    """Return the columns that the setting `extra_fields` adds to each stream."""
+    """Return the columns that the setting `extra_fields` adds to each stream; the setting has no `problems`."""
+    by_name = {stream.name: stream for stream in STREAMS}
     return {
-        stream: tuple(
-            loose(field.replace(".", "_"), f"API field `{field}`, asked for by the setting extra_fields.", field)
-            for field in fields
-        )
-        for stream, fields in (config.get("extra_fields") or {}).items()
+        name: tuple(_extra_field(by_name[name], field) for field in fields)
+        for name, fields in (config.get("extra_fields") or {}).items()
     }
+
+
+def _extra_field(stream: Stream, field: str) -> Field:
+    """Return the column for a further API field.
+
+    Lists of related objects are requested as a whole: no source says that a dotted field reaches into a list.
+    """
+    lists = [column.request for column in stream.fields if column.kind is Kind.KEYS]
+    return Field(
+        name=_column_name(field),
+        kind=Kind.PART if "." in field else Kind.LOOSE,
+        description=f"API field `{field}`, asked for by the setting extra_fields.",
+        source=field,
+        request=next((name for name in lists if f"{field}.".startswith(f"{name}.")), field),
+        official=False,
+        extra=True,
+    )
+
+
+def _column_name(field: str) -> str:
+    return field.replace(".", "_")
 
 
 def problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
@@ -325,17 +348,45 @@ def discovery_problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> 
 def _extra_field_problems(config: Mapping[str, Any]) -> Iterator[str]:
     by_name = {stream.name: stream for stream in STREAMS}
     for name, fields in (config.get("extra_fields") or {}).items():
-        stream = by_name.get(name)
-        if stream is None:
+        if name not in by_name:
             yield f"extra_fields: there is no stream {name!r}{suggest(name, by_name)}"
             continue
-        taken = {column.name for column in stream.fields}
+        taken = {column.name: column.name for column in by_name[name].fields}
         for field in fields:
-            if not _API_FIELD.fullmatch(field):
-                yield f"extra_fields: {field!r} of {name} is not a field such as record.customFields.x"
-            elif field.replace(".", "_") in taken:
-                yield f"extra_fields: {name} already has a column {field.replace('.', '_')}"
-            taken.add(field.replace(".", "_"))
+            problem = _extra_field_problem(name, field, taken)
+            if problem:
+                yield f"extra_fields: {problem}"
+            else:
+                taken[_column_name(field)] = field
+
+
+def _extra_field_problem(stream: str, field: str, taken: Mapping[str, str]) -> str:
+    """Return what is wrong with a further field of a stream, empty if nothing is.
+
+    `taken` maps the columns that the stream already has to the fields that they are made of.
+    """
+    if not _API_FIELD.fullmatch(field):
+        return f"{field!r} of {stream} is not a field such as record.customFields.x"
+    name = _column_name(field)
+    if name in taken:
+        return f"{stream} already has a column {name}; remove {field}"
+    if len(name) > _LONGEST_NAME:
+        return (
+            f"{field} of {stream} would be a column of {len(name)} bytes, and databases accept {_LONGEST_NAME}; "
+            "remove it"
+        )
+    for other, source in taken.items():
+        if _spellings(name) & _spellings(other):
+            return (
+                f"{field} and {source} of {stream} would be columns with the same name in some databases "
+                f"({name}, {other}); remove {field}"
+            )
+    return ""
+
+
+def _spellings(name: str) -> frozenset[tuple[int, str]]:
+    """Return what loaders make of the name of a column: lower case, or snake_case in the SDK's or another way."""
+    return frozenset(enumerate([name.lower(), snakecase(name), _WORD_START.sub("_", name).lower()]))
 
 
 def _flattening_problems(config: Mapping[str, Any]) -> Iterator[str]:

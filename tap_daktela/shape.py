@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from tap_daktela.api import rows
 from tap_daktela.catalog_types import CatalogTypeError
-from tap_daktela.converters import Converter, converters, entries_without_name
+from tap_daktela.converters import Converter, converters, entries_without_name, part_converter
 from tap_daktela.fields import Kind
 from tap_daktela.masking import describe
+from tap_daktela.optional_fields import without_covered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -112,8 +113,7 @@ def requested_fields(stream: Stream, columns: Iterable[Field]) -> tuple[str, ...
         rule.append(stream.replication_key)
     if stream.item_keys:
         rule += [*([] if stream.activity_type else ["type"]), *stream.item_keys.values()]
-    asked = [column.request for column in columns if column.request]
-    return tuple(dict.fromkeys([*rule, *asked]))
+    return without_covered([*rule, *(column.request for column in columns if column.request)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,6 +263,10 @@ def _plant(root: Node, column: Field, of_kind: dict[Kind, Converter]) -> None:
     if not column.source:
         return
     *path, name = column.source.split(".")
+    if column.kind is Kind.PART:
+        first, *rest = [*path, name]
+        root.leaves.append(Leaf(first, column.name, column.kind, part_converter(rest), column.to_catalog))
+        return
     if column.kind in {Kind.KEYS, Kind.TITLES}:
         *path, name = path
     node = root

@@ -11,16 +11,16 @@ import logging
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tap_daktela.api.auth import SignInError
-from tap_daktela.api.query import Condition, Query
+from tap_daktela.api.query import Condition
 from tap_daktela.api.verdict import RequestError
 from tap_daktela.pages import read_by_name, read_windows
 from tap_daktela.paging import ReadError
-from tap_daktela.rights import acceptable_fields, advice, losses, missing_items, type_condition
-from tap_daktela.shape import Dialect, Shape, ShapeError, requested_fields
+from tap_daktela.requested_fields import RequestedFields
+from tap_daktela.rights import advice, losses, missing_items
+from tap_daktela.shape import Dialect, Shape, ShapeError
 from tap_daktela.table import Table, TableShape
 from tap_daktela.windows import Window, earliest_instant, lower_text, parse_instant, upper_text
 
@@ -111,16 +111,11 @@ class Sync:
         self.expected: int | None = None
         """How many there are, as far as the server has told."""
         self._is_partial = False
+        self._who = f"{stream.name} ({instance.server})"
         with self._as_stream_error():
             self._clock = instance.clock(stream.endpoint)
         self._compile()
-        self._query = Query(
-            endpoint=stream.endpoint,
-            fields=requested_fields(stream, self._columns),
-            conditions=type_condition(stream),
-            sort=("name",),
-            take=instance.run.page_size,
-        )
+        self._fields = RequestedFields(stream, self._columns, instance)
 
     def read(self) -> Iterator[Table | Checkpoint]:
         """Yield tables of records, and checkpoints between them.
@@ -129,12 +124,18 @@ class Sync:
             StreamError: the stream cannot be read to its end.
         """
         with self._as_stream_error():
-            try:
-                yield from self._read()
-            except RequestError as error:
-                if not self._give_up_refused_fields(error):
-                    raise
-                yield from self._read()
+            is_read = False
+            while not is_read:
+                try:
+                    yield from self._read()
+                    is_read = True
+                except RequestError as error:
+                    if not self._fields.adapt(error):
+                        raise
+                    self._compile()
+                    self._log(self._fields.take_warnings())
+            if self.rows:
+                self._fields.check(self._without_value)
         self._report()
 
     def why_incomplete(self) -> str:
@@ -152,7 +153,7 @@ class Sync:
     def _read(self) -> Iterator[Table | Checkpoint]:
         cursor = self._stream.replication_key
         if cursor is None:
-            yield from self._tables(read_by_name(self._instance.fetcher, self._query, self._limit))
+            yield from self._tables(read_by_name(self._instance.fetcher, self._fields.query, self._limit))
             return
         wanted = plan_range(self._instance, self._clock, self._bookmark)
         if wanted is None:
@@ -171,9 +172,9 @@ class Sync:
         if closed is None or wanted.lower is None:
             return
         query = replace(
-            self._query,
-            fields=tuple(dict.fromkeys([*self._query.fields, closed])),
-            conditions=(*self._query.conditions, Condition(cursor, "lt", wanted.lower)),
+            self._fields.query,
+            fields=tuple(dict.fromkeys([*self._fields.query.fields, closed])),
+            conditions=(*self._fields.query.conditions, Condition(cursor, "lt", wanted.lower)),
         )
         window = Window(wanted.lower, wanted.upper)
         yield from self._tables(read_windows(self._instance.fetcher, query, closed, window, self._limit))
@@ -181,7 +182,7 @@ class Sync:
     def _read_range(self, cursor: str, wanted: Range) -> Iterator[Table | Checkpoint]:
         tally = self._shape.tally
         window = Window(wanted.lower, wanted.upper)
-        batches = read_windows(self._instance.fetcher, self._query, cursor, window, self._limit)
+        batches = read_windows(self._instance.fetcher, self._fields.query, cursor, window, self._limit)
         for batch in self._counted(batches):
             yield self._table(batch.rows)
             # While all rows of a type lack their item, the account may lack a right. No bookmark passes them.
@@ -223,19 +224,15 @@ class Sync:
             nulls_for_mismatches=run.nulls_for_mismatches,
         )
         self._shape = Shape(self._stream, self._columns, dialect)
-        self._table = TableShape(self._shape)
+        self._table_shape = TableShape(self._shape)
+        self._without_value = {column.name for column in self._columns if column.extra}
 
-    def _give_up_refused_fields(self, error: RequestError) -> bool:
-        """Return whether to read again after `error`, having given up fields that the instance refuses."""
-        self._instance.fetcher.abandon()
-        if error.verdict.status != HTTPStatus.BAD_REQUEST:
-            return False
-        fields = acceptable_fields(self._stream, self._columns, self._instance)
-        if fields is None:
-            return False
-        self._query = replace(self._query, fields=fields)
-        self._compile()
-        return True
+    def _table(self, rows: list[Any]) -> Table:
+        """Return the records of a page, and note which further fields have values."""
+        table = self._table_shape(rows)
+        if self._without_value:
+            self._without_value = {name for name in self._without_value if not table.has_value(name)}
+        return table
 
     @contextmanager
     def _as_stream_error(self) -> Iterator[None]:
@@ -249,10 +246,13 @@ class Sync:
             raise StreamError(str(error)) from None
 
     def _report(self) -> None:
-        tally, who = self._shape.tally, f"{self._stream.name} ({self._instance.server})"
+        tally, who = self._shape.tally, self._who
         logger.info("%s: %d records", who, tally.records)
         for kind, count in tally.orphans.items():
             logger.info("%s: left out %d activities of type %s without their item (orphans)", who, count, kind)
-        for loss in losses(tally):
-            logger.warning("%s: %s", who, loss)
+        self._log([*losses(tally), *self._fields.take_warnings()])
         self._instance.nameless.add(self._stream.name, tally)
+
+    def _log(self, warnings: Iterable[str]) -> None:
+        for warning in warnings:
+            logger.warning("%s: %s", self._who, warning)

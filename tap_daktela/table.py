@@ -64,6 +64,10 @@ class Table:
         for row in zip(*self._columns, strict=True):
             yield dict(zip(names, row, strict=True))
 
+    def has_value(self, column: str) -> bool:
+        """Return whether any record has another value than null in a column."""
+        return any(value is not None for value in self._columns[self._layout.names.index(column)])
+
     def structs(self) -> list[msgspec.Struct]:
         """Return the records as objects that are written like dictionaries, and made and written faster."""
         return list(map(self._layout.struct, *self._columns))

@@ -28,11 +28,20 @@ def answer_table(simulator: Simulator, request: Request, table: str, name: str |
     try:
         query = parse_query(request.query_string)
         request.query = as_data(query)
-        if simulator.unknown_fields == "refuse":
-            check_known(table, query.fields or (), simulator.dataset.build)
+        _check_fields(simulator, table, query.fields or ())
         return _page(simulator, table, query) if name is None else _single(simulator, table, query, name)
     except BadQuery as refusal:
         return enclose(simulator, None, 400, [str(refusal)])
+
+
+def _check_fields(simulator: Simulator, table: str, fields: tuple[str, ...]) -> None:
+    """Refuse fields, or their number, for servers that do so."""
+    if simulator.unknown_fields == "refuse":
+        check_known(table, fields, simulator.dataset.build)
+    if not simulator.refused_fields.isdisjoint(fields):
+        raise BadQuery("Neplatný požadavek")
+    if simulator.field_limit is not None and len(fields) > simulator.field_limit:
+        raise BadQuery("Příliš mnoho polí")
 
 
 def _page(simulator: Simulator, table: str, query: Query) -> Answer:

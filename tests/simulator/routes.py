@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from tests.simulator.auth import authenticated, login, refresh, whoim
 from tests.simulator.endpoints import answer_table
-from tests.simulator.exchange import Answer, Request, empty
+from tests.simulator.exchange import Answer, Request, empty, html
 from tests.simulator.faults import Case, due, spoil
 from tests.simulator.schema import TABLES
 from tests.simulator.sync import ENDPOINT, sync
@@ -50,6 +50,8 @@ def name_endpoint(simulator: Simulator, request: Request) -> None:
 
 def respond(simulator: Simulator, request: Request) -> Answer:
     """Answer a request whose endpoint has been named."""
+    if simulator.url_limit is not None and len(request.target) > simulator.url_limit:
+        return html(414, "414 Request-URI Too Large")
     with simulator.lock:
         if simulator.is_over_quota():
             return empty(429)

@@ -58,6 +58,9 @@ class Simulator:
         data_as: `list`, or `dict` for an object by name.
         bom: Whether answers start with a byte order mark.
         unknown_fields: `ignore` them, or `refuse` them with 400.
+        refused_fields: Fields that are refused with 400, whose message does not name them.
+        field_limit: Fields that a request may name; more are refused with 400. None for no limit.
+        url_limit: Characters that a URL may have from its path on; longer ones get 414. None for no limit.
         tie_break: Order of rows that the sort does not tell apart: `random` at each request, or by `name`.
         strip_relations: Relations that the account may not see, as dotted paths.
         strip_items: Activity types whose item the account may not see.
@@ -104,6 +107,9 @@ class Simulator:
     data_as: str = "list"
     bom: bool = False
     unknown_fields: str = "ignore"
+    refused_fields: set[str] = field(default_factory=set)
+    field_limit: int | None = None
+    url_limit: int | None = None
     tie_break: str = "random"
     strip_relations: set[str] = field(default_factory=set)
     strip_items: set[str] = field(default_factory=set)

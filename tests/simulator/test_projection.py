@@ -56,6 +56,29 @@ def test_unknown_fields_can_be_refused(simulator: Simulator) -> None:
     assert get(simulator, "activities", fields=["item.id_call", "record.customFields.x"]).status_code == 200
 
 
+def test_some_fields_can_be_refused_without_naming_them(simulator: Simulator) -> None:
+    simulator.refused_fields = {"user.title", "stage"}
+    for field in simulator.refused_fields:
+        response = get(simulator, "tickets", fields=["name", field])
+        assert response.status_code == 400
+        assert response.json()["error"] == ["Neplatný požadavek"]
+    assert get(simulator, "tickets", fields=["name", "user", "user.name"]).status_code == 200
+
+
+def test_the_number_of_fields_can_be_limited(simulator: Simulator) -> None:
+    simulator.field_limit = 2
+    assert get(simulator, "tickets", fields=["name", "title"]).status_code == 200
+    assert get(simulator, "tickets", fields=["name", "title", "stage"]).status_code == 400
+
+
+def test_the_length_of_urls_can_be_limited(simulator: Simulator) -> None:
+    simulator.url_limit = 300
+    assert get(simulator, "tickets", fields=["name"]).status_code == 200
+    response = get(simulator, "tickets", fields=["x" * 300])
+    assert response.status_code == 414
+    assert response.text.startswith("<html>")
+
+
 def test_comma_joined_fields_are_not_understood(reading: Simulator) -> None:
     assert len(page(reading, "tickets", fields="name,title", take=1)["data"][0]) > 40
     assert page(reading, "tickets", fields=["name,title"], take=1)["data"] == [[]]

@@ -34,6 +34,7 @@ STREAM = Stream(
         (Kind.TITLES, ["array", "null"]),
         (Kind.SCALAR, ["string", "null"]),
         (Kind.LOOSE, ["string", "null"]),
+        (Kind.PART, ["string", "null"]),
         (Kind.SERVER, ["string"]),
         (Kind.UNIQUE_ID, ["string"]),
     ],

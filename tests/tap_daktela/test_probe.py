@@ -61,13 +61,13 @@ def test_a_probe_of_an_empty_stream_costs_a_page(daktela: Simulator, connect: Co
     assert [request.endpoint for request in daktela.requests] == ["whoim", "tickets"]
 
 
-def test_a_probe_gives_up_refused_fields_as_a_run_does(
-    daktela: Simulator, connect: Connect, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_probe_notes_refused_fields_and_does_without_them(daktela: Simulator, connect: Connect) -> None:
     daktela.unknown_fields = "refuse"
-    stream = BY_NAME["queues"]
-    assert "rows" in Probe(stream, connect(daktela)).finding()
-    assert "refuses fields" in caplog.text
+    probe = Probe(BY_NAME["queues"], connect(daktela))
+    assert probe.finding() == f"{len(daktela.dataset.tables['queues'])} rows"
+    (note,) = probe.drift()
+    assert note.startswith("this instance refuses fields")
+    assert note.endswith(": deleted, usersCount")
 
 
 def test_a_probe_says_what_may_not_be_read(daktela: Simulator, connect: Connect) -> None:

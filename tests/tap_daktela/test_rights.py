@@ -1,21 +1,20 @@
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tap_daktela.api.query import Condition
 from tap_daktela.api.verdict import Action, RequestError, Verdict
-from tap_daktela.rights import acceptable_fields, advice, missing_items, remarks, type_condition
-from tap_daktela.shape import Tally, requested_fields
+from tap_daktela.rights import advice, missing_items, remarks, type_condition
+from tap_daktela.shape import Tally
 from tap_daktela.streams import STREAMS
-from tests.simulator import Fault, Simulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tap_daktela.instance import Instance
+    from tests.simulator import Simulator
 
     Connect = Callable[..., Instance]
 
@@ -90,66 +89,6 @@ def test_each_type_is_looked_at(daktela: Simulator, connect: Connect) -> None:
     assert "type CHAT" in told
     count = len(daktela.requests)
     assert count == 2
-
-
-# Fields.
-
-
-def test_fields_that_a_build_refuses_are_given_up_and_named(
-    daktela: Simulator, connect: Connect, caplog: pytest.LogCaptureFixture
-) -> None:
-    daktela.unknown_fields = "refuse"
-    stream = BY_NAME["queues"]
-    fields = acceptable_fields(stream, stream.fields, connect(daktela))
-    assert fields == requested_fields(stream, [column for column in stream.fields if column.official])
-    (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert warning.startswith("queues (acme): ")
-    assert warning.endswith("stay null: deleted, usersCount")
-
-
-def test_nothing_is_given_up_where_the_refusal_does_not_come_again(
-    daktela: Simulator, connect: Connect, caplog: pytest.LogCaptureFixture
-) -> None:
-    stream = BY_NAME["queues"]
-    assert acceptable_fields(stream, stream.fields, connect(daktela)) == requested_fields(stream, stream.fields)
-    assert not [record for record in caplog.records if record.levelno == logging.WARNING]
-
-
-def test_nothing_is_given_up_where_that_would_not_help(daktela: Simulator, connect: Connect) -> None:
-    daktela.faults = [Fault("400", times=None)]
-    stream = BY_NAME["queues"]
-    assert acceptable_fields(stream, stream.fields, connect(daktela)) is None
-
-
-def test_a_fault_while_fields_are_probed_is_no_refusal_of_fields(daktela: Simulator, connect: Connect) -> None:
-    daktela.faults = [Fault("503", times=None)]
-    stream = BY_NAME["queues"]
-    with pytest.raises(RequestError, match="503"):
-        acceptable_fields(stream, stream.fields, connect(daktela))
-
-
-def test_there_is_nothing_to_give_up_where_all_columns_are_official(daktela: Simulator, connect: Connect) -> None:
-    stream = BY_NAME["queues"]
-    columns = [column for column in stream.fields if column.official]
-    assert acceptable_fields(stream, columns, connect(daktela)) is None
-    assert daktela.requests == []
-
-
-@pytest.mark.parametrize("name", ["activities_call", "activities", "tickets"])
-def test_a_build_s_fields_are_probed_with_a_row_of_the_stream_s_own(
-    daktela: Simulator, connect: Connect, name: str
-) -> None:
-    daktela.unknown_fields = "refuse"
-    stream = BY_NAME[name]
-    assert acceptable_fields(stream, stream.fields, connect(daktela)) is not None
-    assert {request.query["take"] for request in daktela.requests if request.query} == {1}
-    types = {
-        entry["value"]
-        for request in daktela.requests
-        for entry in request.query.get("filters", [])
-        if entry["field"] == "type"
-    }
-    assert types == ({stream.activity_type} if stream.activity_type else set())
 
 
 # Remarks.

@@ -159,6 +159,37 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
         "already has a column category_name",
     ),
     "a field twice": ({**ACME, "extra_fields": {"tickets": ["a.b", "a_b"]}}, "extra_fields", "already has"),
+    "a field that is listed twice": ({**ACME, "extra_fields": {"tickets": ["a.b", "a.b"]}}, "extra_fields", "a_b"),
+    "a field that differs from a column by case": (
+        {**ACME, "extra_fields": {"tickets": ["Title"]}},
+        "extra_fields",
+        "Title and title of tickets would be columns with the same name in some databases (Title, title)",
+    ),
+    "fields that differ by case": (
+        {**ACME, "extra_fields": {"tickets": ["customFields.Order", "customFields.order"]}},
+        "extra_fields",
+        "customFields.order and customFields.Order of tickets would be columns with the same name",
+    ),
+    "fields that differ by snake_case": (
+        {**ACME, "extra_fields": {"tickets": ["customFields.orderNumber", "custom_fields.order_number"]}},
+        "extra_fields",
+        "(custom_fields_order_number, customFields_orderNumber)",
+    ),
+    "fields that differ by the words of an abbreviation": (
+        {**ACME, "extra_fields": {"tickets": ["customFields.SMSCode", "customFields.SMS_code"]}},
+        "extra_fields",
+        "would be columns with the same name",
+    ),
+    "fields that differ by repeated underscores": (
+        {**ACME, "extra_fields": {"tickets": ["customFields.a__b", "customFields.a_b"]}},
+        "extra_fields",
+        "would be columns with the same name",
+    ),
+    "a field whose column has a long name": (
+        {**ACME, "extra_fields": {"tickets": [f"customFields.{'x' * 51}"]}},
+        "extra_fields",
+        "would be a column of 64 bytes, and databases accept 63",
+    ),
     "a field that is no text": (
         {**ACME, "extra_fields": {"tickets": [5]}},
         "extra_fields.tickets[0]",
@@ -242,6 +273,11 @@ def test_the_command_says_what_is_wrong_and_ends_with_1(name: str, tmp_path: Pat
         {**ACME, "page_size": 1, "concurrency": 50, "settle_minutes": 0, "lookback_minutes": 0},
         {**ACME, "page_size": 1000, "request_timeout": 0.5, "backend": "sequential"},
         {**ACME, "extra_fields": {"tickets": ["customFields.vip", "record.customFields._x1"], "groups": []}},
+        {
+            **ACME,
+            "extra_fields": {"tickets": ["customFields.ab", "customFields.a_b", "customFields.a1", "c.a.b1"]},
+        },
+        {**ACME, "extra_fields": {"tickets": [f"customFields.{'x' * 50}"]}},
         # Meltano may pass null or an empty text for what is not set.
         {
             **ACME,
@@ -334,9 +370,14 @@ def test_secrets_do_not_show_in_the_settings() -> None:
 
 
 def test_further_fields_become_columns_of_text() -> None:
-    (column,) = extra_fields({"extra_fields": {"tickets": ["record.customFields.x"]}})["tickets"]
-    assert (column.name, column.kind, column.official) == ("record_customFields_x", Kind.LOOSE, False)
-    assert (column.source, column.request) == ("record.customFields.x", "record.customFields.x")
+    fields = ["record.customFields.x", "summary", "statuses.color"]
+    found = extra_fields({"extra_fields": {"tickets": fields}})["tickets"]
+    assert [column.source for column in found] == fields
+    assert [column.name for column in found] == ["record_customFields_x", "summary", "statuses_color"]
+    assert [column.kind for column in found] == [Kind.PART, Kind.LOOSE, Kind.PART]
+    # A list of related objects is asked for as a whole.
+    assert [column.request for column in found] == ["record.customFields.x", "summary", "statuses"]
+    assert all(column.extra and not column.official for column in found)
     assert extra_fields({}) == {}
 
 
