@@ -12,8 +12,8 @@ from tap_daktela.catalog_types import CatalogTypeError, catalog_converter, fitte
 from tap_daktela.fields import SERVER, UNIQUE_ID, Field, Kind, Stream
 from tap_daktela.streams import STREAMS
 from tests.simulator import Simulator, generate
-from tests.tap_daktela.running import ROOT, Run, run_tap, select, settings
-from tests.test_reference import code, section
+from tests.tap_daktela.running import Run, run_tap, select, settings
+from tests.test_reference import TEXT, code, section
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -349,8 +349,7 @@ def test_t3_declared_parts_of_custom_fields_are_flattened(violations: Check) -> 
 
 
 def test_t3_the_example_of_the_documentation(violations: Check) -> None:
-    page = (ROOT / "docs" / "streams.md").read_text(encoding="utf-8")
-    [block] = code(section("## Other types", page), "yaml")
+    [block] = code(section("## Other types", TEXT), "yaml")
     schemas = {
         f"{stream}.{column}": schema
         for stream, columns in yaml.safe_load(block)["schema"].items()
