@@ -91,7 +91,7 @@ class RejectedPart(msgspec.Struct, frozen=True):
 Entity: TypeAlias = Company | Contact | Link | CustomValue | CustomDefinition
 
 
-class Part(msgspec.Struct, frozen=True, gc=False):
+class StoredEntity(msgspec.Struct, frozen=True, gc=False):
     """A company or contact in the store."""
 
     number: int
@@ -101,11 +101,11 @@ class Part(msgspec.Struct, frozen=True, gc=False):
     """Its JSON object in the request; that of a company without `contacts`."""
 
 
-class Entry(msgspec.Struct, frozen=True, gc=False):
+class QueueEntry(msgspec.Struct, frozen=True, gc=False):
     """A contact to send, with its company.
 
     A company that is sent by itself has no contact; a contact without a company has no company.
     """
 
-    company: Part | None
-    contact: Part | None
+    company: StoredEntity | None
+    contact: StoredEntity | None

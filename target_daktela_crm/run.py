@@ -18,10 +18,11 @@ from tap_daktela.api.client import Client
 from tap_daktela.api.command import RunError
 from tap_daktela.api.progress import reporter
 from tap_daktela.api.retry import Patience
-from target_daktela_crm.delivery.batching import encode, size_of
-from target_daktela_crm.delivery.dry_run import folder_poster, make_folder
-from target_daktela_crm.delivery.rejects import EXAMPLES, Rejects
-from target_daktela_crm.delivery.sender import Delivery, Progress, stopped
+from target_daktela_crm.delivery.batching import encode_request, request_size
+from target_daktela_crm.delivery.dry_run import RequestFolder, create_folder
+from target_daktela_crm.delivery.endpoint import SyncEndpoint, check_business_hours
+from target_daktela_crm.delivery.rejects import MAX_EXAMPLES, Rejects
+from target_daktela_crm.delivery.sender import DeliveryCounts, Sender, stop_message
 from target_daktela_crm.mapping.compiler import compile_mapping
 from target_daktela_crm.mapping.preset import load_preset
 from target_daktela_crm.receiver import Receiver
@@ -30,9 +31,11 @@ from target_daktela_crm.store.store import Store
 from target_daktela_crm.summary import Summary, write_summary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from target_daktela_crm.business_hours import BusinessHours
+    from target_daktela_crm.delivery.endpoint import Endpoint
     from target_daktela_crm.settings import Settings
 
 logger = logging.getLogger("target-daktela-crm")
@@ -53,10 +56,10 @@ class Run:
         self._started = time.monotonic()
         self._is_summarized = False
         self.summary = Summary(f"Sync to {settings.address.base}", is_dry=settings.dry_run is not None)
-        self.progress = Progress()
-        self._check_business_hours()
+        self.counts = DeliveryCounts()
+        check_business_hours(self._full_load_hours)
         if settings.dry_run is not None:
-            make_folder(settings.dry_run)
+            create_folder(settings.dry_run)
             # The rejects of an earlier dry run.
             _rejects_path(settings).unlink(missing_ok=True)
         self.rejects = Rejects(_rejects_path(settings), settings.max_rejects)
@@ -77,19 +80,18 @@ class Run:
         known = self.store.get("mapping")
         if known not in {None, fingerprint}:
             self.summary.notes.append(
-                "the mapping has changed: records received earlier keep their shape until they come again "
-                "(--full-refresh)"
+                "the mapping has changed: records received earlier keep their old mapping until they are received "
+                "again (--full-refresh)"
             )
             logger.warning("%s", self.summary.notes[-1])
         self.store.set("mapping", fingerprint)
 
-    def _check_business_hours(self) -> None:
-        hours = self._settings.business_hours
-        sends = self._settings.is_full and not self._settings.stages and self._settings.dry_run is None
-        if sends and hours is not None and hours.include(datetime.now(UTC)):
-            raise RunError(
-                f"business_hours: a full load is refused from {hours}. Run it later, or use load_mode partial"
-            )
+    @property
+    def _full_load_hours(self) -> BusinessHours | None:
+        """The business hours, if the run sends a full load; None if it may send at any time."""
+        settings = self._settings
+        sends_full_load = settings.is_full and not settings.stages and settings.dry_run is None
+        return settings.business_hours if sends_full_load else None
 
     def finish(self, *, cut_off: bool) -> bool:
         """Deliver or stage what has been received; return whether the state may be written.
@@ -110,17 +112,17 @@ class Run:
             self.summary.notes.append("the input was empty")
         self._link()
         if self._settings.stages:
-            self.rejects.settle()
+            self.rejects.make_durable()
             self._stage(cut_off=cut_off)
             return False
         try:
             self._deliver()
         finally:
-            if self.progress.requests:
-                self.store.set("last_delivery", {"time": _now(), **vars(self.progress)})
+            if self.counts.requests:
+                self.store.set("last_delivery", {"time": _now(), **vars(self.counts)})
             # What Daktela has accepted last is not durable yet.
             self.store.commit()
-        self.rejects.settle()
+        self.rejects.make_durable()
         is_complete = not len(self.rejects) and not cut_off
         if self._settings.is_full and is_complete and self.store.count_load().contacts:
             self.store.set("full_accepted", _now())
@@ -138,52 +140,36 @@ class Run:
         )
         self.summary.states = self.store.count_received()
         if self.summary.states["on_hold"]:
-            self.summary.examples_on_hold = self.store.examples_on_hold(EXAMPLES)
+            self.summary.examples_on_hold = self.store.examples_on_hold(MAX_EXAMPLES)
         if policy == "reject":
             self._reject_contacts_on_hold()
             self.summary.states["on_hold"] = 0
 
     def _reject_contacts_on_hold(self) -> None:
         for contact in self.store.contacts_on_hold():
-            reason = f"its company is not known (unknown_company is {self._settings.unknown_company})"
+            reason = f"its company is unknown (unknown_company is {self._settings.unknown_company})"
             self.rejects.add(contact.stream, contact.key, reason, json.loads(contact.body))
 
     def _deliver(self) -> None:
-        queue = self.store.queue_changes(everything=self._settings.is_full or not self._settings.only_changed)
-        delivery = Delivery(
-            self._poster(),
-            self.store,
-            self.rejects,
-            self._settings.max_request_bytes,
-            may_send=self._before_request,
-        )
-        self.progress = delivery.progress
-        self._reporter = reporter(logger)
-        self._reporter.begin("delivering", "companies and contacts", queue.companies + queue.contacts)
+        settings = self._settings
+        queue = self.store.queue_changes(everything=settings.is_full or not settings.only_changed)
+        progress = reporter(logger)
+        sender = Sender(self._endpoint(), self.store, self.rejects, settings.max_request_bytes, progress)
+        self.counts = sender.counts
+        progress.begin("delivering", "companies and contacts", queue.companies + queue.contacts)
         try:
-            delivery.deliver(self.store.entries())
+            sender.send(self.store.entries())
         except SignInError as error:
-            raise RunError(stopped(error)) from None
+            raise RunError(stop_message(error)) from None
         finally:
-            self._reporter.end()
+            progress.end()
 
-    def _before_request(self) -> None:
-        self._check_business_hours()
-        self._reporter.tell(self.progress.companies + self.progress.contacts)
-
-    def _poster(self) -> Callable[[bytes, Patience], None]:
+    def _endpoint(self) -> Endpoint:
         settings = self._settings
         if settings.dry_run is not None:
-            return folder_poster(settings.dry_run)
+            return RequestFolder(settings.dry_run)
         client = Client(settings.address, settings.credentials, settings.transport)
-
-        def post(body: bytes, patience: Patience) -> None:
-            try:
-                client.post(settings.sync_path, body, patience)
-            finally:
-                self.progress.retries = client.traffic.retries
-
-        return post
+        return SyncEndpoint(client, settings.sync_path, self._full_load_hours)
 
     def _stage(self, *, cut_off: bool) -> None:
         if self._settings.dry_run is not None:
@@ -209,16 +195,16 @@ class Run:
     def _write_load(self) -> None:
         """Write the request of a delivery to the dry run's folder, without staging anything."""
         queue = self.store.queue_load()
-        post = self._poster()
-        size, limit = size_of(self.store.entries(), delete=True), self._settings.max_request_bytes
+        endpoint = self._endpoint()
+        size, limit = request_size(self.store.entries(), delete=True), self._settings.max_request_bytes
         if size > limit:
             self.summary.notes.append(
                 f"the request would have {size:,} bytes, more than max_request_bytes: not written"
             )
             return
-        post(encode(self.store.entries(), delete=True), Patience())
-        self.progress.requests, self.progress.accepted, self.progress.bytes = 1, 1, size
-        self.progress.companies, self.progress.contacts = queue.companies, queue.contacts
+        endpoint.post(encode_request(self.store.entries(), delete=True), Patience())
+        self.counts.requests, self.counts.accepted, self.counts.bytes = 1, 1, size
+        self.counts.companies, self.counts.contacts = queue.companies, queue.contacts
         self.summary.notes.append(
             "the request says delete, and nothing is staged: run without dry_run to stage it"
         )
@@ -230,7 +216,7 @@ class Run:
         self._is_summarized = True
         self.summary.seconds = time.monotonic() - self._started
         self.summary.left_out = self.receiver.mapping.invalid_values
-        write_summary(self.summary, self.progress, self.rejects)
+        write_summary(self.summary, self.counts, self.rejects)
 
     def close(self) -> None:
         """Close the store and the rejects file."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from target_daktela_crm.delivery.rejects import Rejects
-    from target_daktela_crm.delivery.sender import Progress
+    from target_daktela_crm.delivery.sender import DeliveryCounts
 
 logger = logging.getLogger("target-daktela-crm")
 
@@ -46,12 +46,12 @@ class Summary:
         return self.received[stream] + self.unmapped[stream]
 
 
-def write_summary(summary: Summary, progress: Progress, rejects: Rejects) -> None:
+def write_summary(summary: Summary, counts: DeliveryCounts, rejects: Rejects) -> None:
     """Write the summary as text to standard error, and as an object to structured logs."""
-    log_summary(logger, as_text(summary, progress, rejects), as_object(summary, progress, rejects))
+    log_summary(logger, as_text(summary, counts, rejects), as_object(summary, counts, rejects))
 
 
-def as_object(summary: Summary, progress: Progress, rejects: Rejects) -> dict[str, Any]:
+def as_object(summary: Summary, counts: DeliveryCounts, rejects: Rejects) -> dict[str, Any]:
     """Return the summary as plain data."""
     return {
         "received": dict(summary.received),
@@ -63,21 +63,21 @@ def as_object(summary: Summary, progress: Progress, rejects: Rejects) -> dict[st
             for reason, count in rejects.reasons.most_common()
         },
         "left_out": dict(summary.left_out),
-        "delivered": {"companies": progress.companies, "contacts": progress.contacts},
+        "delivered": {"companies": counts.companies, "contacts": counts.contacts},
         "dry_run": summary.is_dry,
-        "requests": progress.requests,
-        "retries": progress.retries,
-        "accepted": progress.accepted,
-        "bytes": progress.bytes,
+        "requests": counts.requests,
+        "retries": counts.retries,
+        "accepted": counts.accepted,
+        "bytes": counts.bytes,
         "seconds": round(summary.seconds, 1),
         "notes": summary.notes,
     }
 
 
-def as_text(summary: Summary, progress: Progress, rejects: Rejects) -> str:
+def as_text(summary: Summary, counts: DeliveryCounts, rejects: Rejects) -> str:
     """Return the summary as lines of text, without a line break at the end."""
     title = f"{summary.title} (dry run: nothing is sent)" if summary.is_dry else summary.title
-    lines = [*_input_lines(summary), *_reject_lines(rejects), *_output_lines(summary, progress)]
+    lines = [*_input_lines(summary), *_reject_lines(rejects), *_output_lines(summary, counts)]
     return "\n".join([title, *lines, *(_line("note", note) for note in summary.notes)])
 
 
@@ -114,19 +114,19 @@ def _reject_lines(rejects: Rejects) -> Iterator[str]:
         yield _line("", f"{count:,} x {reason} ({ids}{', …' if count > len(examples) else ''})")
 
 
-def _output_lines(summary: Summary, progress: Progress) -> Iterator[str]:
+def _output_lines(summary: Summary, counts: DeliveryCounts) -> Iterator[str]:
     if any(summary.left_out.values()):
         texts = [pluralize(count, f"invalid {kind}") for kind, count in summary.left_out.items()]
         yield _line("left out", ", ".join(texts))
-    contacts = pluralize(progress.contacts, "contact")
-    companies = pluralize(progress.companies, "company", "companies")
+    contacts = pluralize(counts.contacts, "contact")
+    companies = pluralize(counts.companies, "company", "companies")
     yield _line("would deliver" if summary.is_dry else "delivered", f"{contacts}, {companies}")
-    requests = pluralize(progress.requests, "request")
-    if progress.accepted != progress.requests:
-        requests += f" ({progress.accepted:,} accepted)"
-    if progress.retries:
-        requests += f", {pluralize(progress.retries, 'retry', 'retries')}"
-    sent = f"{requests}, {progress.bytes:,} bytes, {summary.seconds:.1f} s"
+    requests = pluralize(counts.requests, "request")
+    if counts.accepted != counts.requests:
+        requests += f" ({counts.accepted:,} accepted)"
+    if counts.retries:
+        requests += f", {pluralize(counts.retries, 'retry', 'retries')}"
+    sent = f"{requests}, {counts.bytes:,} bytes, {summary.seconds:.1f} s"
     yield _line("written" if summary.is_dry else "sent", sent)
 
 
@@ -134,11 +134,11 @@ def _line(name: str, text: str) -> str:
     return f"  {name:<{_WIDTH}}{text}"
 
 
-def _list(counts: Counter[str]) -> str:
-    if not counts:
+def _list(records: Counter[str]) -> str:
+    if not records:
         return ""
-    names = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-    return f"{pluralize(counts.total(), 'record')} ({names})"
+    names = ", ".join(f"{name} {count:,}" for name, count in records.items())
+    return f"{pluralize(records.total(), 'record')} ({names})"
 
 
 def pluralize(count: int, singular: str, plural: str | None = None) -> str:

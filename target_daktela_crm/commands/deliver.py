@@ -1,9 +1,10 @@
-"""The delivery of a staged load with `delete`: a stage in, one request out, or why it must not be sent.
+"""`--deliver`: send the staged full load with `delete`, in one request.
 
-Daktela deletes every contact of the CRM that is not in such a request (daktela-api.md §7.1). A target cannot tell
-a tap that finished from one that died, so the run only stages, and this is a command of its own, which an
-orchestrator starts after a run that succeeded. That is no proof that the load is complete, hence the guards. The
-request holds everything or is not sent; it is never split, and only repeated as it is.
+Daktela deletes all contacts of the CRM that such a request does not contain (daktela-api.md §7.1). A target cannot
+distinguish a tap that finished from one that died. Therefore a run only stages the load, and an orchestrator
+starts this command after a run that succeeded. That does not prove that the load is complete, so the load is
+checked before it is sent. The request contains everything or is not sent. It is never split, and only repeated
+unchanged.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from tap_daktela.api.client import Client
 from tap_daktela.api.command import InputError, RunError
 from tap_daktela.api.retry import Patience
 from tap_daktela.api.verdict import Action, RequestError
-from target_daktela_crm.delivery.batching import encode, size_of
-from target_daktela_crm.delivery.dry_run import folder_poster
-from target_daktela_crm.delivery.rejects import EXAMPLES, Rejects
-from target_daktela_crm.delivery.sender import Progress
+from target_daktela_crm.delivery.batching import encode_request, request_size
+from target_daktela_crm.delivery.dry_run import RequestFolder
+from target_daktela_crm.delivery.rejects import MAX_EXAMPLES, Rejects
+from target_daktela_crm.delivery.sender import DeliveryCounts
 from target_daktela_crm.summary import Summary, pluralize, write_summary
 
 if TYPE_CHECKING:
@@ -29,16 +30,16 @@ if TYPE_CHECKING:
     from target_daktela_crm.settings import Settings
     from target_daktela_crm.store.store import LoadCounts, Store
 
-_LONGEST_AGE = timedelta(hours=24)
-_CLOCKS_DIFFER = timedelta(minutes=5)
+_MAX_AGE = timedelta(hours=24)
+_CLOCK_TOLERANCE = timedelta(minutes=5)
 
 
 def deliver_stage(store: Store, settings: Settings, *, accept_unknown: bool) -> None:
-    """Send the staged load with `delete`, and tell what became of it.
+    """Send the staged load with `delete`, and write a summary.
 
     Raises:
-        InputError: it must not be sent; a line for each reason.
-        RunError: it was sent, and refused or not answered.
+        InputError: it must not be sent; one line for each reason.
+        RunError: it was sent, but refused or not answered.
     """
     started = time.monotonic()
     stage = store.get("stage")
@@ -49,74 +50,73 @@ def deliver_stage(store: Store, settings: Settings, *, accept_unknown: bool) -> 
     load, queue = store.count_load(), store.queue_load()
     problems = [
         *_stage_problems(stage, store.run_number, datetime.now(UTC)),
-        *_load_problems(load, store.examples_on_hold(EXAMPLES), settings),
+        *_load_problems(load, store.examples_on_hold(MAX_EXAMPLES), settings),
         *_baseline_problems(store, accept_unknown=accept_unknown),
         *_request_problems(store, settings),
     ]
     if problems:
         raise InputError([f"not delivered: {problem}" for problem in problems])
-    _check_whole(store, load)
-    body = encode(store.entries(), delete=True)
-    progress = Progress()
+    _check_complete(store, load)
+    body = encode_request(store.entries(), delete=True)
+    counts = DeliveryCounts()
     if settings.dry_run is not None:
-        folder_poster(settings.dry_run)(body, Patience())
+        RequestFolder(settings.dry_run).post(body, Patience())
     else:
-        progress.retries = _send(body, store, settings)
-        _remember(store, stage)
-    progress.requests, progress.accepted, progress.bytes = 1, 1, len(body)
-    progress.companies, progress.contacts = queue.companies, queue.contacts
+        counts.retries = _send(body, store, settings)
+        _mark_delivered(store, stage)
+    counts.requests, counts.accepted, counts.bytes = 1, 1, len(body)
+    counts.companies, counts.contacts = queue.companies, queue.contacts
     summary = Summary(
         f"Delivery with delete to {settings.address.base}", is_dry=settings.dry_run is not None, states={}
     )
-    summary.notes.append(_outcome(settings, load))
+    summary.notes.append(_result(settings, load))
     if settings.dry_run is None:
-        store.set("last_delivery", {"time": store.get("delete_accepted"), **vars(progress)})
+        store.set("last_delivery", {"time": store.get("delete_accepted"), **vars(counts)})
         store.commit()
     summary.seconds = time.monotonic() - started
-    write_summary(summary, progress, Rejects(settings.rejects_path, settings.max_rejects))
+    write_summary(summary, counts, Rejects(settings.rejects_path, settings.max_rejects))
 
 
-def _stage_problems(stage: Mapping[str, Any], run: int, now: datetime) -> Iterator[str]:
+def _stage_problems(stage: Mapping[str, Any], run_number: int, now: datetime) -> Iterator[str]:
     if stage["delivered"]:
-        yield "the staged load is delivered already; stage another one"
-    if stage["run"] != run:
-        yield "the staged load is not that of the last run, which may know better; stage another one"
+        yield "the staged load was delivered already; stage another one"
+    if stage["run"] != run_number:
+        yield "the staged load is not that of the last run, which may have newer data; stage another one"
     age = now - datetime.fromisoformat(stage["time"])
-    if age < -_CLOCKS_DIFFER:
+    if age < -_CLOCK_TOLERANCE:
         yield f"the load was staged at {stage['time']}, which is in the future: is the clock right?"
-    if age > _LONGEST_AGE:
+    if age > _MAX_AGE:
         yield f"the load was staged at {stage['time']}, more than 24 hours ago; stage another one"
     if stage["cut_off"]:
         yield "the input of the staged load ended in the middle of a line; stage another one"
     if stage["missing_streams"]:
         yield (
-            f"the load has no record of {', '.join(stage['missing_streams'])}, which an earlier one had: "
-            "everything in there would be missing. If that is right, take it out of the mapping (streams)"
+            f"the load has no record of {', '.join(stage['missing_streams'])}, which an earlier load had: all of "
+            "their records would be missing. If that is right, remove the stream from the mapping (streams)"
         )
     if stage["rejected"]:
-        rejected = pluralize(stage["rejected"], "rejected record", "rejected records")
-        yield f"the load leaves out {rejected}: see the rejects file"
+        rejected = pluralize(stage["rejected"], "rejected record")
+        yield f"the load lacks {rejected}: see the rejects file"
 
 
 def _load_problems(load: LoadCounts, examples: list[str], settings: Settings) -> Iterator[str]:
     if not load.contacts:
-        yield "the load is empty: every contact would be deleted"
+        yield "the load is empty: all contacts would be deleted"
     if load.on_hold:
-        waiting = pluralize(load.on_hold, "contact is", "contacts are")
+        contacts = pluralize(load.on_hold, "contact is", "contacts are")
         yield (
-            f"{waiting} on hold ({', '.join(examples)}), since the company is not known: bring it, or have them "
-            "sent without one (unknown_company detach)"
+            f"{contacts} on hold ({', '.join(examples)}), since the company is unknown: load the company, or send "
+            "such contacts without one (unknown_company detach)"
         )
     if load.known and load.missing / load.known > settings.max_delete_fraction:
         yield (
             f"it would delete {load.missing:,} of {load.known:,} known contacts "
             f"({load.missing / load.known:.1%}), more than max_delete_fraction allows "
-            f"({settings.max_delete_fraction:.1%}). If they may go, give "
-            "--deliver a larger one"
+            f"({settings.max_delete_fraction:.1%}). If that is right, give --deliver a larger max_delete_fraction"
         )
     hours = settings.business_hours
     if hours is not None and hours.include(datetime.now(UTC)):
-        yield f"business_hours: a full load is refused from {hours}"
+        yield f"business_hours: no full load is sent from {hours}"
 
 
 def _baseline_problems(store: Store, *, accept_unknown: bool) -> Iterator[str]:
@@ -124,38 +124,38 @@ def _baseline_problems(store: Store, *, accept_unknown: bool) -> Iterator[str]:
         return
     if not store.get("full_accepted"):
         yield (
-            "this store knows no baseline: run a full load with delete_missing false first, so that it is known "
+            "this store has no baseline: run a full load with delete_missing false first, so that the store knows "
             "what Daktela has"
         )
     if not accept_unknown:
         yield (
-            "this is the first delivery with delete from this store: contacts that it has never seen, of an "
-            "earlier integration, would be deleted as well. --accept-unknown says that they may"
+            "this is the first delivery with delete from this store: contacts that the store has never seen, of "
+            "an earlier integration, would be deleted as well. If that is right, give --accept-unknown"
         )
 
 
 def _request_problems(store: Store, settings: Settings) -> Iterator[str]:
-    size = size_of(store.entries(), delete=True)
+    size = request_size(store.entries(), delete=True)
     if size > settings.max_request_bytes:
         yield (
-            f"the load needs {size:,} bytes, and one request may have {settings.max_request_bytes:,} "
-            "(max_request_bytes): it cannot be split, since each part would delete what is in the others"
+            f"the load needs {size:,} bytes, and a request may have {settings.max_request_bytes:,} "
+            "(max_request_bytes): it cannot be split, since each part would delete the contacts of the others"
         )
 
 
-def _check_whole(store: Store, load: LoadCounts) -> None:
-    """Refuse a request that would not hold every contact that the guards have pluralize."""
+def _check_complete(store: Store, load: LoadCounts) -> None:
+    """Check that the request will contain all contacts that were counted."""
     contacts = {entry.contact.key for entry in store.entries() if entry.contact is not None}
     if len(contacts) != load.contacts:
-        missing = f"{len(contacts):,} of the {load.contacts:,} contacts of the load can be read"
-        raise InputError([f"not delivered: {missing}, so the store is damaged"])
+        found = f"{len(contacts):,} of the {load.contacts:,} contacts of the load can be read"
+        raise InputError([f"not delivered: only {found}, so the store is damaged"])
 
 
 def _send(body: bytes, store: Store, settings: Settings) -> int:
-    """Send the load; return how often that had to be repeated."""
+    """Send the load; return the number of retries."""
     client = Client(settings.address, settings.credentials, settings.transport)
     try:
-        # Before anything is in doubt: credentials that are refused change nothing.
+        # Before the outcome becomes unknown, since refused credentials change nothing.
         client.sign_in()
     except (SignInError, RequestError) as error:
         raise RunError(f"{error}. Nothing was delivered, and the load is still staged") from None
@@ -168,20 +168,20 @@ def _send(body: bytes, store: Store, settings: Settings) -> int:
             raise RunError(f"{error}. Nothing was delivered or deleted, and the load is still staged") from None
         store.mark_all_undelivered()
         raise RunError(
-            f"{error}. Whether the load arrived is unknown: everything counts as undelivered now, and the load is "
-            "still staged"
+            f"{error}. Whether the load was delivered is unknown, so everything counts as undelivered now. "
+            "The load is still staged"
         ) from None
     return client.traffic.retries
 
 
 def _is_certain(error: SignInError | RequestError) -> bool:
-    """Return whether the request has certainly been refused, at its first attempt."""
+    """Return whether the request was certainly refused: at its first attempt."""
     if not isinstance(error, RequestError) or error.repeated or error.verdict.status is None:
         return False
     return error.verdict.action in {Action.REFUSE, Action.SIGN_IN}
 
 
-def _remember(store: Store, stage: Mapping[str, Any]) -> None:
+def _mark_delivered(store: Store, stage: Mapping[str, Any]) -> None:
     store.mark_sending(store.entries())
     store.mark_accepted()
     store.forget_deleted()
@@ -191,8 +191,8 @@ def _remember(store: Store, stage: Mapping[str, Any]) -> None:
     store.clear_unknown_outcome()
 
 
-def _outcome(settings: Settings, load: LoadCounts) -> str:
+def _result(settings: Settings, load: LoadCounts) -> str:
     if settings.dry_run is not None:
         return f"dry run: the request is in {settings.dry_run}, nothing was sent"
-    gone = pluralize(load.missing, "known contact was", "known contacts were")
-    return f"{gone} not in the load, and Daktela has deleted what was not in it"
+    missing = pluralize(load.missing, "known contact was", "known contacts were")
+    return f"{missing} not in the load, and Daktela has deleted all contacts that it did not contain"

@@ -1,4 +1,4 @@
-"""What the store knows, for `--status`: a store in, lines to read out."""
+"""`--status`: show what the store contains."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ if TYPE_CHECKING:
     from target_daktela_crm.store.store import Store
 
 _WIDTH = 30
-_EXAMPLES = 20
+_MAX_EXAMPLES = 20
 
 
 def describe(store: Store, path: Path, rejects_path: Path) -> str:
-    """Return the last delivery, what is known, on hold, rejected and staged, a line each."""
-    lines = [("store", str(path)), ("runs", f"{store.run_number:,}"), ("last delivery", _last_delivery(store))]
+    """Return lines on the last delivery, on what is known, on hold and staged, and on the rejects."""
+    lines = [
+        ("store", str(path)),
+        ("runs", f"{store.run_number:,}"),
+        ("last delivery", _last_delivery(store)),
+    ]
     lines += [(name, f"{count:,}") for name, count in store.counts().items()]
-    if examples := store.examples_on_hold(_EXAMPLES):
+    if examples := store.examples_on_hold(_MAX_EXAMPLES):
         lines.append(("first ones on hold", ", ".join(examples)))
     lines += [("rejects", _rejects(rejects_path)), ("staged", _stage(store))]
     return "\n".join(f"{name:<{_WIDTH}}{value}" for name, value in lines)
@@ -29,7 +33,7 @@ def _last_delivery(store: Store) -> str:
     last = store.get("last_delivery")
     if last is None:
         return "none yet"
-    contacts = pluralize(last["contacts"], "contact", "contacts")
+    contacts = pluralize(last["contacts"], "contact")
     return f"{last['time']}, {contacts} and {pluralize(last['companies'], 'company', 'companies')}"
 
 
@@ -38,13 +42,13 @@ def _stage(store: Store) -> str:
     if stage is None:
         return "nothing"
     if stage["delivered"]:
-        return f"nothing; the load of {stage['time']} is delivered"
-    newer = "" if stage["run"] == store.run_number else ", and no longer of the last run"
-    return f"a load of {stage['time']}, not delivered{newer}"
+        return f"nothing; the load of {stage['time']} was delivered"
+    outdated = "" if stage["run"] == store.run_number else ", and no longer that of the last run"
+    return f"a load of {stage['time']}, not delivered{outdated}"
 
 
 def _rejects(path: Path) -> str:
     if not path.exists():
         return "none"
     with path.open("rb") as file:
-        return f"{pluralize(sum(1 for _ in file), 'line', 'lines')} in {path}"
+        return f"{pluralize(sum(1 for _ in file), 'line')} in {path}"

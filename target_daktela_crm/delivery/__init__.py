@@ -2,8 +2,8 @@
 
 In the order of the data:
 
-    batching.py                      stored JSON -> request bodies
-    sender.py                        request bodies -> POST requests
+    sender.py                        sends requests, and searches what is refused
+    batching.py                      stored JSON -> requests
+    endpoint.py, dry_run.py          where requests are sent: to Daktela, or to files
     rejects.py                       the file of rejected records
-    dry_run.py                       request bodies -> files
 """

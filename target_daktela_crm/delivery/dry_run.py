@@ -1,4 +1,4 @@
-"""A dry run: request bodies in, a file of each in a folder out, and nothing sent."""
+"""A dry run: requests are written to files instead of being sent."""
 
 from __future__ import annotations
 
@@ -8,37 +8,48 @@ from typing import TYPE_CHECKING
 from tap_daktela.api.command import RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from tap_daktela.api.retry import Patience
 
 
-def folder_poster(folder: Path) -> Callable[[bytes, Patience], None]:
-    """Return what writes requests into a folder instead of sending them; those of an earlier run are removed."""
-    make_folder(folder)
-    for old in folder.glob(f"request-{'[0-9]' * 5}.json"):
-        old.unlink()
-    numbers = count(1)
+class RequestFolder:
+    """The folder of a dry run, in place of the endpoint."""
 
-    def post(body: bytes, _patience: Patience) -> None:
-        path = folder / f"request-{next(numbers):05}.json"
+    retries = 0
+
+    def __init__(self, path: Path) -> None:
+        """Remove the requests of an earlier dry run."""
+        create_folder(path)
+        for old in path.glob(f"request-{'[0-9]' * 5}.json"):
+            old.unlink()
+        self._path = path
+        self._numbers = count(1)
+
+    def check(self) -> None:
+        """A request may always be written."""
+
+    def post(self, body: bytes, limits: Patience) -> None:  # noqa: ARG002 - there are no retries
+        """Write a request.
+
+        Raises:
+            RunError: the file cannot be written.
+        """
+        path = self._path / f"request-{next(self._numbers):05}.json"
         try:
             path.touch(mode=0o600)
             path.write_bytes(body)
         except OSError as error:
             raise RunError(f"dry_run: {path} cannot be written ({error.strerror})") from None
 
-    return post
 
-
-def make_folder(folder: Path) -> None:
-    """Make the folder for the requests, if need be.
+def create_folder(path: Path) -> None:
+    """Create the folder for the requests, unless it exists.
 
     Raises:
-        RunError: it cannot be had.
+        RunError: it cannot be created.
     """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(f"dry_run: {folder} is no folder to write to ({error.strerror})") from None
+        raise RunError(f"dry_run: the folder {path} cannot be created ({error.strerror})") from None

@@ -1,7 +1,7 @@
-"""What cannot be delivered: a record with its reason in, a line of a file and a count out.
+"""The rejects file: records that cannot be delivered, each with its reason.
 
-The file is JSON lines with `stream`, `id`, `reason`, `time` and `record`, for its owner only. Lines are durable
-before any state is: a record that is in here is accounted for.
+The file has JSON lines with `stream`, `id`, `reason`, `time` and `record`, and only its owner can read it. Its
+lines are durable before a state is written.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from tap_daktela.api.redaction import redact
 if TYPE_CHECKING:
     from pathlib import Path
 
-EXAMPLES = 5
-"""Ids that are told for each reason."""
+MAX_EXAMPLES = 5
+"""Ids in the summary for each reason."""
 
 
 class TooManyRejectsError(RunError):
-    """More records were rejected than a run may reject."""
+    """A run has rejected more records than `max_rejects`."""
 
 
 class Rejects:
     """The rejects of one run."""
 
-    def __init__(self, path: Path, most: int) -> None:
+    def __init__(self, path: Path, max_rejects: int) -> None:
         self.path = path
         self.reasons: Counter[str] = Counter()
         self.examples: dict[str, list[str]] = {}
-        self._most = most
+        self._max_rejects = max_rejects
         self._counted = 0
         self._file: int | None = None
 
@@ -42,14 +42,14 @@ class Rejects:
         return self.reasons.total()
 
     def check(self) -> None:
-        """Make sure that the file could be written.
+        """Check that the file can be written.
 
         Raises:
-            RunError: it could not.
+            RunError: it cannot.
         """
         self._open()
         self.close()
-        # One that has just been made would be taken for rejects.
+        # An empty file would look as if there were rejects.
         if self.path.is_file() and not self.path.stat().st_size:
             self.path.unlink()
 
@@ -60,12 +60,12 @@ class Rejects:
         reason: str,
         record: Any,  # noqa: ANN401 - JSON
         *,
-        follows: bool = False,
+        is_consequence: bool = False,
     ) -> None:
-        """Write a record to the file and count it; one that only follows from another does not stop the run.
+        """Write a record to the file and count it; the consequence of another reject does not stop the run.
 
         Raises:
-            TooManyRejectsError: it is one more than `max_rejects`. The record is in the file all the same.
+            TooManyRejectsError: there are more rejects than `max_rejects`. The record has been written.
             RunError: the file cannot be written.
         """
         reason = redact(reason)
@@ -80,43 +80,43 @@ class Rejects:
         )
         self.reasons[reason] += 1
         examples = self.examples.setdefault(reason, [])
-        if len(examples) < EXAMPLES:
+        if len(examples) < MAX_EXAMPLES:
             examples.append(identifier if identifier is not None else "without an id")
-        self._counted += not follows
-        if self._counted > self._most:
+        self._counted += not is_consequence
+        if self._counted > self._max_rejects:
             raise TooManyRejectsError(
-                f"more than {self._most} records were rejected, the last one since {reason}: the mapping or the "
-                f"endpoint is wrong rather than the records, so nothing more is sent. They are in {self.path}; "
-                "max_rejects allows more"
+                f"more than {self._max_rejects} records were rejected, the last one because {reason}: the mapping "
+                "or the endpoint is wrong rather than the records, so nothing more is sent. "
+                f"They are in {self.path}; max_rejects allows more"
             )
 
-    def settle(self) -> None:
-        """Make all that was written durable.
+    def make_durable(self) -> None:
+        """Flush all written lines to the disk.
 
         Raises:
-            RunError: that cannot be done.
+            RunError: they cannot be flushed.
         """
         if self._file is not None:
             try:
                 os.fsync(self._file)
             except OSError as error:
-                # Devices and pipes have nothing to make durable.
+                # Devices and pipes cannot be flushed.
                 if error.errno != errno.EINVAL:
                     raise self._failure(error) from None
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
     def _write(self, line: dict[str, Any]) -> None:
-        # Half characters, which some taps let through, cannot be written as UTF-8.
+        # Lone surrogates, which some taps write, cannot be encoded as UTF-8.
         text = json.dumps(line, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace")
         file = self._open()
         left = memoryview(text + b"\n")
         try:
-            # A disk that has become full takes a part, without an error.
+            # On a full disk, a part of the line may be written without an error.
             while left:
                 left = left[os.write(file, left) :]
         except OSError as error:
@@ -127,7 +127,7 @@ class Rejects:
             try:
                 self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-                if _breaks_off(self.path):
+                if _ends_within_line(self.path):
                     os.write(self._file, b"\n")
             except OSError as error:
                 raise self._failure(error) from None
@@ -135,13 +135,13 @@ class Rejects:
 
     def _failure(self, error: OSError) -> RunError:
         return RunError(
-            f"rejects_path: {self.path} cannot be written ({error.strerror}), and a record that is rejected must "
-            "be kept somewhere. Nothing more is sent, and no state is put out"
+            f"rejects_path: {self.path} cannot be written ({error.strerror}), and rejected records must be kept. "
+            "Nothing more is sent, and no STATE message was written"
         )
 
 
-def _breaks_off(path: Path) -> bool:
-    """Return whether a file ends in the middle of a line, as a full disk or a crash leaves it."""
+def _ends_within_line(path: Path) -> bool:
+    """Return whether a file ends in the middle of a line, because of a full disk or a crash."""
     if not path.is_file() or not path.stat().st_size:
         return False
     with path.open("rb") as file:

@@ -1,17 +1,18 @@
-"""Request bodies to Daktela, one at a time, in order: entries of the store in, the fate of each of them out.
+"""Send requests one at a time and in order, and record what became of each company and contact.
 
-A body that is taken in is marked before the next one is sent, so that a crash costs one body at most; the endpoint
-upserts by id, so repeating one does no harm. What is refused is looked for by halving, and rejected alone. What
-follows is about bodies without `delete`; one with it is sent by `deletion.py`, whole or not at all.
+An accepted request is marked before the next one is sent, so that a crash causes at most one repetition.
+Repetition is harmless, since the endpoint updates companies and contacts by their ids. The entry that a request is
+refused for is searched by halving the request, and only that entry is rejected. All of this applies to requests
+without `delete`; one with `delete` is sent completely or not at all by `commands/deliver.py`.
 
-    taken in            marked as delivered
-    413                 sent again in halves, and the smaller size is kept for the run
-    two time-outs       as 413
-    400, 422            sent again in halves, down to the one that is refused, which is rejected
-    an error in a 2xx   repeated with growing waits; if it stays, as 400
-    500                 likewise, but nothing is rejected unless a part of the same body is taken in: then it is a
-                        record that makes the endpoint fail, and not the endpoint itself
-    429, other 5xx, HTML, connection errors   repeated with growing waits; then the run stops
+    accepted            marked as delivered
+    413                 sent again in halves; the smaller size applies to all further requests of the run
+    two timeouts        as 413
+    400, 422            sent again in halves, down to the refused entry, which is rejected
+    an error in a 2xx   repeated with increasing waits; if the error stays, as 400
+    500                 likewise, but an entry is rejected only if another part of the same request is accepted;
+                        otherwise the endpoint itself fails, and the run stops
+    429, other 5xx, HTML, connection errors   repeated with increasing waits; then the run stops
     401, 403, 404, 3xx  the run stops
 """
 
@@ -26,58 +27,60 @@ from typing import TYPE_CHECKING, Protocol
 from tap_daktela.api.command import RunError
 from tap_daktela.api.retry import Patience
 from tap_daktela.api.verdict import Action, RequestError
-from target_daktela_crm.delivery.batching import Body, encode, pack, size_of
-from target_daktela_crm.entities import Entry
+from target_daktela_crm.delivery.batching import Batch, encode_request, pack, request_size
+from target_daktela_crm.entities import QueueEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from tap_daktela.api.auth import SignInError
+    from tap_daktela.api.progress import Reporter
+    from target_daktela_crm.delivery.endpoint import Endpoint
     from target_daktela_crm.delivery.rejects import Rejects
-    from target_daktela_crm.entities import Part
+    from target_daktela_crm.entities import StoredEntity
 
 logger = logging.getLogger(__name__)
 
-_TIME_OUTS = 2
-"""Of the same body, after which it is halved."""
-_MOST_TIME_OUTS = 12
-"""Without an answer in between, after which nobody is there: enough to halve a body six times."""
-_FEWER = 2
-"""Attempts for the parts of a body that was waited for in vain."""
-_SUSPECTS = 3
-"""Entries that alone make the endpoint fail, one after the other, before it is the endpoint that fails."""
+_MAX_TIMEOUTS = 2
+"""Timeouts of a request, after which it is halved."""
+_MAX_UNANSWERED = 12
+"""Timeouts without any answer in between, after which the run stops: enough to halve a request six times."""
+_FEWER_ATTEMPTS = 2
+"""Attempts for parts of a request that has failed after all retries."""
+_MAX_UNCONFIRMED_FAILURES = 3
+"""Entries that cause a 500 one after the other, after which the endpoint itself is considered to fail."""
 _REFUSALS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
 
 
-class Ledger(Protocol):
-    """Where the fate of entries is kept; the store is one."""
+class DeliveryStore(Protocol):
+    """The part of the store that keeps the state of each entry."""
 
-    def mark_sending(self, entries: Iterable[Entry]) -> None:
-        """Note that these are on their way."""
+    def mark_sending(self, entries: Iterable[QueueEntry]) -> None:
+        """Note that the entries are being sent."""
 
     def mark_accepted(self) -> None:
-        """Note that these have arrived."""
+        """Note that the sent entries were accepted."""
 
     def mark_refused(self) -> None:
-        """Note that these have certainly been refused."""
+        """Note that the sent entries were certainly refused."""
 
-    def stream_of(self, part: Part, *, is_contact: bool) -> str:
-        """Return the stream that a contact or company came from."""
+    def stream_of(self, entity: StoredEntity, *, is_contact: bool) -> str:
+        """Return the stream that a contact or company was received from."""
 
 
 class _TooLargeError(Exception):
-    """The endpoint does not take that many bytes."""
+    """The endpoint does not accept a request of this size."""
 
 
 class _TooSlowError(_TooLargeError):
-    """The endpoint does not take them in time."""
+    """The endpoint does not accept a request of this size in time."""
 
 
 class _RefusedError(Exception):
-    """The endpoint does not take what is in the body; the message says why."""
+    """The endpoint does not accept the content of a request; the message says why."""
 
 
-class Progress:
+class DeliveryCounts:
     """What has been sent so far."""
 
     def __init__(self) -> None:
@@ -89,226 +92,237 @@ class Progress:
         self.contacts = 0
 
 
-class Delivery:
-    """The requests of one run."""
+class Sender:
+    """Sends the requests of one run."""
 
     def __init__(
-        self,
-        post: Callable[[bytes, Patience], None],
-        ledger: Ledger,
-        rejects: Rejects,
-        limit: int,
-        *,
-        may_send: Callable[[], None],
+        self, endpoint: Endpoint, store: DeliveryStore, rejects: Rejects, max_bytes: int, reporter: Reporter
     ) -> None:
-        """Take `post`, which returns once a body is taken in, and `may_send`, which raises if none may be sent."""
-        self.progress = Progress()
-        self._post = post
-        self._ledger = ledger
+        self.counts = DeliveryCounts()
+        self._endpoint = endpoint
+        self._store = store
         self._rejects = rejects
-        self._most = limit
-        self._limit = limit
-        self._may_send = may_send
-        self._silence = 0
-        self._reports = False
-        self._failure: RequestError | None = None
-        self._accepted_before = 0
-        self._suspects: list[tuple[Entry, str]] = []
-        self._suspect_companies: set[str] = set()
-        self._failures = 0
-        self._refusals = 0
+        self._max_bytes = max_bytes
+        self._reporter = reporter
+        self._limit = max_bytes
+        """Bytes of a request; shrinks when the endpoint does not accept one."""
+        self._unanswered = 0
+        """Timeouts since the last answer."""
         self._refused_companies: dict[str, str] = {}
+        """Why companies were rejected, by key."""
+        # Of the current request:
+        self._refusals = 0
+        self._reports_errors = False
+        """Whether the endpoint has answered with an error in a 2xx."""
+        self._failure: RequestError | None = None
+        """The last 500."""
+        self._accepted_before = 0
+        self._unconfirmed: list[tuple[QueueEntry, str]] = []
+        """Entries that have caused a 500, which may be a failure of the endpoint itself, and why."""
+        self._unconfirmed_companies: set[str] = set()
+        self._unconfirmed_failures = 0
 
-    def deliver(self, entries: Iterable[Entry]) -> None:
-        """Send everything, or reject it.
+    def send(self, entries: Iterable[QueueEntry]) -> None:
+        """Send all entries, or reject them.
 
         Raises:
-            RunError: nothing more can be sent; what has been taken in is marked.
-            TooManyRejectsError: likewise, since too much was refused.
+            RunError: nothing more can be sent. Accepted entries are marked.
+            TooManyRejectsError: likewise, since too many entries were refused.
         """
-        for packed in pack(filterfalse(self._follows, entries), lambda: self._limit, self._most):
-            self._reports, self._failure = False, None
-            self._accepted_before = self.progress.accepted
-            if isinstance(packed, Body):
-                self._send(packed.entries)
-                self._settle_suspects()
+        for batch in pack(filterfalse(self._is_of_refused_company, entries), lambda: self._limit, self._max_bytes):
+            self._reports_errors, self._failure = False, None
+            self._accepted_before = self.counts.accepted
+            if isinstance(batch, Batch):
+                self._send(batch.entries)
+                self._reject_unconfirmed()
             else:
-                self._reject(packed.entry, f"is over max_request_bytes alone ({packed.size:,} bytes)")
-            # Or it would be in memory together with the next one.
-            del packed
+                self._write_reject(
+                    batch.entry, f"is larger than max_request_bytes by itself ({batch.size:,} bytes)"
+                )
+            # Free this batch before the next one is packed.
+            del batch
 
-    def _send(self, entries: Sequence[Entry]) -> None:
-        """Send what fits a body, in parts if it must be; what follows a refused company is left out."""
-        entries = [entry for entry in entries if not self._follows(entry)]
+    def _send(self, entries: Sequence[QueueEntry]) -> None:
+        """Send a request, in parts if necessary; contacts of refused companies are left out."""
+        entries = [entry for entry in entries if not self._is_of_refused_company(entry)]
         if not entries:
             return
         try:
-            self._attempt(entries)
+            self._post(entries)
         except _TooLargeError as error:
             self._send_smaller(entries, error)
         except _RefusedError as error:
-            self._search(entries, str(error))
+            self._bisect(entries, str(error))
 
-    def _send_smaller(self, entries: Sequence[Entry], error: _TooLargeError) -> None:
+    def _send_smaller(self, entries: Sequence[QueueEntry], error: _TooLargeError) -> None:
         if len(entries) == 1:
-            self._reject(entries[0], f"is too large alone: Daktela {error}")
+            self._write_reject(entries[0], f"is too large by itself: Daktela {error}")
             return
-        half = size_of(entries) // 2
-        # A body that is small already and is not answered in time tells nothing of what is too large.
+        half = request_size(entries) // 2
+        # A timeout of a request that is small already says nothing about the accepted size.
         if not isinstance(error, _TooSlowError) or 2 * half > self._limit // 2:
             self._limit = min(self._limit, half)
-        logger.warning("Daktela %s: going on with requests of at most %s bytes", error, f"{self._limit:,}")
-        for packed in pack(entries, lambda: min(half, self._limit), self._most):
-            if isinstance(packed, Body):
-                self._send(packed.entries)
+        logger.warning("Daktela %s: continuing with requests of at most %s bytes", error, f"{self._limit:,}")
+        for batch in pack(entries, lambda: min(half, self._limit), self._max_bytes):
+            if isinstance(batch, Batch):
+                self._send(batch.entries)
 
-    def _search(self, entries: Sequence[Entry], reason: str) -> None:
-        """Find what is refused among entries that together were."""
+    def _bisect(self, entries: Sequence[QueueEntry], reason: str) -> None:
+        """Find the refused entry among entries that were refused together."""
         if len(entries) == 1:
-            self._blame(entries[0], reason)
+            self._reject_refused(entries[0], reason)
             return
         middle = len(entries) // 2
         first, second = entries[:middle], entries[middle:]
         before = self._refusals
         self._send(first)
         if self._refusals == before and len(second) > 1:
-            # Then it is in the other half, which need not be refused once more. A single entry must, though: what
-            # was refused may have been an accident.
-            self._search(second, reason)
+            # The second half contains the entry, so it need not be refused as a whole again. A single entry is
+            # sent again before it is rejected, in case the refusal was temporary.
+            self._bisect(second, reason)
         else:
             self._send(second)
 
-    def _blame(self, entry: Entry, reason: str) -> None:
-        """Reject a contact that was refused, or its company if that is refused alone, too."""
+    def _reject_refused(self, entry: QueueEntry, reason: str) -> None:
+        """Reject a refused contact, or its company if that is also refused without the contact."""
         if entry.company is not None and entry.contact is not None:
-            alone = Entry(entry.company, None)
+            company_only = QueueEntry(entry.company, None)
             try:
-                self._attempt([alone], again=True)
+                self._post([company_only], is_repetition=True)
             except _RefusedError as error:
-                self._blame(alone, str(error))
-                self._follows(entry)
+                self._reject_refused(company_only, str(error))
+                self._is_of_refused_company(entry)
                 return
             except _TooLargeError:
-                # Then it cannot be told what was wrong with both; the company is sent with the next contact of it.
+                # It is unknown which of the two was refused. The company is sent with its next contact.
                 pass
-        if self._failure is None or self.progress.accepted > self._accepted_before:
-            self._condemn(entry, reason)
+        if self._failure is None or self.counts.accepted > self._accepted_before:
+            self._reject(entry, reason)
             return
-        self._suspects.append((entry, reason))
+        self._unconfirmed.append((entry, reason))
         if entry.contact is None and entry.company is not None:
-            self._suspect_companies.add(entry.company.key)
-        self._failures += 1
-        if self._failures == _SUSPECTS:
-            raise RunError(stopped(self._failure))
+            self._unconfirmed_companies.add(entry.company.key)
+        self._unconfirmed_failures += 1
+        if self._unconfirmed_failures == _MAX_UNCONFIRMED_FAILURES:
+            raise RunError(stop_message(self._failure))
 
-    def _condemn(self, entry: Entry, reason: str) -> None:
-        """Reject what is to blame; a contact only follows its company."""
-        follows = (
+    def _reject_unconfirmed(self) -> None:
+        """Reject entries that caused a 500, if other parts of the request were accepted.
+
+        Raises:
+            RunError: no part was accepted, so the endpoint itself fails.
+        """
+        unconfirmed, self._unconfirmed = self._unconfirmed, []
+        self._unconfirmed_companies.clear()
+        self._unconfirmed_failures = 0
+        if unconfirmed and self._failure is not None and self.counts.accepted == self._accepted_before:
+            raise RunError(stop_message(self._failure))
+        for entry, reason in unconfirmed:
+            self._reject(entry, reason)
+
+    def _reject(self, entry: QueueEntry, reason: str) -> None:
+        """Reject an entry; the contacts of a rejected company do not count towards `max_rejects`."""
+        is_consequence = (
             entry.contact is not None
             and entry.company is not None
             and (entry.company.key in self._refused_companies)
         )
         if entry.contact is None and entry.company is not None:
-            # Before it is rejected, which may end the run. No more of them are kept than may be rejected.
+            # Before the reject, which may end the run. No more companies are kept than may be rejected.
             self._refused_companies[entry.company.key] = reason
-        self._reject(entry, reason, follows=follows)
+        self._write_reject(entry, reason, is_consequence=is_consequence)
 
-    def _settle_suspects(self) -> None:
-        """Reject what made the endpoint fail, if that was not the endpoint's fault: other parts were taken in."""
-        suspects, self._suspects = self._suspects, []
-        self._suspect_companies.clear()
-        self._failures = 0
-        if suspects and self._failure is not None and self.progress.accepted == self._accepted_before:
-            raise RunError(stopped(self._failure))
-        for entry, reason in suspects:
-            self._condemn(entry, reason)
-
-    def _follows(self, entry: Entry) -> bool:
-        """Return whether an entry's company is to blame, or a suspect; the entry then shares its fate."""
-        if not self._suspect_companies and not self._refused_companies:
+    def _is_of_refused_company(self, entry: QueueEntry) -> bool:
+        """Return whether an entry's company was refused; the entry is then rejected, too."""
+        if not self._unconfirmed_companies and not self._refused_companies:
             return False
         key = entry.company.key if entry.company is not None else None
-        if key in self._suspect_companies and entry.contact is not None:
-            self._suspects.append((entry, "its company was refused: it makes the endpoint fail"))
+        if key in self._unconfirmed_companies and entry.contact is not None:
+            self._unconfirmed.append((entry, "its company was refused: it causes the endpoint to fail"))
             return True
         if key is None or key not in self._refused_companies:
             return False
         # The company is one reject, however many contacts it has.
         if entry.contact is not None:
-            self._reject(entry, f"its company was refused: {self._refused_companies[key]}", follows=True)
+            reason = f"its company was refused: {self._refused_companies[key]}"
+            self._write_reject(entry, reason, is_consequence=True)
         return True
 
-    def _attempt(self, entries: Sequence[Entry], *, again: bool = False) -> None:
-        """Send a body until it is taken in; what is sent `again` is not pluralize once more.
+    def _post(self, entries: Sequence[QueueEntry], *, is_repetition: bool = False) -> None:
+        """Send one request with all of its retries; companies of a repetition are not counted again.
 
         Raises:
-            _TooLargeError: it must be smaller.
-            _RefusedError: something in it must be left out.
-            RunError: nothing can be sent.
+            _TooLargeError: the request must be smaller.
+            _RefusedError: an entry must be left out.
+            RunError: nothing more can be sent.
         """
-        body = encode(entries)
-        self._may_send()
-        self._ledger.mark_sending(entries)
-        patience = Patience(
-            attempts=_FEWER if self._failure else None,
-            time_outs=_TIME_OUTS,
-            reports=1 if self._reports else None,
+        body = encode_request(entries)
+        self._endpoint.check()
+        self._reporter.tell(self.counts.companies + self.counts.contacts)
+        self._store.mark_sending(entries)
+        limits = Patience(
+            attempts=_FEWER_ATTEMPTS if self._failure else None,
+            time_outs=_MAX_TIMEOUTS,
+            reports=1 if self._reports_errors else None,
         )
-        self.progress.requests += 1
-        self.progress.bytes += len(body)
+        self.counts.requests += 1
+        self.counts.bytes += len(body)
         try:
-            self._post(body, patience)
+            self._endpoint.post(body, limits)
         except RequestError as error:
             if not error.repeated and error.verdict.action in {Action.REFUSE, Action.SIGN_IN}:
-                self._ledger.mark_refused()
-            self._sort_out(error, len(entries))
-        self._silence = 0
-        self.progress.accepted += 1
-        self._ledger.mark_accepted()
+                self._store.mark_refused()
+            self._raise(error, len(entries))
+        finally:
+            self.counts.retries = self._endpoint.retries
+        self._unanswered = 0
+        self.counts.accepted += 1
+        self._store.mark_accepted()
         companies = sum(entry.contact is None for entry in entries)
-        self.progress.contacts += len(entries) - companies
-        # Those that head their contacts only have been delivered before.
-        self.progress.companies += 0 if again else companies
+        self.counts.contacts += len(entries) - companies
+        # Companies that are only sent with their contacts were delivered before.
+        self.counts.companies += 0 if is_repetition else companies
 
-    def _sort_out(self, error: RequestError, entries: int) -> None:
+    def _raise(self, error: RequestError, entries: int) -> None:
+        """Raise an exception for the way in which a request of so many entries has failed."""
         verdict = error.verdict
-        self._silence = self._silence + _TIME_OUTS if verdict.timed_out else 0
-        # One contact that is not answered in time tells of the server, not of the contact.
-        if verdict.timed_out and entries > 1 and self._silence < _MOST_TIME_OUTS:
+        self._unanswered = self._unanswered + _MAX_TIMEOUTS if verdict.timed_out else 0
+        # A timeout of a single entry is caused by the server, not by the entry.
+        if verdict.timed_out and entries > 1 and self._unanswered < _MAX_UNANSWERED:
             raise _TooSlowError(verdict.reason) from None
         if verdict.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             raise _TooLargeError(verdict.reason) from None
         if verdict.status in _REFUSALS or verdict.reported:
-            # Once it has been waited for in vain, what is left of the body is not waited for again.
-            self._reports = self._reports or verdict.reported
+            # The parts of this request are not repeated if they are answered with an error in a 2xx.
+            self._reports_errors = self._reports_errors or verdict.reported
             self._refusals += 1
             raise _RefusedError(verdict.reason) from None
         if verdict.status == HTTPStatus.INTERNAL_SERVER_ERROR:
             self._failure = error
             self._refusals += 1
             raise _RefusedError(verdict.reason) from None
-        raise RunError(stopped(error)) from None
+        raise RunError(stop_message(error)) from None
 
-    def _reject(self, entry: Entry, reason: str, *, follows: bool = False) -> None:
-        part = entry.contact or entry.company
-        if part is not None:
-            stream = self._ledger.stream_of(part, is_contact=entry.contact is not None)
-            self._rejects.add(stream, part.key, reason, json.loads(part.body), follows=follows)
+    def _write_reject(self, entry: QueueEntry, reason: str, *, is_consequence: bool = False) -> None:
+        entity = entry.contact or entry.company
+        if entity is not None:
+            stream = self._store.stream_of(entity, is_contact=entry.contact is not None)
+            self._rejects.add(stream, entity.key, reason, json.loads(entity.body), is_consequence=is_consequence)
 
 
 _HINTS: dict[int | None, str] = {
     HTTPStatus.FORBIDDEN: "the account may not use the endpoint",
     HTTPStatus.NOT_FOUND: "there is no such endpoint: have Daktela set it up, or see sync_path",
-    HTTPStatus.METHOD_NOT_ALLOWED: "it is another endpoint: see sync_path",
+    HTTPStatus.METHOD_NOT_ALLOWED: "this is another endpoint: see sync_path",
 }
 
 
-def stopped(error: RequestError | SignInError) -> str:
-    """Return what to tell about a request that ends a run."""
+def stop_message(error: RequestError | SignInError) -> str:
+    """Return the message of a run that a request has stopped."""
     hint = ""
     if isinstance(error, RequestError) and not error.verdict.from_gateway:
         hint = _HINTS.get(error.verdict.status, "")
     return (
-        f"{error}{': ' if hint else ''}{hint}. Nothing more is sent, and no state is put out: what has been "
-        "received is in the store, and the next run sends what Daktela does not have"
+        f"{error}{': ' if hint else ''}{hint}. Nothing more is sent, and no STATE message was written: all "
+        "received records are in the store, and the next run sends what Daktela does not have"
     )

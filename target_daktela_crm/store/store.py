@@ -19,9 +19,9 @@ from target_daktela_crm.entities import (
     Contact,
     CustomDefinition,
     CustomValue,
-    Entry,
     Link,
-    Part,
+    QueueEntry,
+    StoredEntity,
 )
 from target_daktela_crm.exact_json import encode
 from target_daktela_crm.store.custom_fields import CustomFields
@@ -383,7 +383,7 @@ class Store:
         """)  # noqa: S608 - conditions of this module
         return Queue(*execute("SELECT count(*) - count(contact), count(contact) FROM queue").fetchone())
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[QueueEntry]:
         """Yield the queued companies and contacts; sent ones may be marked in the meantime."""
         place, company = 0, None
         while rows := self._fetch(place):
@@ -392,7 +392,7 @@ class Store:
                     company = None
                 elif company is None or company.key != key:
                     company = self._company(key)
-                yield Entry(company, None if number is None else Part(number, contact_key, body))
+                yield QueueEntry(company, None if number is None else StoredEntity(number, contact_key, body))
 
     def _fetch(self, place: int) -> list[tuple[Any, ...]]:
         """Return the next queued rows after a place."""
@@ -414,13 +414,13 @@ class Store:
         cursor.close()
         return rows
 
-    def _company(self, key: str) -> Part:
+    def _company(self, key: str) -> StoredEntity:
         row = self._connection.execute("SELECT number, key, body FROM companies WHERE key = ?", (key,)).fetchone()
-        return Part(*row)
+        return StoredEntity(*row)
 
     # Results of sending.
 
-    def mark_sending(self, entries: Iterable[Entry]) -> None:
+    def mark_sending(self, entries: Iterable[QueueEntry]) -> None:
         """Note that what Daktela has of these entries is unknown until it answers."""
         # Entries that were sent earlier without an answer stay unknown, whatever the next request's result is.
         self._mark_sent(_UNANSWERED)
@@ -455,7 +455,7 @@ class Store:
             self._connection.execute(query)
             self._connection.execute(f"DELETE FROM sent_{table}")  # noqa: S608 - as above
 
-    def stream_of(self, part: Part, *, is_contact: bool) -> str:
+    def stream_of(self, part: StoredEntity, *, is_contact: bool) -> str:
         """Return the stream that a contact or company was last received from."""
         table = "contacts" if is_contact else "companies"
         query = f"SELECT stream FROM {table} WHERE number = ?"  # noqa: S608 - as above

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from target_daktela_crm.delivery.rejects import Rejects
-from target_daktela_crm.delivery.sender import Progress
+from target_daktela_crm.delivery.sender import DeliveryCounts
 from target_daktela_crm.summary import Summary, as_object, as_text, pluralize
 
 if TYPE_CHECKING:
@@ -31,15 +31,15 @@ def _summary(**more: Any) -> Summary:
     return Summary(**{"title": "Sync", "received": received, "states": dict(STATES), "seconds": 1.25, **more})
 
 
-def _progress(**counts: int) -> Progress:
-    progress = Progress()
-    vars(progress).update(requests=1, accepted=1, bytes=4_096, companies=1, contacts=2)
-    vars(progress).update(counts)
-    return progress
+def _counts(**counts: int) -> DeliveryCounts:
+    result = DeliveryCounts()
+    vars(result).update(requests=1, accepted=1, bytes=4_096, companies=1, contacts=2)
+    vars(result).update(counts)
+    return result
 
 
 def _lines(summary: Summary, rejects: Rejects, **counts: int) -> list[str]:
-    title, *lines = as_text(summary, _progress(**counts), rejects).splitlines()
+    title, *lines = as_text(summary, _counts(**counts), rejects).splitlines()
     assert title.startswith("Sync")
     return lines
 
@@ -86,7 +86,7 @@ def test_further_lines(rejects: Rejects, more: dict[str, Any], line: str) -> Non
 
 
 def test_the_title_says_that_a_dry_run_sends_nothing(rejects: Rejects) -> None:
-    assert as_text(_summary(is_dry=True), _progress(), rejects).startswith("Sync (dry run: nothing is sent)\n")
+    assert as_text(_summary(is_dry=True), _counts(), rejects).startswith("Sync (dry run: nothing is sent)\n")
 
 
 def test_a_run_that_stopped_while_reading_has_no_line_on_the_input(rejects: Rejects) -> None:
@@ -116,7 +116,7 @@ def test_rejects_are_grouped_by_reason_with_a_few_ids(rejects: Rejects) -> None:
 def test_the_object_has_all_counts(rejects: Rejects) -> None:
     rejects.add("contacts", "7", "is wrong", {})
     summary = _summary(unmapped=Counter(notes=2), passed_over=4, left_out={"e-mail": 5}, notes=["a note"])
-    assert as_object(summary, _progress(retries=1), rejects) == {
+    assert as_object(summary, _counts(retries=1), rejects) == {
         "received": {"contacts": 1_202, "companies": 1},
         "ignored": {"notes": 2},
         "passed_over": 4,

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from target_daktela_crm.delivery.batching import encode
-from target_daktela_crm.entities import Company, Contact, Entry, Part
+from target_daktela_crm.delivery.batching import encode_request
+from target_daktela_crm.entities import Company, Contact, QueueEntry, StoredEntity
 from target_daktela_crm.mapping.compiler import compile_mapping
 from target_daktela_crm.mapping.roles import MappingError, Record
 
@@ -242,18 +242,18 @@ def _mapped(preset: str, records: list[tuple[str, Record]]) -> Iterator[Any]:
 
 def _request(preset: str, records: list[tuple[str, Record]]) -> bytes:
     """Return the request of those records that can be mapped, with each contact under the last company."""
-    entries: list[Entry] = []
-    company: Part | None = None
+    entries: list[QueueEntry] = []
+    company: StoredEntity | None = None
     for number, entity in enumerate(_mapped(preset, records)):
         if isinstance(entity, Company) and entity.body is not None:
-            company = Part(number, f"{number}", bytes(entity.body))
-            entries.append(Entry(company, None))
+            company = StoredEntity(number, f"{number}", bytes(entity.body))
+            entries.append(QueueEntry(company, None))
         elif isinstance(entity, Contact) and entity.body is not None:
-            contact = Part(number, entity.key, bytes(entity.body))
-            if entries and entries[-1] == Entry(company, None):
+            contact = StoredEntity(number, entity.key, bytes(entity.body))
+            if entries and entries[-1] == QueueEntry(company, None):
                 entries.pop()
-            entries.append(Entry(company, contact))
-    return encode(entries)
+            entries.append(QueueEntry(company, contact))
+    return encode_request(entries)
 
 
 @given(st.lists(st.tuples(st.just("companies"), COMPANIES) | st.tuples(st.just("contacts"), CONTACTS), max_size=4))
@@ -283,11 +283,11 @@ def test_the_records_of_the_example_become_the_example() -> None:
     (single,) = (entity for role in contacts.roles for entity in role.entities(alone["contacts"][0]))
     assert isinstance(single, Contact)
     assert single.body is not None
-    acme = Part(1, company.key, bytes(company.body))
-    content = encode(
+    acme = StoredEntity(1, company.key, bytes(company.body))
+    content = encode_request(
         [
-            Entry(acme, Part(2, member.key, bytes(member.body))),
-            Entry(None, Part(3, single.key, bytes(single.body))),
+            QueueEntry(acme, StoredEntity(2, member.key, bytes(member.body))),
+            QueueEntry(None, StoredEntity(3, single.key, bytes(single.body))),
         ]
     )
     del example["delete"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_daktela.api.command import InputError
-from target_daktela_crm.commands.deliver import _check_whole
+from target_daktela_crm.commands.deliver import _check_complete
 from target_daktela_crm.store.store import Store, StoreOwner
 from tests.simulator import Fault
 from tests.target_daktela_crm.running import (
@@ -435,9 +435,9 @@ def test_deliver_refuses_a_load_that_cannot_be_read_completely(crm: Crm) -> None
     try:
         store.queue_load()
         load = store.count_load()
-        _check_whole(store, load)
+        _check_complete(store, load)
         with pytest.raises(InputError, match="damaged"):
-            _check_whole(store, load._replace(contacts=load.contacts + 1))
+            _check_complete(store, load._replace(contacts=load.contacts + 1))
     finally:
         store.close()
 

@@ -11,39 +11,39 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from target_daktela_crm.delivery.batching import Body, TooLarge, encode, pack, size_of
-from target_daktela_crm.entities import Entry, Part
+from target_daktela_crm.delivery.batching import Batch, TooLarge, encode_request, pack, request_size
+from target_daktela_crm.entities import QueueEntry, StoredEntity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 EMPTY = b'{"data":[]}'
-NOBODY = {"id": None, "name": None, "description": None}
+NO_COMPANY = {"id": None, "name": None, "description": None}
 
 
-def _part(number: int, **content: Any) -> Part:
+def _entity(number: int, **content: Any) -> StoredEntity:
     body = json.dumps({"id": number, **content}, ensure_ascii=False, separators=(",", ":")).encode()
-    return Part(number, str(number), body)
+    return StoredEntity(number, str(number), body)
 
 
-def _entries(groups: Iterable[tuple[Part | None, list[Part]]]) -> list[Entry]:
+def _entries(groups: Iterable[tuple[StoredEntity | None, list[StoredEntity]]]) -> list[QueueEntry]:
     """Return entries as the store yields them: a company by itself only if it has no contacts."""
-    entries: list[Entry] = []
+    entries: list[QueueEntry] = []
     for company, contacts in groups:
-        entries += [Entry(company, contact) for contact in contacts]
+        entries += [QueueEntry(company, contact) for contact in contacts]
         if company is not None and not contacts:
-            entries.append(Entry(company, None))
+            entries.append(QueueEntry(company, None))
     return entries
 
 
-def _pack(entries: Iterable[Entry], limit: int, most: int | None = None) -> list[Body | TooLarge]:
-    return list(pack(entries, lambda: limit, limit if most is None else most))
+def _pack(entries: Iterable[QueueEntry], limit: int, maximum: int | None = None) -> list[Batch | TooLarge]:
+    return list(pack(entries, lambda: limit, limit if maximum is None else maximum))
 
 
-def _bodies(entries: Iterable[Entry], limit: int) -> list[Body]:
+def _batches(entries: Iterable[QueueEntry], limit: int) -> list[Batch]:
     packed = _pack(entries, limit)
-    assert all(isinstance(each, Body) for each in packed)
-    return [each for each in packed if isinstance(each, Body)]
+    assert all(isinstance(each, Batch) for each in packed)
+    return [each for each in packed if isinstance(each, Batch)]
 
 
 def _sent_pairs(content: bytes) -> list[tuple[Any, Any]]:
@@ -54,20 +54,20 @@ def _sent_pairs(content: bytes) -> list[tuple[Any, Any]]:
     return pairs
 
 
-def _expected_pairs(entries: Iterable[Entry]) -> list[tuple[Any, Any]]:
+def _expected_pairs(entries: Iterable[QueueEntry]) -> list[tuple[Any, Any]]:
     return [(entry.company and entry.company.number, entry.contact and entry.contact.number) for entry in entries]
 
 
 @st.composite
-def groups(draw: st.DrawFn) -> list[Entry]:
+def groups(draw: st.DrawFn) -> list[QueueEntry]:
     numbers = itertools.count(1)
     names = st.text(max_size=40)
-    found: list[tuple[Part | None, list[Part]]] = []
+    found: list[tuple[StoredEntity | None, list[StoredEntity]]] = []
     for is_company, members in draw(st.lists(st.tuples(st.booleans(), st.lists(names, max_size=6)), max_size=8)):
-        company = _part(next(numbers), name=draw(names)) if is_company else None
+        company = _entity(next(numbers), name=draw(names)) if is_company else None
         if company is None and found and found[-1][0] is None:
             continue
-        found.append((company, [_part(next(numbers), name=name) for name in members]))
+        found.append((company, [_entity(next(numbers), name=name) for name in members]))
     return _entries(found)
 
 
@@ -77,17 +77,17 @@ LIMITS = st.integers(min_value=len(EMPTY), max_value=600)
 
 
 @given(groups(), st.booleans())
-def test_the_computed_size_is_that_of_the_request(entries: list[Entry], delete: bool) -> None:  # noqa: FBT001 - drawn
-    assert size_of(entries, delete=delete) == len(encode(entries, delete=delete))
+def test_the_computed_size_is_that_of_the_request(entries: list[QueueEntry], delete: bool) -> None:  # noqa: FBT001 - drawn
+    assert request_size(entries, delete=delete) == len(encode_request(entries, delete=delete))
 
 
 @given(groups(), st.booleans())
 def test_a_request_contains_all_entries_under_their_companies_in_order(
-    entries: list[Entry],
+    entries: list[QueueEntry],
     delete: bool,  # noqa: FBT001 - drawn
 ) -> None:
-    content = json.loads(encode(entries, delete=delete))
-    assert _sent_pairs(encode(entries, delete=delete)) == _expected_pairs(entries)
+    content = json.loads(encode_request(entries, delete=delete))
+    assert _sent_pairs(encode_request(entries, delete=delete)) == _expected_pairs(entries)
     assert content.keys() == ({"data", "delete"} if delete else {"data"})
     # Each company occurs once.
     ids = [company["id"] for company in content["data"]]
@@ -95,8 +95,8 @@ def test_a_request_contains_all_entries_under_their_companies_in_order(
 
 
 @given(groups())
-def test_stored_json_is_sent_unchanged(entries: list[Entry]) -> None:
-    content = encode(entries)
+def test_stored_json_is_sent_unchanged(entries: list[QueueEntry]) -> None:
+    content = encode_request(entries)
     for entry in entries:
         assert entry.contact is None or entry.contact.body in content
         assert entry.company is None or entry.company.body[:-1] + b',"contacts":[' in content
@@ -104,27 +104,35 @@ def test_stored_json_is_sent_unchanged(entries: list[Entry]) -> None:
 
 @pytest.mark.promise("S2")
 def test_delete_is_left_out_unless_requested() -> None:
-    entries = [Entry(None, _part(1))]
-    assert b"delete" not in encode(entries)
-    assert b"delete" not in encode(entries, delete=False)
-    assert encode(entries, delete=True).endswith(b'],"delete":true}')
-    assert json.loads(encode(entries, delete=True))["delete"] is True
+    entries = [QueueEntry(None, _entity(1))]
+    assert b"delete" not in encode_request(entries)
+    assert b"delete" not in encode_request(entries, delete=False)
+    assert encode_request(entries, delete=True).endswith(b'],"delete":true}')
+    assert json.loads(encode_request(entries, delete=True))["delete"] is True
 
 
 def test_contacts_without_a_company_are_under_a_company_of_nulls() -> None:
-    content = json.loads(encode([Entry(None, _part(1)), Entry(None, _part(2))]))
-    assert content == {"data": [{**NOBODY, "contacts": [{"id": 1}, {"id": 2}]}]}
+    content = json.loads(encode_request([QueueEntry(None, _entity(1)), QueueEntry(None, _entity(2))]))
+    assert content == {"data": [{**NO_COMPANY, "contacts": [{"id": 1}, {"id": 2}]}]}
     assert list(content["data"][0]) == ["id", "name", "description", "contacts"]
 
 
 def test_a_company_without_contacts_has_an_empty_list_of_contacts() -> None:
-    assert encode([Entry(_part(1, name="Acme"), None)]) == b'{"data":[{"id":1,"name":"Acme","contacts":[]}]}'
+    assert (
+        encode_request([QueueEntry(_entity(1, name="Acme"), None)])
+        == b'{"data":[{"id":1,"name":"Acme","contacts":[]}]}'
+    )
 
 
 def test_a_request_of_several_companies_matches_the_white_paper() -> None:
-    acme, umbrella = _part(1, name="Acme"), _part(2, name="Umbrella")
-    entries = [Entry(acme, _part(3)), Entry(acme, _part(4)), Entry(umbrella, None), Entry(None, _part(5))]
-    assert encode(entries, delete=True) == (
+    acme, umbrella = _entity(1, name="Acme"), _entity(2, name="Umbrella")
+    entries = [
+        QueueEntry(acme, _entity(3)),
+        QueueEntry(acme, _entity(4)),
+        QueueEntry(umbrella, None),
+        QueueEntry(None, _entity(5)),
+    ]
+    assert encode_request(entries, delete=True) == (
         b'{"data":[{"id":1,"name":"Acme","contacts":[{"id":3},{"id":4}]},'
         b'{"id":2,"name":"Umbrella","contacts":[]},'
         b'{"id":null,"name":null,"description":null,"contacts":[{"id":5}]}],"delete":true}'
@@ -132,8 +140,8 @@ def test_a_request_of_several_companies_matches_the_white_paper() -> None:
 
 
 def test_without_entries_there_is_no_request() -> None:
-    assert encode([]) == EMPTY
-    assert size_of([]) == len(EMPTY)
+    assert encode_request([]) == EMPTY
+    assert request_size([]) == len(EMPTY)
     assert _pack([], 100) == []
 
 
@@ -143,52 +151,54 @@ def test_without_entries_there_is_no_request() -> None:
 @pytest.mark.promise("S1")
 @given(groups(), LIMITS)
 @settings(max_examples=300)
-def test_no_request_exceeds_the_limit(entries: list[Entry], limit: int) -> None:
+def test_no_request_exceeds_the_limit(entries: list[QueueEntry], limit: int) -> None:
     for each in _pack(entries, limit):
-        if isinstance(each, Body):
-            assert len(encode(each.entries)) == each.size == size_of(each.entries) <= limit
+        if isinstance(each, Batch):
+            assert len(encode_request(each.entries)) == each.size == request_size(each.entries) <= limit
             assert each.entries
         else:
-            assert len(encode([each.entry])) == each.size == size_of([each.entry]) > limit
+            assert len(encode_request([each.entry])) == each.size == request_size([each.entry]) > limit
 
 
 @given(groups(), LIMITS)
 @settings(max_examples=200)
-def test_each_entry_is_in_exactly_one_request_and_in_order(entries: list[Entry], limit: int) -> None:
+def test_each_entry_is_in_exactly_one_request_and_in_order(entries: list[QueueEntry], limit: int) -> None:
     packed = _pack(entries, limit)
-    bodies = [entry for each in packed if isinstance(each, Body) for entry in each.entries]
+    batches = [entry for each in packed if isinstance(each, Batch) for entry in each.entries]
     too_large = [each.entry for each in packed if isinstance(each, TooLarge)]
-    assert sorted([*bodies, *too_large], key=entries.index) == entries
-    assert bodies == [entry for entry in entries if entry not in too_large]
-    sent = [pair for each in packed if isinstance(each, Body) for pair in _sent_pairs(encode(each.entries))]
-    assert sent == _expected_pairs(bodies)
+    assert sorted([*batches, *too_large], key=entries.index) == entries
+    assert batches == [entry for entry in entries if entry not in too_large]
+    sent = [
+        pair for each in packed if isinstance(each, Batch) for pair in _sent_pairs(encode_request(each.entries))
+    ]
+    assert sent == _expected_pairs(batches)
 
 
 @given(groups(), LIMITS)
 @settings(max_examples=200)
-def test_a_request_ends_only_where_the_next_entry_does_not_fit(entries: list[Entry], limit: int) -> None:
+def test_a_request_ends_only_where_the_next_entry_does_not_fit(entries: list[QueueEntry], limit: int) -> None:
     packed = _pack(entries, limit)
-    bodies = [each for each in packed if isinstance(each, Body)]
-    for body, following in itertools.pairwise(bodies):
-        last, first = body.entries[-1], following.entries[0]
+    batches = [each for each in packed if isinstance(each, Batch)]
+    for batch, following in itertools.pairwise(batches):
+        last, first = batch.entries[-1], following.entries[0]
         between = entries[entries.index(last) + 1 : entries.index(first) + 1]
         # An entry that is too large for any request also ends the request before it.
-        assert len(encode([*body.entries, between[0]])) > limit
+        assert len(encode_request([*batch.entries, between[0]])) > limit
 
 
 @pytest.mark.promise("S1")
 @given(groups(), st.lists(LIMITS, min_size=1, max_size=20))
-def test_the_limit_may_shrink_between_requests(entries: list[Entry], sizes: list[int]) -> None:
+def test_the_limit_may_shrink_between_requests(entries: list[QueueEntry], sizes: list[int]) -> None:
     shrinking = sorted(sizes, reverse=True)
-    most = shrinking[0]
-    sent: list[Entry] = []
-    for each in pack(entries, lambda: shrinking[0], most):
-        if isinstance(each, Body):
+    maximum = shrinking[0]
+    sent: list[QueueEntry] = []
+    for each in pack(entries, lambda: shrinking[0], maximum):
+        if isinstance(each, Batch):
             # An entry that is larger than the current limit has its own request.
-            assert len(encode(each.entries)) <= (shrinking[0] if len(each.entries) > 1 else most)
+            assert len(encode_request(each.entries)) <= (shrinking[0] if len(each.entries) > 1 else maximum)
             sent += each.entries
         else:
-            assert each.size > most
+            assert each.size > maximum
             sent.append(each.entry)
         if len(shrinking) > 1:
             del shrinking[0]
@@ -198,45 +208,47 @@ def test_the_limit_may_shrink_between_requests(entries: list[Entry], sizes: list
 @pytest.mark.promise("S1")
 def test_an_entry_over_the_current_limit_has_its_own_request_up_to_the_maximum() -> None:
     small, large, huge = (
-        Entry(None, _part(number, name="x" * size)) for number, size in ((1, 1), (2, 90), (3, 200))
+        QueueEntry(None, _entity(number, name="x" * size)) for number, size in ((1, 1), (2, 90), (3, 200))
     )
-    most = size_of([large])
-    packed = _pack([small, large, small, huge, small], size_of([small, small]), most)
+    maximum = request_size([large])
+    packed = _pack([small, large, small, huge, small], request_size([small, small]), maximum)
     assert packed == [
-        Body([small], size_of([small])),
-        Body([large], most),
-        Body([small], size_of([small])),
-        TooLarge(huge, size_of([huge])),
-        Body([small], size_of([small])),
+        Batch([small], request_size([small])),
+        Batch([large], maximum),
+        Batch([small], request_size([small])),
+        TooLarge(huge, request_size([huge])),
+        Batch([small], request_size([small])),
     ]
-    assert TooLarge(large, most) in _pack([small, large], 100, most - 1)
+    assert TooLarge(large, maximum) in _pack([small, large], 100, maximum - 1)
 
 
 @pytest.mark.parametrize("spare", [0, 1])
 def test_a_request_may_have_exactly_the_size_of_the_limit(spare: int) -> None:
-    acme = _part(1, name="Žluťoučký kůň")
-    entries = [Entry(acme, _part(number)) for number in range(2, 12)]
-    size = size_of(entries)
-    assert len(_bodies(entries, size + spare)) == 1
-    assert len(_bodies(entries, size - 1)) == 2
+    acme = _entity(1, name="Žluťoučký kůň")
+    entries = [QueueEntry(acme, _entity(number)) for number in range(2, 12)]
+    size = request_size(entries)
+    assert len(_batches(entries, size + spare)) == 1
+    assert len(_batches(entries, size - 1)) == 2
 
 
 @pytest.mark.promise("S6")
 def test_a_company_is_repeated_with_the_contacts_that_do_not_fit() -> None:
-    acme = _part(1, name="Acme", description="d" * 50)
-    entries = [Entry(acme, _part(number)) for number in range(2, 30)]
-    bodies = _bodies(entries, 200)
-    assert len(bodies) > 2
-    for body in bodies:
-        (company,) = json.loads(encode(body.entries))["data"]
+    acme = _entity(1, name="Acme", description="d" * 50)
+    entries = [QueueEntry(acme, _entity(number)) for number in range(2, 30)]
+    batches = _batches(entries, 200)
+    assert len(batches) > 2
+    for batch in batches:
+        (company,) = json.loads(encode_request(batch.entries))["data"]
         assert {**company, "contacts": None} == {**json.loads(acme.body), "contacts": None}
         assert company["contacts"]
 
 
 def test_contacts_stay_with_their_companies_where_a_request_ends() -> None:
-    entries = _entries((_part(number), [_part(number * 10 + each) for each in range(3)]) for number in range(1, 9))
+    entries = _entries(
+        (_entity(number), [_entity(number * 10 + each) for each in range(3)]) for number in range(1, 9)
+    )
     for limit in range(120, 400, 7):
-        sent = [pair for body in _bodies(entries, limit) for pair in _sent_pairs(encode(body.entries))]
+        sent = [pair for batch in _batches(entries, limit) for pair in _sent_pairs(encode_request(batch.entries))]
         assert sent == _expected_pairs(entries)
         assert all(contact // 10 == company for company, contact in sent)
 
@@ -245,10 +257,10 @@ def test_contacts_stay_with_their_companies_where_a_request_ends() -> None:
 def test_requests_are_packed_lazily() -> None:
     taken: list[int] = []
 
-    def entries() -> Iterable[Entry]:
+    def entries() -> Iterable[QueueEntry]:
         for number in range(1, 1000):
             taken.append(number)
-            yield Entry(None, _part(number))
+            yield QueueEntry(None, _entity(number))
 
     made = pack(entries(), lambda: 200, 200)
     next(made)
@@ -258,21 +270,21 @@ def test_requests_are_packed_lazily() -> None:
 # Sizes of requests.
 
 
-def _crm(seed: int, total: int) -> Callable[[], Iterable[Entry]]:
+def _crm(seed: int, total: int) -> Callable[[], Iterable[QueueEntry]]:
     """Return a function that yields entries of realistic sizes until their contacts have `total` bytes."""
 
-    def make() -> Iterable[Entry]:
+    def make() -> Iterable[QueueEntry]:
         chance, numbers, size = random.Random(seed), itertools.count(1), 0
         while size < total:
             company = None
             if chance.random() < 0.9:
-                company = _part(next(numbers), name="Š" * chance.randrange(5, 40), d="x" * chance.randrange(120))
+                company = _entity(next(numbers), name="Š" * chance.randrange(5, 40), d="x" * chance.randrange(120))
             members = chance.choice([0, 1, 1, 1, 2, 3, 5, 10, 40])
             for _ in range(members or (company is not None)):
-                contact = _part(
+                contact = _entity(
                     next(numbers), name="ř" * chance.randrange(5, 30), d="x" * chance.randrange(200, 300)
                 )
-                entry = Entry(company, contact if members else None)
+                entry = QueueEntry(company, contact if members else None)
                 size += len(contact.body)
                 yield entry
 
@@ -281,14 +293,18 @@ def _crm(seed: int, total: int) -> Callable[[], Iterable[Entry]]:
 
 @pytest.mark.parametrize("limit", [20_000, 50_000, 200_000, 1_000_000])
 def test_requests_are_at_least_98_percent_full(limit: int) -> None:
-    *full, _last = _bodies(_crm(limit, max(500_000, 4 * limit))(), limit)
+    *full, _last = _batches(_crm(limit, max(500_000, 4 * limit))(), limit)
     assert len(full) >= 3
-    fullness = sum(len(encode(body.entries)) for body in full) / (limit * len(full))
+    fullness = sum(len(encode_request(batch.entries)) for batch in full) / (limit * len(full))
     assert 0.98 <= fullness <= 1
 
 
 def test_a_company_that_is_repeated_between_its_contacts_is_counted_correctly() -> None:
-    company = Part(1, "c", b'{"id":1}')
-    entries = [Entry(company, Part(1, "1", b"{}")), Entry(company, None), Entry(company, Part(2, "2", b"{}"))]
-    assert size_of(entries) == len(encode(entries))
-    assert [body.size for body in _bodies(entries, 1000)] == [len(encode(entries))]
+    company = StoredEntity(1, "c", b'{"id":1}')
+    entries = [
+        QueueEntry(company, StoredEntity(1, "1", b"{}")),
+        QueueEntry(company, None),
+        QueueEntry(company, StoredEntity(2, "2", b"{}")),
+    ]
+    assert request_size(entries) == len(encode_request(entries))
+    assert [batch.size for batch in _batches(entries, 1000)] == [len(encode_request(entries))]

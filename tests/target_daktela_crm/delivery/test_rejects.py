@@ -37,7 +37,7 @@ def _lines(path: Path) -> list[Any]:
 def test_a_line_that_is_written_in_parts_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = os.write
     monkeypatch.setattr(os, "write", lambda file, content: write(file, content[:7]))
-    rejects = Rejects(tmp_path / "rejects.jsonl", most=10)
+    rejects = Rejects(tmp_path / "rejects.jsonl", max_rejects=10)
     for number in range(3):
         rejects.add("contacts", str(number), "it is wrong", {"id": number})
     rejects.close()
@@ -48,7 +48,7 @@ def test_a_line_that_is_written_in_parts_is_complete(tmp_path: Path, monkeypatch
 
 def test_a_disk_that_becomes_full_within_a_line_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "rejects.jsonl"
-    rejects = Rejects(path, most=10)
+    rejects = Rejects(path, max_rejects=10)
     rejects.add("contacts", "1", "it is wrong", {"id": 1})
     before = path.stat().st_size
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -63,7 +63,7 @@ def test_a_disk_that_becomes_full_within_a_line_is_reported(tmp_path: Path) -> N
     assert path.stat().st_size == before + 20
 
     # The next run begins a new line.
-    later = Rejects(path, most=10)
+    later = Rejects(path, max_rejects=10)
     later.add("contacts", "3", "it is wrong", {"id": 3})
     later.close()
     first, broken, last = path.read_text("utf-8").splitlines()

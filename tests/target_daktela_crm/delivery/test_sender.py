@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_daktela.api.command import RunError
+from tap_daktela.api.progress import Reporter
 from tap_daktela.api.verdict import Action, RequestError, Verdict
 from target_daktela_crm.delivery.rejects import Rejects
-from target_daktela_crm.delivery.sender import Delivery
-from target_daktela_crm.entities import Entry, Part
+from target_daktela_crm.delivery.sender import Sender
+from target_daktela_crm.entities import QueueEntry, StoredEntity
 from tests.simulator import Fault
 from tests.target_daktela_crm.running import (
     Crm,
@@ -32,14 +33,14 @@ if TYPE_CHECKING:
 SEEDS = range(300)
 
 
-class Ledger:
+class Store:
     """The accepted companies and contacts, by stream and key."""
 
     def __init__(self) -> None:
         self.accepted: set[tuple[str, str]] = set()
-        self._sent: list[Entry] = []
+        self._sent: list[QueueEntry] = []
 
-    def mark_sending(self, entries: Iterable[Entry]) -> None:
+    def mark_sending(self, entries: Iterable[QueueEntry]) -> None:
         self._sent = list(entries)
         assert all(entry.contact or entry.company for entry in self._sent)
 
@@ -53,7 +54,7 @@ class Ledger:
             self.accepted |= _parts(entry)
         self._sent = []
 
-    def stream_of(self, part: Part, *, is_contact: bool) -> str:
+    def stream_of(self, part: StoredEntity, *, is_contact: bool) -> str:
         assert part.key
         return "contacts" if is_contact else "companies"
 
@@ -70,8 +71,13 @@ class Endpoint:
         self.fatal = {str(number) for number in range(contacts) if chance.random() < 0.03}
         self.wrong_companies = {f"k{number}" for number in range(8) if chance.random() < 0.08}
         self.requests = 0
+        self.retries = 0
 
-    def post(self, body: bytes, _patience: Patience) -> None:
+    def check(self) -> None:
+        """Allow all requests."""
+
+    def post(self, body: bytes, limits: Patience) -> None:
+        assert limits.time_outs
         self.requests += 1
         assert len(body) <= self.limit
         data = json.loads(body)["data"]
@@ -90,16 +96,18 @@ def _refusal(status: int, action: Action = Action.REFUSE) -> RequestError:
     return RequestError(Verdict(action, f"answered {status}", status), "POST")
 
 
-def _entries(chance: random.Random) -> list[Entry]:
-    entries: list[Entry] = []
+def _entries(chance: random.Random) -> list[QueueEntry]:
+    entries: list[QueueEntry] = []
     number = 0
     for place in range(chance.randint(1, 8)):
         key = f"k{place}"
-        company = Part(place, key, _body(key, chance.randrange(60)))
+        company = StoredEntity(place, key, _body(key, chance.randrange(60)))
         if chance.random() < 0.5:
-            entries.append(Entry(company, None))
+            entries.append(QueueEntry(company, None))
         for _ in range(chance.randrange(10)):
-            entries.append(Entry(company, Part(number, str(number), _body(str(number), chance.randrange(80)))))
+            entries.append(
+                QueueEntry(company, StoredEntity(number, str(number), _body(str(number), chance.randrange(80))))
+            )
             number += 1
     return entries
 
@@ -108,7 +116,7 @@ def _body(key: str, length: int) -> bytes:
     return json.dumps({"id": key, "description": "é" * length}, ensure_ascii=False).encode()
 
 
-def _parts(entry: Entry) -> set[tuple[str, str]]:
+def _parts(entry: QueueEntry) -> set[tuple[str, str]]:
     parts = [("contacts", entry.contact), ("companies", entry.company)]
     return {(kind, part.key) for kind, part in parts if part is not None}
 
@@ -118,16 +126,16 @@ def _parts(entry: Entry) -> set[tuple[str, str]]:
 def test_every_contact_is_accepted_or_rejected_and_no_valid_one_is_rejected(seed: int, tmp_path: Path) -> None:
     chance = random.Random(seed)
     entries = _entries(chance)
-    endpoint, ledger = Endpoint(chance, len(entries)), Ledger()
-    rejects = Rejects(tmp_path / "rejects.jsonl", most=10_000)
-    delivery = Delivery(endpoint.post, ledger, rejects, endpoint.limit, may_send=lambda: None)
+    endpoint, store = Endpoint(chance, len(entries)), Store()
+    rejects = Rejects(tmp_path / "rejects.jsonl", max_rejects=10_000)
+    sender = Sender(endpoint, store, rejects, endpoint.limit, Reporter(None))
     try:
-        delivery.deliver(entries)
+        sender.send(entries)
     except RunError:
         # A request contained only contacts that cause a 500, which cannot be distinguished from an outage.
         assert endpoint.fatal
     else:
-        _check(entries, endpoint, ledger, _read(tmp_path / "rejects.jsonl"))
+        _check(entries, endpoint, store, _read(tmp_path / "rejects.jsonl"))
     finally:
         rejects.close()
     assert endpoint.requests <= 6 * len(entries) + 6
@@ -137,12 +145,12 @@ def _read(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def _check(entries: list[Entry], endpoint: Endpoint, ledger: Ledger, rows: list[dict[str, Any]]) -> None:
+def _check(entries: list[QueueEntry], endpoint: Endpoint, store: Store, rows: list[dict[str, Any]]) -> None:
     rejected = {(row["stream"], row["id"]) for row in rows}
     wanted = {("contacts", entry.contact.key) for entry in entries if entry.contact is not None}
     assert len(rejected) == len(rows), "something was rejected twice"
-    assert wanted <= ledger.accepted | rejected
-    assert not ledger.accepted & rejected & wanted
+    assert wanted <= store.accepted | rejected
+    assert not store.accepted & rejected & wanted
     bad = {("contacts", key) for key in endpoint.wrong | endpoint.fatal}
     bad |= {("companies", key) for key in endpoint.wrong_companies}
     for row in rows:
