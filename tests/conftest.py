@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=60, database=None)
 hypothesis.settings.load_profile("repeatable")
 
+SLOW_FILES = ("test_console_blocks.py",)
+"""Files whose tests take minutes. They start first, so that no worker ends long after the others."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of slow files first."""
+    items.sort(key=lambda item: item.path.name not in SLOW_FILES)
+
+
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _FORMATS = jsonschema.FormatChecker(formats=())
 

@@ -393,13 +393,13 @@ def diagram(name: str) -> tuple[dict[str, tuple[str, ...]], list[tuple[str, str,
             line.attrib["data-left"],
             line.attrib["data-right"],
             line.attrib["data-target"],
-            line.attrib["data-columns"].split(),
+            [line.attrib["data-column"]],
         )
         for line in root.iter(f"{SVG}g")
     ]
     # The attributes of a line say what is drawn.
     drawn = [[text.text for text in line.iter(f"{SVG}text")] for line in root.iter(f"{SVG}g")]
-    assert drawn == [[left, right] for _, left, right, _, _ in lines]
+    assert drawn == [[f"{left} : {right}"] for _, left, right, _, _ in lines]
     assert {column for *_, columns in lines for column in columns} <= {*texts}
     return tables, lines
 

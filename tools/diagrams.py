@@ -72,15 +72,12 @@ def deletes() -> str:
         "refused": Box(3, 1, ["nothing is sent"]),
     }
     arrows = [("tap", "run", ""), ("run", "store", "step 1"), ("store", "deliver", "step 2")]
-    return flow(boxes, [*arrows, ("deliver", "daktela", "accepted"), ("deliver", "refused", "refused")])
+    return flow(boxes, [*arrows, ("deliver", "daktela", ""), ("deliver", "refused", "refused")])
 
 
 def stream_joins(sources: Iterable[str]) -> str:
     """Return the joins of some streams."""
-    found: dict[tuple[str, str, str, str], list[str]] = {}
-    for join in drawn_joins(sources):
-        found.setdefault((join.stream, join.target, *join.rows), []).append(join.column)
-    edges = [Edge(source, into, tuple(columns), *ends) for (source, into, *ends), columns in found.items()]
+    edges = [Edge(join.stream, join.target, join.column, *join.rows) for join in drawn_joins(sources)]
     return joins(edges, {stream.name: stream.keys for stream in STREAMS})
 
 

@@ -117,17 +117,18 @@ def timeline(spans: Sequence[Span]) -> str:
 # Joins of tables.
 
 _ROW = 21
-_TABLE_WIDTH = 250
-_GAP = 220
+_TABLE_WIDTH = 270
+_GAP = 200
+_SPACE = 18
 
 
 @dataclass(frozen=True)
 class Edge:
-    """Columns of a table whose values are keys of another one."""
+    """A column of a table whose values are keys of another one."""
 
     source: str
     target: str
-    columns: tuple[str, ...]
+    column: str
     left: str
     """How many rows of the source have one key: `0..1` or `n`."""
     right: str
@@ -135,66 +136,54 @@ class Edge:
 
 
 def joins(edges: Sequence[Edge], keys: Mapping[str, Sequence[str]]) -> str:
-    """Return tables on the left with lines from their columns to the tables on the right that they name."""
-    tops, rows = _left_tables(edges)
-    heights = {name: _ROW * (1 + len(keys[name])) + 8 for name in dict.fromkeys(edge.target for edge in edges)}
-    places = _right_tables(edges, rows, heights, max(rows.values()) + _ROW)
-    right = _MARGIN + _TABLE_WIDTH + _GAP
+    """Return tables on the left with a line from each of their columns to the table that it names, on the right.
+
+    The edges of a table follow each other. A column says how many rows belong together at both ends of its line.
+    """
     parts: list[str] = []
-    for number, edge in enumerate(edges):
-        start, end = rows[number], places[edge.target] + heights[edge.target] / 2
-        hue = list(heights).index(edge.target) * 360 // len(heights)
-        parts.append(_join(edge, start, end, right, hue))
-    for source, top in tops.items():
-        own = [number for number, edge in enumerate(edges) if edge.source == source]
-        height = sum(_ROW * len(edges[number].columns) for number in own) + _ROW + 8
-        parts.append(_rectangle(_MARGIN, top, _TABLE_WIDTH, height))
-        parts.append(_text(_MARGIN + 10, top + 19, source, "head", "start"))
-        for number in own:
-            middle = (len(edges[number].columns) - 1) / 2
-            for place, column in enumerate(edges[number].columns):
-                parts.append(
-                    _text(_MARGIN + 10, rows[number] + 4 + (place - middle) * _ROW, column, "small", "start")
-                )
+    rows: list[float] = []
+    y: float = _MARGIN
+    for source, group in groupby(edges, key=lambda edge: edge.source):
+        own = list(group)
+        parts += _table(_MARGIN, y, source, [edge.column for edge in own])
+        rows += [y + _ROW * (number + 1.5) + 2 for number in range(len(own))]
+        y += _ROW * (len(own) + 1) + 8 + _SPACE
+    bottom = y - _SPACE
+    right = _MARGIN + _TABLE_WIDTH + _GAP
+    places = _right_tables(edges, rows, keys, bottom)
     for target, top in places.items():
-        parts.append(_rectangle(right, top, _TABLE_WIDTH, heights[target]))
-        parts.append(_text(right + 10, top + 19, target, "head", "start"))
-        for number, key in enumerate(keys[target]):
-            parts.append(_text(right + 10, top + 19 + _ROW * (number + 1), f"{key} (key)", "small", "start"))
-    bottom = max(max(rows.values()) + _ROW, *(places[name] + heights[name] for name in places))
+        parts += _table(right, top, target, [f"{key} (key)" for key in keys[target]])
+    for edge, row in zip(edges, rows, strict=True):
+        hue = list(places).index(edge.target) * 360 // len(places)
+        parts.append(_join(edge, row, places[edge.target] + _height(keys[edge.target]) / 2, right, hue))
+    bottom = max(bottom, *(top + _height(keys[name]) for name, top in places.items()))
     return _svg(right + _TABLE_WIDTH + _MARGIN, bottom + _MARGIN, parts)
 
 
-def _left_tables(edges: Sequence[Edge]) -> tuple[dict[str, float], dict[int, float]]:
-    """Return the top of each table, and the middle of the columns of each edge."""
-    tops: dict[str, float] = {}
-    rows: dict[int, float] = {}
-    y: float = _MARGIN
-    for source, group in groupby(enumerate(edges), key=lambda item: item[1].source):
-        tops[source] = y
-        y += _ROW + 4
-        for number, edge in group:
-            rows[number] = y + _ROW * len(edge.columns) / 2
-            y += _ROW * len(edge.columns)
-        y += 18
-    return tops, rows
+def _table(x: float, y: float, name: str, rows: Sequence[str]) -> list[str]:
+    texts = [_text(x + 10, y + 18 + _ROW * (number + 1), row, "small", "start") for number, row in enumerate(rows)]
+    return [_rectangle(x, y, _TABLE_WIDTH, _height(rows)), _text(x + 10, y + 19, name, "head", "start"), *texts]
+
+
+def _height(rows: Sequence[str]) -> int:
+    return _ROW * (len(rows) + 1) + 8
 
 
 def _right_tables(
-    edges: Sequence[Edge], rows: Mapping[int, float], heights: Mapping[str, int], bottom: float
+    edges: Sequence[Edge], rows: Sequence[float], keys: Mapping[str, Sequence[str]], bottom: float
 ) -> dict[str, float]:
-    """Return the top of each table, in the order of the average place of its edges."""
-    places = {
-        name: sorted(rows[number] for number, edge in enumerate(edges) if edge.target == name) for name in heights
-    }
-    order = sorted(places, key=lambda name: sum(places[name]) / len(places[name]))
-    free = max(0.0, bottom - _MARGIN - sum(heights.values())) / max(1, len(order) - 1)
-    gap = max(18.0, min(free, 80.0))
+    """Return the top of each table, in the order of the average place of its lines."""
+    starts: dict[str, list[float]] = {}
+    for edge, row in zip(edges, rows, strict=True):
+        starts.setdefault(edge.target, []).append(row)
+    order = sorted(starts, key=lambda name: sum(starts[name]) / len(starts[name]))
+    free = bottom - _MARGIN - sum(_height(keys[name]) for name in order)
+    gap = max(float(_SPACE), free / max(1, len(order) - 1))
     found: dict[str, float] = {}
     y = float(_MARGIN)
     for name in order:
         found[name] = y
-        y += heights[name] + gap
+        y += _height(keys[name]) + gap
     return found
 
 
@@ -203,21 +192,15 @@ def _join(edge: Edge, start: float, end: float, right: int, hue: int) -> str:
     data = {
         "data-source": edge.source,
         "data-target": edge.target,
-        "data-columns": " ".join(edge.columns),
+        "data-column": edge.column,
         "data-left": edge.left,
         "data-right": edge.right,
     }
     attributes = " ".join(f"{name}={quoteattr(value)}" for name, value in data.items())
-    path = f"M{left} {start:g}C{left + 110} {start:g} {right - 110} {end:g} {right} {end:g}"
-    return "".join(
-        [
-            f'<g class="join" {attributes}>',
-            f'<path class="line" style="stroke: hsl({hue} 55% 50%)" d="{path}"/>',
-            _text(left - 6, start + 4, edge.left, "small", "end"),
-            _text(right - 24, end - 5, edge.right, "small", "middle"),
-            "</g>",
-        ]
-    )
+    path = f"M{left} {start:g}C{left + 100} {start:g} {right - 100} {end:g} {right} {end:g}"
+    line = f'<path class="line" style="stroke: hsl({hue} 55% 50%)" d="{path}"/>'
+    label = _text(left - 10, start + 4, f"{edge.left} : {edge.right}", "small", "end")
+    return f'<g class="join" {attributes}>{line}{label}</g>'
 
 
 # Elements.
