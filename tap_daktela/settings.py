@@ -85,22 +85,23 @@ _INSTANCE = (
         "username",
         th.StringType,
         title="User name",
-        description="Login of the account to read with; needs `password`.",
+        description="User name of the account that reads. Requires `password`.",
     ),
     th.Property(
         "password",
         th.StringType,
         secret=True,
         title="Password",
-        description="Password of the account to read with.",
+        description="Password of the account that reads.",
     ),
 )
 _TIMEZONE = th.Property(
     "timezone",
     th.StringType,
     title="Time zone",
-    description="IANA zone of the instance's datetimes, for example `Europe/Prague`. Default: what the instance "
-    f"tells, else {DEFAULT_ZONE}. A setting that contradicts the instance wins and is warned about.",
+    description="IANA time zone of the instance's datetimes, for example `Europe/Prague`. Default: the zone that "
+    f"the instance reports, otherwise {DEFAULT_ZONE}. If the setting contradicts the instance, the tap uses the "
+    "setting and warns.",
 )
 
 SCHEMA: dict[str, Any] = th.PropertiesList(
@@ -110,20 +111,21 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         th.ArrayType(th.ObjectType(*_INSTANCE, _TIMEZONE, additional_properties=False)),
         title="Instances",
         description="Several instances in one run, each with its own `url` or `server`, credentials and "
-        "`timezone`; instead of the settings of the same names.",
+        "`timezone`. Replaces the settings of the same names.",
     ),
     th.Property(
         "start_date",
         th.DateTimeType,
         title="Start date",
-        description="Where incremental streams begin without a state; without an offset it is instance-local.",
+        description="Where incremental streams begin if there is no state. Without an offset, it is a "
+        "local time of the instance.",
     ),
     th.Property(
         "end_date",
         th.DateTimeType,
         title="End date",
-        description="Where incremental streams end (exclusive), for backfills in slices. Default: now, less "
-        "`settle_minutes`.",
+        description="Where incremental streams end (exclusive), for backfills in slices. Default: now "
+        "minus `settle_minutes`.",
     ),
     _TIMEZONE,
     th.Property(
@@ -131,14 +133,15 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         th.IntegerType(minimum=0, maximum=_CENTURY),
         default=30,
         title="Settle minutes",
-        description="Only records at least this old are taken, so that calls have ended; by the server's clock.",
+        description="Minimum age of records by the server's clock, so that calls have ended. Younger "
+        "records are left to the next run.",
     ),
     th.Property(
         "lookback_minutes",
         th.IntegerType(minimum=0, maximum=_CENTURY),
         default=1440,
         title="Look-back minutes",
-        description="How far before its bookmark an incremental stream reads again.",
+        description="How far before its bookmark an incremental stream starts to read.",
     ),
     th.Property(
         "backend",
@@ -146,21 +149,21 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         allowed_values=["parallel", "sequential"],
         default="parallel",
         title="Backend",
-        description="`parallel` or `sequential` fetching of pages; `sequential` is a `concurrency` of 1.",
+        description="How pages are requested: `parallel`, or `sequential`, which is a `concurrency` of 1.",
     ),
     th.Property(
         "concurrency",
         th.IntegerType(minimum=1, maximum=50),
         default=5,
         title="Concurrency",
-        description="Requests in flight at once with `parallel`, for each instance.",
+        description="Number of requests in flight for each instance, with `parallel`.",
     ),
     th.Property(
         "page_size",
         th.IntegerType(minimum=1, maximum=1000),
         default=1000,
         title="Page size",
-        description="Rows per request, 1 to 1000; the server refuses more.",
+        description="Rows in a request, 1 to 1000. The server refuses more.",
     ),
     th.Property(
         "prefix_keys",
@@ -181,9 +184,9 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         "extra_fields",
         th.ObjectType(additional_properties=th.ArrayType(th.StringType)),
         title="Extra fields",
-        description="Stream -> list of further API fields, dotted (`record.customFields.x`, `statuses.color`). "
-        "Each becomes a text column named with `_`: a scalar as it is, a list of one as its element, an empty "
-        "list null, anything else as JSON. Of a list of objects, it is the list of their parts.",
+        description="Stream -> list of further API fields, with dots (`record.customFields.x`, `statuses.color`). "
+        "Each becomes a text column, with `_` in place of dots. A scalar is unchanged, a list of one becomes its "
+        "element, an empty list null, and anything else JSON. A part of a list of objects becomes a list.",
     ),
     th.Property(
         "on_type_mismatch",
@@ -191,8 +194,8 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         allowed_values=["fail", "null"],
         default="fail",
         title="On type mismatch",
-        description="What to do about a value that does not fit its column: `fail`, or `null` and a warning that "
-        "counts them.",
+        description="What to do with a value that does not fit its column: `fail`, or replace it by "
+        "`null` and count it in a warning.",
     ),
     th.Property(
         "datetimes",
@@ -236,7 +239,7 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         "user_agent",
         th.StringType,
         title="User agent",
-        description="Name that the tap gives itself in requests. Default: `tap-daktela` and its version.",
+        description="`User-Agent` of the requests. Default: `tap-daktela` and its version.",
     ),
 ).to_dict()
 

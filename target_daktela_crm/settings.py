@@ -64,21 +64,21 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         "username",
         th.StringType,
         title="User name",
-        description="Login of the account to write with; needs `password`.",
+        description="User name of the account that writes. Requires `password`.",
     ),
     th.Property(
         "password",
         th.StringType,
         secret=True,
         title="Password",
-        description="Password of the account to write with.",
+        description="Password of the account that writes.",
     ),
     th.Property(
         "sync_path",
         th.StringType,
         default="/custom/crm/sync.php",
         title="Sync path",
-        description="Path of Daktela's CRM sync endpoint, below the address of the instance.",
+        description="Path of Daktela's CRM sync endpoint, after the address of the instance.",
     ),
     th.Property(
         "preset",
@@ -86,14 +86,14 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         allowed_values=list(PRESETS),
         default="daktela",
         title="Preset",
-        description="The CRM that the records come from, whose mapping comes with the package; `daktela` is for "
-        "records that have the shape of the sync request already.",
+        description="CRM of the records. The package contains its mapping. `daktela` is for records "
+        "that have the form of the sync request.",
     ),
     th.Property(
         "streams",
         th.ObjectType(additional_properties=True),
         title="Streams",
-        description="Stream -> mapping, over the preset, key by key; see docs/target/mapping.md.",
+        description="Stream -> mapping. Changes the preset key by key; see docs/target/mapping.md.",
     ),
     th.Property(
         "load_mode",
@@ -101,22 +101,22 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         allowed_values=["partial", "full"],
         default="partial",
         title="Load mode",
-        description="`partial` sends what has changed, `full` everything that comes.",
+        description="`partial` sends what has changed, `full` sends everything that arrives.",
     ),
     th.Property(
         "delete_missing",
         th.BooleanType,
         default=False,
         title="Delete missing",
-        description="With `full`: send nothing, but stage the load; `target-daktela-crm --deliver` sends it, and "
-        "Daktela deletes all contacts of the CRM that are not in it.",
+        description="With `full`: stage the load and send nothing. `target-daktela-crm --deliver` sends "
+        "it, and Daktela deletes all contacts of the CRM that are not in it.",
     ),
     th.Property(
         "max_delete_fraction",
         th.NumberType(minimum=0, maximum=1),
         default=0.1,
         title="Largest fraction to delete",
-        description="Refuse a delivery that would delete more of the known contacts than this.",
+        description="Largest fraction of the known contacts that a delivery may delete.",
     ),
     th.Property(
         "business_hours",
@@ -128,8 +128,8 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
             additional_properties=False,
         ),
         title="Business hours",
-        description="When a full load is refused: `timezone` (IANA), `days` (`mon` to `sun`), `from` and `to` "
-        "(`08:00`).",
+        description="Hours in which full loads are refused: `timezone` (IANA), `days` (`mon` to `sun`), "
+        "`from` and `to` (`08:00`).",
     ),
     th.Property(
         "request_timeout",
@@ -143,48 +143,47 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         th.BooleanType,
         default=True,
         title="Only changed",
-        description="In partial loads, leave out what has been delivered with the same content.",
+        description="Whether partial loads leave out what was delivered with the same content.",
     ),
     th.Property(
         "max_rejects",
         th.IntegerType(minimum=0),
         default=100,
         title="Most rejects",
-        description="More rejected records than this stop the run; the state stays.",
+        description="Number of rejected records after which the run stops, without a new state.",
     ),
     th.Property(
         "max_request_bytes",
         th.IntegerType(minimum=_SMALLEST_REQUEST),
         default=20_000_000,
         title="Largest request",
-        description="Bytes that a request may have; Daktela takes 20 MB.",
+        description="Maximum size of a request in bytes. Daktela accepts 20 MB.",
     ),
     th.Property(
         "store_path",
         th.StringType,
         default=".target-daktela-crm/{server}.sqlite3",
         title="Store path",
-        description="File that remembers, between runs, what is known and what has been delivered. Keep it.",
+        description="SQLite file that records what is known and what was delivered. Keep it between runs.",
     ),
     th.Property(
         "rejects_path",
         th.StringType,
         title="Rejects path",
-        description="File of JSON lines for what cannot be delivered. Default: beside the store.",
+        description="JSON lines file for records that cannot be delivered. Default: next to the store.",
     ),
     th.Property(
         "dry_run",
         th.StringType,
         title="Dry run",
-        description="Folder to write the requests into, instead of sending them; nothing is marked, and no state "
-        "put out.",
+        description="Folder for the requests of a dry run. Nothing is sent or recorded, and no state is written.",
     ),
     th.Property(
         "phone_region",
         th.StringType,
         title="Phone region",
-        description="Country of national phone numbers (ISO 3166, for example `CZ`): all are sent as E.164. "
-        "Without it they are sent as written.",
+        description="Country of national phone numbers (ISO 3166, for example `CZ`), which are then "
+        "sent as E.164. Without it, they are sent as written.",
     ),
     th.Property(
         "unknown_company",
@@ -192,8 +191,9 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         allowed_values=["hold", "detach", "reject"],
         default="hold",
         title="Unknown company",
-        description="What to do about a contact whose company is known nowhere: `hold` keeps it until the company "
-        "comes, `detach` sends it without one until then, `reject` rejects it.",
+        description="What to do with a contact whose company is not known: `hold` keeps it until the "
+        "company arrives, `detach` sends it without a company until then, `reject` rejects "
+        "it.",
     ),
     th.Property("verify_tls", th.BooleanType, default=True, title="Verify TLS", description=VERIFY_TLS),
     th.Property("allow_http", th.BooleanType, default=False, title="Allow HTTP", description=ALLOW_HTTP),
@@ -201,8 +201,7 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         "user_agent",
         th.StringType,
         title="User agent",
-        description="Name that the target gives itself in requests. Default: `target-daktela-crm` and its "
-        "version.",
+        description="`User-Agent` of the requests. Default: `target-daktela-crm` and its version.",
     ),
 ).to_dict()
 

@@ -4,9 +4,9 @@ Each page has a folder of its own, and its blocks run there in order, as a reade
 
 - `CONTRIBUTING.md` and the pages of `examples/` are about the checkout. Their folder is a copy of it, in which
   Meltano has installed nothing yet.
-- All other pages are about a project of the reader's. Their folder is a Meltano project with the plugins that the
-  documentation defines, but without those that the page adds with `meltano add`. The page's own parts of
-  `meltano.yml` and `.env` take effect where they stand. A replay of recorded messages stands in for each CRM tap.
+- All other pages are about a project of the reader's. Their folder is a Meltano project with the plugins of the
+  quick starts, but without those that the page adds with `meltano add`. The page's own parts of `meltano.yml` and
+  `.env` take effect where they stand. A replay of recorded messages stands in for each CRM tap.
 
 The environment overrides the address and the token of the instance by those of a simulator. For `pip`, the
 distribution `tap-daktela` is a wheel that has been built from this checkout.
@@ -53,6 +53,8 @@ NOT_RUN = {
 """Page and first line of a block -> why it cannot run."""
 
 ABOUT_THE_CHECKOUT = ("CONTRIBUTING.md", "examples/", ".github/")
+QUICK_STARTS = ("docs/tap/quick-start.md", "docs/target/quick-start.md")
+"""Pages whose plugins the projects of all pages have."""
 STAND_INS = ("tap-salesforce",)
 """CRM taps that a replay of recorded messages stands in for."""
 REPLAY = ROOT / "tests" / "crm" / "replay.py"
@@ -249,14 +251,13 @@ def stand_in(name: str, messages: Path) -> Definition:
 
 
 def documented_plugins() -> dict[tuple[str, str], Definition]:
-    """Return the plugins that the documentation defines in full: the first definition of each."""
-    found: dict[tuple[str, str], Definition] = {}
-    for page in pages():
-        for block in blocks(page):
-            for place, definition in defined_plugins(block).items():
-                if "pip_url" in definition:
-                    found.setdefault(place, definition)
-    return found
+    """Return the plugins that the pages on starting define."""
+    return {
+        place: definition
+        for name in QUICK_STARTS
+        for block in blocks(ROOT / name)
+        for place, definition in defined_plugins(block).items()
+    }
 
 
 def defined_plugins(block: Block) -> dict[tuple[str, str], Definition]:

@@ -45,17 +45,17 @@ _KEYWORDS = {
 }
 _USAGE = {
     "tap-daktela": """\
-`meltano invoke tap-daktela --test` says of each stream whether the account may read it.
+`meltano invoke tap-daktela --test` reports for each stream whether the account may read it.
 
-Meltano selects every stream unless it is told which, and `meltano add --from-ref` leaves out what this definition
-has in `select` and `log_parser`: copy both into your `meltano.yml`.
+`meltano add --from-ref` does not copy `select` and `log_parser` of this definition: copy both into your
+`meltano.yml`. Without `select`, Meltano selects every stream.
 """,
     "target-daktela-crm": """\
-It goes behind the tap of a CRM, with the `preset` of that CRM. A first run with `dry_run` writes the requests
-into a folder and sends nothing.
+Run it behind the tap of a CRM, with the `preset` of that CRM. A first run with `dry_run` writes the requests into
+a folder and sends nothing.
 
-Keep the file at `store_path` between runs. A load with `delete_missing` is sent by `target-daktela-crm --deliver`.
-`meltano add --from-ref` leaves out the `log_parser` of this definition: copy it into your `meltano.yml`.
+Keep the file at `store_path` between runs. `target-daktela-crm --deliver` sends a load with `delete_missing`.
+`meltano add --from-ref` does not copy `log_parser` of this definition: copy it into your `meltano.yml`.
 """,
 }
 

@@ -24,14 +24,12 @@ if TYPE_CHECKING:
     from tap_daktela.api.retry import RetryPolicy
 
 URL = (
-    "Address of the Daktela instance, for example `https://acme.daktela.com`; a path prefix, or an address that "
-    "already ends in `/api/v6`, is accepted."
+    "Address of the Daktela instance, for example `https://acme.daktela.com`; a path prefix and an address that "
+    "ends in `/api/v6` are accepted."
 )
-ACCESS_TOKEN = "A long-lived API token; instead of `username` and `password`."  # noqa: S105 - tells of one
+ACCESS_TOKEN = "Long-lived API token. Replaces `username` and `password`."  # noqa: S105 - tells of one
 VERIFY_TLS = "Whether to verify the server's certificate."
-ALLOW_HTTP = (
-    "Whether plain http to another host is allowed, which shows the token to the network, proxies included."
-)
+ALLOW_HTTP = "Whether plain http to another host is allowed. It exposes the token to the network and to proxies."
 REQUEST_TIMEOUT = (
     "Seconds without a byte from the server after which a request is tried again. A whole request may take ten "
     "times as long."
