@@ -1,4 +1,4 @@
-"""Business hours, in which the vendor wants no full load: a setting in, whether a moment lies in them out."""
+"""Business hours, in which no full load is sent, as the vendor asks."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d", re.ASCII)
 
 @dataclass(frozen=True)
 class BusinessHours:
-    """When the contact centre works."""
+    """The hours in which the contact centre works."""
 
     zone: ZoneInfo
     days: frozenset[int]
-    """Of the week, Monday is 0."""
+    """Days of the week; Monday is 0."""
     begin: time
     end: time
-    """Not included. Before `begin` it lies on the next day."""
+    """Not included. An end before `begin` is on the next day."""
 
     def include(self, moment: datetime) -> bool:
-        """Return whether the contact centre works at a moment, which has an offset."""
+        """Return whether the contact centre works at a moment, which must have a UTC offset."""
         local = moment.astimezone(self.zone)
         today, now = local.weekday(), local.time()
         if self.begin < self.end:
@@ -48,7 +48,7 @@ class BusinessHours:
 
 
 def read_hours(value: Mapping[str, Any] | None) -> BusinessHours | None:
-    """Return the hours that a setting without `hours_problems` means, None for none."""
+    """Return the hours of a setting without `hours_problems`, or None if it is not set."""
     if not value:
         return None
     return BusinessHours(
@@ -60,7 +60,7 @@ def read_hours(value: Mapping[str, Any] | None) -> BusinessHours | None:
 
 
 def hours_problems(value: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with the setting `business_hours`, beyond its types."""
+    """Yield the problems of the setting `business_hours`, except wrong types."""
     for key in value:
         if key not in _KEYS:
             yield f"business_hours.{key}: there is no such setting{suggest(key, _KEYS)}"
@@ -75,9 +75,9 @@ def _value_problems(value: Mapping[str, Any]) -> Iterator[str]:
     if read_zone(value["timezone"]) is None:
         yield f"business_hours.timezone: {value['timezone']!r} is not an IANA time zone such as Europe/Prague"
     if not value["days"]:
-        yield "business_hours.days: lists no day"
+        yield "business_hours.days: contains no day"
     for key in ("from", "to"):
         if not _TIME.fullmatch(value[key]) and (key, value[key]) != ("to", "24:00"):
             yield f"business_hours.{key}: {value[key]!r} is not a time such as 08:00"
     if value["from"] == value["to"]:
-        yield "business_hours.to: is the same as from"
+        yield "business_hours.to: is the same as from; give two different times"

@@ -1,7 +1,7 @@
-"""The target's settings: a configuration in, checked values out, or one line for each thing that is wrong with it.
+"""The target's settings.
 
-`SCHEMA` tells what there is, for `--about`, Meltano and the README; `problems` tells what JSON Schema cannot say
-in words that help; `Settings` is what the rest of the target reads. Nothing here repeats a secret.
+`SCHEMA` describes them for `--about`, Meltano and the documentation. `problems` checks a configuration, also in
+ways that JSON Schema does not support, and never repeats a secret. `Settings` has the checked values.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from target_daktela_crm.business_hours import BusinessHours
 
 _SMALLEST_REQUEST = 200
-"""Bytes; less would hold no contact at all."""
+"""Bytes. A smaller request could not contain a contact."""
 
 SCHEMA: dict[str, Any] = th.PropertiesList(
     th.Property("url", th.StringType, title="URL", description=URL),
@@ -205,12 +205,12 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
     ),
 ).to_dict()
 
-_OF_THE_COMMAND = ("url", "server", "access_token", "username", "password", "store_path", "dry_run")
-"""Settings that a delivery takes from its own configuration; all others come from the run that staged the load."""
+_NOT_STAGED = ("url", "server", "access_token", "username", "password", "store_path", "dry_run")
+"""Settings that a delivery takes from its own configuration only; others default to those of the staged load."""
 
 
 class Needs(IntEnum):
-    """What a command must be told, each including what stands above."""
+    """What a command needs; each value includes those above it."""
 
     MAPPING = 0
     INSTANCE = 1
@@ -219,7 +219,7 @@ class Needs(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The target's settings, checked and with their defaults."""
+    """The checked settings, with their defaults."""
 
     server: str
     address: Address
@@ -243,22 +243,22 @@ class Settings:
 
     @property
     def owner(self) -> StoreOwner:
-        """What the store belongs to."""
+        """The owner of the store."""
         return StoreOwner(self.address.base, self.sync_path, self.preset)
 
     @property
     def is_full(self) -> bool:
-        """Whether everything that comes is sent."""
+        """Whether everything received is sent."""
         return self.load_mode == "full"
 
     @property
     def stages(self) -> bool:
-        """Whether the run sends nothing and stages what `--deliver` is to send."""
+        """Whether the run sends nothing, and stages the load for `--deliver`."""
         return self.is_full and self.delete_missing
 
 
 def read(config: Mapping[str, Any], user_agent: str, retries: RetryPolicy = DEFAULT_RETRIES) -> Settings:
-    """Return the settings that `config` makes, which must have no `problems`."""
+    """Return the settings of a configuration without `problems`."""
     values = with_defaults(config, SCHEMA)
     server = server_name(values)
     store = Path(values["store_path"].replace("{server}", server)).expanduser()
@@ -288,15 +288,15 @@ def read(config: Mapping[str, Any], user_agent: str, retries: RetryPolicy = DEFA
 
 
 def for_delivery(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a staged load remembers of the configuration that it was staged with: no secret, no place."""
-    return {name: value for name, value in given(config).items() if name not in _OF_THE_COMMAND}
+    """Return the settings that are stored with a staged load: no secrets, and no paths."""
+    return {name: value for name, value in given(config).items() if name not in _NOT_STAGED}
 
 
 def problems(config: Mapping[str, Any], schema: Mapping[str, Any], needs: Needs) -> list[str]:
-    """Return one line for each thing that is wrong with `config`; each begins with the setting's name.
+    """Return one line for each problem of a configuration; each begins with the name of the setting.
 
-    `schema` is that of all settings, the SDK's own included. What does not have the right type is told first,
-    and alone: nothing else can be said of it.
+    `schema` includes the SDK's own settings. If settings are unknown or have the wrong type, only these are
+    reported, since the others cannot be checked.
     """
     values = given(config)
     ill_typed = [*unknown_problems(values, schema["properties"]), *type_problems(values, schema)]
@@ -312,7 +312,7 @@ def problems(config: Mapping[str, Any], schema: Mapping[str, Any], needs: Needs)
 
 def _own_problems(values: Mapping[str, Any]) -> Iterator[str]:
     if values.get("delete_missing") and values.get("load_mode", "partial") != "full":
-        yield "delete_missing: needs load_mode full; a partial load can delete nothing"
+        yield "delete_missing: needs load_mode full, since a partial load does not contain all contacts"
     if "business_hours" in values:
         yield from hours_problems(values["business_hours"])
     region = values.get("phone_region")
@@ -330,14 +330,15 @@ def _own_problems(values: Mapping[str, Any]) -> Iterator[str]:
 def _path_problems(values: Mapping[str, Any]) -> Iterator[str]:
     for name in ("store_path", "rejects_path", "dry_run"):
         if "$" in values.get(name, ""):
-            yield f"{name}: {values[name]!r} has a variable in it that nothing has put a value for"
+            yield f"{name}: {values[name]!r} contains a variable without a value"
         elif not values.get(name, "").isprintable():
-            yield f"{name}: holds characters that no path has"
-        elif not _is_at_home(values.get(name, "")):
-            yield f"{name}: {values[name]!r} is in the home of somebody who is not known here"
+            yield f"{name}: contains characters that a path cannot contain"
+        elif not _has_known_home(values.get(name, "")):
+            yield f"{name}: {values[name]!r} is in the home directory of an unknown user"
 
 
-def _is_at_home(path: str) -> bool:
+def _has_known_home(path: str) -> bool:
+    """Return whether a leading `~` in a path can be replaced."""
     try:
         Path(path).expanduser()
     except RuntimeError:

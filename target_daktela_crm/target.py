@@ -1,7 +1,7 @@
-"""The target: settings and Singer messages in, a run of `run.py` out, and its state when it may leave.
+"""The target: the SDK's shell around a run, with the command line.
 
-State is held back until everything before it has been delivered, is on hold in the store or in the rejects file.
-The SDK would put it out every five minutes, and when it is terminated.
+A state is written at the end of a run, after everything received before it was delivered, stored or rejected. The
+SDK would write it every five minutes, and when the process is terminated.
 """
 
 from __future__ import annotations
@@ -56,15 +56,16 @@ if TYPE_CHECKING:
 
     from target_daktela_crm.receiver import Receiver
 
-_TOGETHER = ("deliver", "status", "explain")
+_COMMANDS = ("deliver", "status", "explain")
+"""Options that do something else than a run."""
 
 
 class TargetDaktelaCrm(Target):
-    """The companies and contacts of any CRM, into Daktela's."""
+    """Loads the companies and contacts of a CRM into Daktela's CRM."""
 
     name = "target-daktela-crm"
     package_name = "tap-daktela"
-    # A copy, for the SDK adds its own settings to it.
+    # A copy, since the SDK adds its own settings to it.
     config_jsonschema: ClassVar[dict[str, Any]] = copy.deepcopy(settings.SCHEMA)
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
         PluginCapabilities.ABOUT,
@@ -92,12 +93,12 @@ class TargetDaktelaCrm(Target):
 
     @cached_property
     def settings(self) -> settings.Settings:
-        """The settings, checked."""
+        """The checked settings."""
         return settings.read(self.config, f"{self.name}/{self.plugin_version}", self.retry_policy)
 
     @cached_property
     def run(self) -> Run:
-        """The run, begun when it is first asked for.
+        """The run, which begins at the first access.
 
         Raises:
             RunError: it cannot begin.
@@ -115,12 +116,12 @@ class TargetDaktelaCrm(Target):
     @classmethod
     @override
     def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
-        """Add the settings of stream maps and flattening; those of tables and batches would have no effect."""
+        """Add the SDK's settings of stream maps and flattening. Its other settings would have no effect."""
         super(Target, cls).append_builtin_config(config_jsonschema)
 
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
-        """Say what is wrong with the configuration, a line each; the SDK's own lines repeat secrets."""
+        """Return the problems of the configuration, one line each. The SDK's own messages repeat secrets."""
         self.append_builtin_config(self.config_jsonschema)
         self._config = with_numbers(self._config, self.config_jsonschema)
         register_secrets(self._config)
@@ -206,32 +207,32 @@ class TargetDaktelaCrm(Target):
         is_changed = self.config.get("stream_maps") or self.config.get("flattening_enabled")
         if is_changed and self.receiver.is_mapped(stream):
             raise RecordsWithoutSchemaException(
-                f"{stream}: a record came before its SCHEMA message, without which stream_maps and flattening "
-                "cannot work"
+                f"{stream}: a record arrived before its SCHEMA message, which stream_maps and flattening need"
             )
         self.receiver.receive(stream, record)
 
     @override
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
-        """Keep a state for the end; one that says nothing does not take the place of one that does."""
+        """Keep a state until the end; an empty one does not replace an earlier one."""
         state = message_dict.get("value")
-        if isinstance(state, dict) and _says_something(state):
+        if isinstance(state, dict) and _is_non_empty(state):
             self._state = state
 
     @override
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
-        """Ignore it: CRM taps send it in incremental runs, too, so it tells nothing of what is complete."""
-        self.logger.debug("ACTIVATE_VERSION of %s: deletes nothing here", message_dict.get("stream"))
+        """Ignore the message, since CRM taps also send it in incremental runs, whose records are not complete."""
+        self.logger.debug("%s: ACTIVATE_VERSION has no effect", message_dict.get("stream"))
 
     @override
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
-        raise RunError(f"{message_dict.get('stream')}: BATCH messages are not read; switch batches off in the tap")
+        stream = message_dict.get("stream")
+        raise RunError(f"{stream}: BATCH messages are not supported; disable batches in the tap")
 
     # The end.
 
     @override
     def process_endofpipe(self) -> None:
-        """Deliver, and put out the state if it may leave.
+        """Deliver everything, and write the state if it may be written.
 
         Raises:
             RunError: not everything could be delivered.
@@ -239,32 +240,34 @@ class TargetDaktelaCrm(Target):
         cut_off = self._reader.cut_off
         if self._reader.repaired:
             lines = pluralize(self._reader.repaired, "line has", "lines have")
-            self.run.summary.notes.append(f"{lines} bytes that are no UTF-8: each became U+FFFD")
-        may_leave = self.run.finish(cut_off=cut_off)
+            self.run.summary.notes.append(f"{lines} bytes that are not UTF-8; each was replaced by U+FFFD")
+        may_write_state = self.run.finish(cut_off=cut_off)
         for stream, sink in self._sinks_active.items():
-            # All at once: most records of a stream that was announced come to its mapping without its sink.
+            # Counted here, since most records are passed to the receiver without their sink.
             sink.record_counter_metric.increment(self.run.summary.records(stream))
         super().process_endofpipe()
-        if may_leave and self._state:
+        if may_write_state and self._state:
             self._write_state_message(self._state)
         rejected = len(self.run.rejects)
         self.run.close()
         if cut_off:
             raise RunError(
-                "the input ends in the middle of a line: the tap was cut off. What came before is taken care of"
+                "the input ends in the middle of a line: the tap was cut off. All complete lines were delivered, "
+                "stored or rejected"
             )
         if rejected:
             rejects = pluralize(rejected, "record was", "records were")
-            raise RunError(f"{rejects} rejected, see {self.run.rejects.path}; the rest is taken care of")
+            others = "all other records were delivered or stored"
+            raise RunError(f"{rejects} rejected, see {self.run.rejects.path}; {others}")
 
     @override
     def _write_state_message(self, state: dict[str, Any]) -> None:
-        """Write a state, its numbers as exact as they came.
+        """Write a state with exact numbers.
 
-        All characters beyond ASCII are escaped, so no reader takes one of them for the end of the line.
+        All characters beyond ASCII are escaped, so that no reader can take one of them for the end of the line.
 
         Raises:
-            RunError: standard output does not take it.
+            RunError: standard output cannot be written.
         """
         try:
             sys.stdout.write(f"{serialize_json(state)}\n")
@@ -292,12 +295,12 @@ class TargetDaktelaCrm(Target):
         file_input: IO[bytes] | None = None,
         **modes: bool,
     ) -> None:
-        """Run the target, or one of its other commands; `main` tells what is wrong with its input."""
+        """Run the target, or one of its other commands; `main` reports invalid input."""
         try:
             if about or not any(modes.values()):
-                cls._run(about=about, about_format=about_format, config=config, file_input=file_input)
+                cls._invoke_run(about=about, about_format=about_format, config=config, file_input=file_input)
             else:
-                cls._other(config, file_input, modes)
+                cls._invoke_command(config, file_input, modes)
         except ConfigValidationError as error:
             raise InputError(error.errors) from None
         except (StreamMapConfigError, MapExpressionError) as error:
@@ -311,60 +314,68 @@ class TargetDaktelaCrm(Target):
             raise
 
     @classmethod
-    def _run(cls, **options: Any) -> None:  # noqa: ANN401 - the SDK's own
+    def _invoke_run(cls, **options: Any) -> None:  # noqa: ANN401 - the SDK's own
         if options["about"]:
             super().invoke(**options)
             return
         config = options["config"]
         target = cls(config=config.config, parse_env_config=config.parse_env)
-        target.check_arrivals()
+        target.check_environment_settings()
         target.print_version(print_fn=cls.logger.info)
         try:
-            # Before the first message: a store that cannot be used need not wait for the tap.
+            # Before the first message, so that a store that cannot be used is reported at once.
             target.run  # noqa: B018
-            with _plain_store_errors(target):
+            with _store_errors(target):
                 target.listen(options["file_input"])
         except RunError:
             if "run" in vars(target):
                 target.run.summarize()
             raise
 
-    def check_arrivals(self) -> None:
-        """Tell of settings in the environment that did not arrive, as Meltano's definition does not list them.
+    def check_environment_settings(self) -> None:
+        """Warn about settings in the environment that Meltano has not passed on.
+
+        Meltano passes on only the settings that meltano.yml lists.
 
         Raises:
-            InputError: a dry run is wanted that would not be one.
+            InputError: one of them is `dry_run`, so that the run would not be a dry run.
         """
         prefix = self._env_var_prefix
-        wanted = {
+        in_environment = {
             name.removeprefix(prefix).lower()
             for name, value in os.environ.items()
             if name.startswith(prefix) and value
         }
-        for name in sorted(wanted & set(self.config_jsonschema["properties"]) - set(self.config)):
+        for name in sorted(in_environment & set(self.config_jsonschema["properties"]) - set(self.config)):
             variable = f"{prefix}{name}".upper()
             if name == "dry_run":
-                what = f"dry_run: {variable} is set, but did not arrive: list dry_run among the loader's settings"
-                raise InputError([f"{what} in meltano.yml, or give --config ENV. Nothing was sent"])
+                problem = f"dry_run: {variable} is set in the environment, but Meltano did not pass it on"
+                advice = "list dry_run among the loader's settings in meltano.yml, or give --config ENV"
+                raise InputError([f"{problem}: {advice}. Nothing was sent"])
             self.logger.warning(
-                "%s is set, but did not arrive: list %s among the loader's settings in meltano.yml", variable, name
+                "%s is set in the environment, but Meltano did not pass it on: list %s among the loader's "
+                "settings in meltano.yml",
+                variable,
+                name,
             )
 
     @classmethod
-    def _other(cls, config: _ConfigInput | None, file_input: IO[bytes] | None, modes: dict[str, bool]) -> None:
-        chosen = [name for name in _TOGETHER if modes.get(name)]
+    def _invoke_command(
+        cls, config: _ConfigInput | None, file_input: IO[bytes] | None, modes: dict[str, bool]
+    ) -> None:
+        chosen = [name for name in _COMMANDS if modes.get(name)]
         if len(chosen) > 1:
-            raise InputError([f"--{chosen[0]} and --{chosen[1]} are commands of their own: give one"])
+            raise InputError([f"--{chosen[0]} and --{chosen[1]} cannot be combined: give one of them"])
         if not chosen:
-            raise InputError(["--accept-unknown belongs to --deliver"])
+            raise InputError(["--accept-unknown needs --deliver"])
         needs = {"deliver": Needs.CREDENTIALS, "status": Needs.INSTANCE, "explain": Needs.MAPPING}[chosen[0]]
         files = config.config if config is not None else []
         target = cls(config=files, parse_env_config=config is not None and config.parse_env, needs=needs)
-        with _plain_store_errors(target):
+        with _store_errors(target):
             if chosen == ["explain"]:
                 target.explain(file_input)
             elif chosen == ["status"]:
-                target.tell_status()
+                target.print_status()
             else:
                 target.deliver(accept_unknown=modes.get("accept_unknown", False))
 
@@ -391,19 +402,18 @@ class TargetDaktelaCrm(Target):
         else:
             click.echo(f"{stream}: a RECORD message without a record")
 
-    def tell_status(self) -> None:
-        """Print what the store knows."""
-        read = self.settings
-        store = Store.open(read.store_path, self._owner_given(), create=False)
-        click.echo(describe(store, read.store_path, read.rejects_path))
+    def print_status(self) -> None:
+        """Print what the store contains."""
+        store = Store.open(self.settings.store_path, self._given_owner(), create=False)
+        click.echo(describe(store, self.settings.store_path, self.settings.rejects_path))
         store.close()
 
     def deliver(self, *, accept_unknown: bool) -> None:
         """Send the staged load with `delete`.
 
-        The settings of the run that staged it hold, unless they are given here.
+        Settings that are not given are those of the run that staged it.
         """
-        store = Store.open(self.settings.store_path, self._owner_given(), create=False)
+        store = Store.open(self.settings.store_path, self._given_owner(), create=False)
         try:
             staged = (store.get("stage") or {}).get("config", {})
             owner = store.get("owner")
@@ -413,8 +423,8 @@ class TargetDaktelaCrm(Target):
         finally:
             store.close()
 
-    def _owner_given(self) -> StoreOwner:
-        """Return what the store must belong to, as far as it is said."""
+    def _given_owner(self) -> StoreOwner:
+        """Return the owner that the store must have, as far as it is given."""
         config = given(self.config)
         owner = self.settings.owner
         return StoreOwner(
@@ -433,7 +443,7 @@ class TargetDaktelaCrm(Target):
     @classmethod
     @override
     def get_singer_command(cls) -> click.Command:
-        """Return the SDK's command with our own options, and one line for an error instead of a traceback."""
+        """Return the SDK's command with our own options, and with one line per error instead of a traceback."""
         command = super().get_singer_command()
         params = [param for param in command.params if param.name != "file_input"]
         return _Command(
@@ -450,20 +460,20 @@ _OPTIONS = (
     click.Option(
         ["--input", "file_input"],
         type=click.File("rb"),
-        help="A path to read messages from instead of from standard in.",
+        help="Read messages from this file instead of standard input.",
     ),
     click.Option(
         ["--deliver"],
         is_flag=True,
-        help="Send the staged full load; Daktela deletes all contacts that are not in it.",
+        help="Send the staged full load. Daktela deletes all contacts that it does not contain.",
     ),
     click.Option(
         ["--accept-unknown"],
         is_flag=True,
-        help="With --deliver, the first time: contacts that the store has never seen may be deleted.",
+        help="For the first --deliver: contacts that the store has never seen may be deleted.",
     ),
     click.Option(
-        ["--status"], is_flag=True, help="Print what the store knows: deliveries, rejects, what is staged."
+        ["--status"], is_flag=True, help="Print what the store contains: deliveries, rejects, the staged load."
     ),
     click.Option(
         ["--explain"],
@@ -474,12 +484,12 @@ _OPTIONS = (
 
 
 class _Command(PlainCommand, SingerCommand):
-    """The SDK's command, which says in one line what a user can put right, and exits with 1."""
+    """The SDK's command, which reports errors in one line and exits with 1."""
 
 
 @contextmanager
-def _plain_store_errors(target: TargetDaktelaCrm) -> Iterator[None]:
-    """Say what an error of SQLite means, in the middle of whatever is done."""
+def _store_errors(target: TargetDaktelaCrm) -> Iterator[None]:
+    """Report an error of SQLite as a RunError that says what it means."""
     try:
         yield
     except sqlite3.Error as error:
@@ -491,8 +501,8 @@ def _changes_nothing(maps: list[StreamMap]) -> bool:
     return [type(each) for each in maps] == [SameRecordTransform] and not maps[0].flattening_enabled
 
 
-def _says_something(state: object) -> bool:
-    """Return whether a state holds anything but empty objects and lists, however deep."""
+def _is_non_empty(state: object) -> bool:
+    """Return whether a state contains anything but empty objects and lists, at any depth."""
     left = [state]
     while left:
         value = left.pop()

@@ -128,7 +128,7 @@ def test_settings_may_come_from_the_environment(crm: Crm) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--deliver", "--status"], "commands of their own"),
+        (["--deliver", "--status"], "cannot be combined"),
         (["--accept-unknown"], "--deliver"),
         (["--deliver"], "there is no store"),
         (["--status"], "there is no store"),
@@ -227,13 +227,13 @@ def test_a_dry_run_setting_that_meltano_does_not_pass_on_stops_the_run(crm: Crm)
     environment = {"TARGET_DAKTELA_CRM_DRY_RUN": "preview", "TARGET_DAKTELA_CRM_PHONE_REGION": "CZ"}
     run = run_target(crm.settings, encoded(feed(contact(7))), environment=environment)
     assert run.code == 1
-    assert run.errors[0].startswith("dry_run: TARGET_DAKTELA_CRM_DRY_RUN is set, but did not arrive")
+    assert run.errors[0].startswith("dry_run: TARGET_DAKTELA_CRM_DRY_RUN is set in the environment, but")
     assert not crm.requests()
     run = run_target(
         crm.settings, encoded(feed(contact(7))), environment={"TARGET_DAKTELA_CRM_PHONE_REGION": "CZ"}
     )
     assert run.code == 0
-    assert any("TARGET_DAKTELA_CRM_PHONE_REGION is set, but did not arrive" in line for line in run.warnings)
+    assert any("TARGET_DAKTELA_CRM_PHONE_REGION is set in the environment, but" in line for line in run.warnings)
 
 
 def test_the_input_may_be_a_file(crm: Crm, tmp_path: Path) -> None:
