@@ -49,8 +49,8 @@ def converters(prefix: str, zone: ZoneInfo, *, local_datetimes: bool = False) ->
         Kind.BOOLEAN: _boolean,
         Kind.DATETIME: datetime_converter(zone, local=local_datetimes),
         Kind.OBJECT: _object,
-        Kind.KEYS: lambda value: [key(_name(entry)) for entry in _with_name(_entries(value))],
-        Kind.TITLES: lambda value: [_title(entry) for entry in _with_name(_entries(value))],
+        Kind.KEYS: lambda value: [key(_name(entry)) for entry in _entries(value) if _has_name(entry)],
+        Kind.TITLES: lambda value: [_title(entry) for entry in _entries(value) if _has_name(entry)],
         Kind.SCALAR: lambda value: None if isinstance(value, (dict, list, Row)) else _text(value),
         Kind.LOOSE: _loose,
     }
@@ -197,7 +197,7 @@ def entries_without_name(value: object) -> int:
         ValueError: `value` is no such list.
     """
     entries = _entries(value)
-    return len(entries) - len(_with_name(entries))
+    return len(entries) - sum(map(_has_name, entries))
 
 
 def _entries(value: object) -> list[Any]:
@@ -217,9 +217,10 @@ def _entries(value: object) -> list[Any]:
     raise ValueError(value)
 
 
-def _with_name(entries: list[Any]) -> list[Any]:
+def _has_name(entry: Any) -> bool:  # noqa: ANN401 - JSON
     # PHP sends null, an empty text or an empty list for no name, and for an object of which nothing may be seen.
-    return [entry for entry in entries if (name := _name(entry)) or name == 0]
+    name = entry.get("name") if isinstance(entry, dict) else entry
+    return bool(name) or name == 0
 
 
 def _name(entry: Any) -> Any:  # noqa: ANN401 - JSON
