@@ -11,7 +11,7 @@ import re
 import socket
 import ssl
 from http import HTTPStatus
-from http.client import HTTPException
+from http.client import HTTPException, IncompleteRead
 from typing import TYPE_CHECKING
 
 import requests
@@ -188,15 +188,15 @@ _LIBRARY_REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     # Of the response: those of the request are checked before it is sent.
     ((urllib3_errors.InvalidHeader, requests.exceptions.InvalidHeader), "sent headers that contradict each other"),
     ((requests.exceptions.InvalidURL, urllib3_errors.LocationValueError), ""),
+    ((ConnectionError, IncompleteRead, urllib3_errors.IncompleteRead), "closed the connection"),
+    # Such as too many headers, or a status line that is none.
+    ((HTTPException,), "sent a response that cannot be read"),
     (
-        (
-            *(ConnectionError, urllib3_errors.IncompleteRead, urllib3_errors.ProtocolError),
-            *(requests.ConnectionError, requests.exceptions.ChunkedEncodingError),
-        ),
+        (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, urllib3_errors.ProtocolError),
         "closed the connection",
     ),
     # Such as that of a chunk of negative length.
-    ((HTTPException, urllib3_errors.HTTPError, ValueError), "sent a response that cannot be read"),
+    ((urllib3_errors.HTTPError, ValueError), "sent a response that cannot be read"),
 )
 """Exceptions that another attempt may avoid, and what to say; the first that fits counts. Nothing is to be said of
 URLs that cannot be used: another attempt does not change them."""

@@ -144,7 +144,6 @@ class _BoundedReader(io.RawIOBase):
 
     @override
     def readinto(self, buffer: Any) -> int | None:
-        self._limit.check()
         count = self._raw.readinto(buffer)
         self._limit.check(count or 0)
         return count

@@ -94,6 +94,20 @@ def test_t6_a_message_is_redacted_before_it_is_shortened() -> None:
     assert TOKEN[:4] not in run.log.replace("***", "")
 
 
+def test_t6_a_word_is_redacted_before_the_message_is_shortened() -> None:
+    fault = Fault("400", "login", times=None, message=f"{'x ' * 144}{{password}}")
+    with Simulator(generate(activities=20, tickets=20, seed=1), password="hushhush", faults=[fault]) as simulator:
+        run = run_tap({"url": simulator.url, "username": "robot", "password": "hushhush"}, environment=DEBUG)
+    assert "x ***" in run.errors[0]
+    assert "hush" not in run.log
+
+
+def test_t6_a_secret_in_the_wrong_setting_is_not_repeated() -> None:
+    run = run_tap({"url": "http://127.0.0.1:9", "server": f"{TOKEN}!", "access_token": TOKEN}, environment=DEBUG)
+    assert run.errors[0].startswith("server: '***!' may hold letters")
+    assert TOKEN not in run.log
+
+
 def test_t6_the_secrets_of_all_instances_are_known() -> None:
     faults = [Fault("400", "groups", times=None, message=f"{TOKEN} and {PASSWORD}")]
     data = generate(activities=20, tickets=20, seed=1)

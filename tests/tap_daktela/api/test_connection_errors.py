@@ -17,6 +17,7 @@ from tap_daktela.api.address import parse
 from tap_daktela.api.client import Client, Credentials, Transport
 from tap_daktela.api.connection_errors import judge_exception
 from tap_daktela.api.query import Query
+from tap_daktela.api.redaction import redact
 from tap_daktela.api.session import Route
 from tap_daktela.api.verdict import Action, RequestError
 from tests.raw_server import CERTIFICATES, raw_server, response
@@ -91,6 +92,30 @@ def test_an_unknown_error_of_the_library_names_its_kind_only() -> None:
     assert judge_exception(ReadTimeoutError(None, "/", TOKEN), route, 5).timed_out  # type: ignore[arg-type]
     verdict = judge_exception(NewConnectionError(None, TOKEN), route, 5)  # type: ignore[arg-type]
     assert verdict.text == "Daktela could not be reached"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 101 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000 + b"\r\n\r\n",
+        b"HTTP/1.1 abc OK\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+    ],
+)
+def test_a_response_that_is_not_http_is_explained(answer: bytes) -> None:
+    with raw_server(lambda _: [answer]) as server:
+        error = _error(server.url)
+    assert str(error).startswith("Daktela sent a response that cannot be read, 6 times")
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", b"HTTP/1.1 200 OK\r\nX"]
+)
+def test_a_connection_that_ends_early_is_explained(answer: bytes) -> None:
+    with raw_server(lambda _: [answer]) as server:
+        error = _error(server.url)
+    assert str(error).startswith(("Daktela closed the connection, 6 times", "Daktela sent an empty answer"))
 
 
 # Certificates.
@@ -249,11 +274,12 @@ def test_a_proxy_that_refuses_to_connect_is_named(
     monkeypatch: pytest.MonkeyPatch, status: bytes, told: str, attempts: int
 ) -> None:
     with _proxy(status) as (port, heads):
-        monkeypatch.setenv("HTTPS_PROXY", f"http://robot:Hush-hush-1@127.0.0.1:{port}")
+        monkeypatch.setenv("HTTPS_PROXY", f"http://robot:Hush%2Dhush-1@127.0.0.1:{port}")
         error = _error("https://acme.example")
     assert str(error).startswith(f"The proxy http://127.0.0.1:{port} {told}")
     assert "Hush" not in str(error)
     assert len(heads) == attempts
+    assert redact("Proxy-Authorization of Hush-hush-1") == "Proxy-Authorization of ***"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_daktela.api.redaction import RedactingFormatter, Redactor, protect_logs, register
+from tap_daktela.api.address import parse
+from tap_daktela.api.client import Client, Credentials, Transport
+from tap_daktela.api.redaction import RedactingFormatter, Redactor, echo, protect_logs, redact, register
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,6 +163,19 @@ def test_t6_a_traceback_holds_no_secret() -> None:
     assert "ValueError: *** ***" in text
     assert TOKEN not in text
     assert record.exc_text is None
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize("err", [False, True])
+def test_t6_printed_text_holds_no_secret(capsys: pytest.CaptureFixture[str], err: bool) -> None:  # noqa: FBT001
+    echo(f"signed in with {TOKEN}", err=err)
+    assert capsys.readouterr()[err] == "signed in with ***\n"
+
+
+def test_t6_a_client_registers_its_credentials() -> None:
+    for credentials in (Credentials(access_token=TOKEN), Credentials(username="robot", password="Tops3cret")):
+        Client(parse("https://acme.daktela.com"), credentials, Transport())
+    assert redact(f"robot {TOKEN} Tops3cret") == "robot *** ***"
 
 
 @pytest.mark.usefixtures("known")
