@@ -149,6 +149,7 @@ def _started(programs: Path, data: Path, user: str | None) -> Iterator[None]:
         log.open("wb") as output,
         subprocess.Popen(
             [
+                *_end_with_parent(),
                 *(programs / "postgres", "-D", data, "-k", data.parent),
                 *("-c", "listen_addresses=", "-c", "fsync=off", "-c", "log_timezone=UTC"),
             ],
@@ -166,6 +167,12 @@ def _started(programs: Path, data: Path, user: str | None) -> Iterator[None]:
             # A fast shutdown, which ends all sessions.
             process.send_signal(signal.SIGINT)
             process.wait()
+
+
+def _end_with_parent() -> list[str]:
+    """Return a command that runs another one, and ends it when the tests are killed; empty where there is none."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "INT"] if setpriv else []
 
 
 def _wait(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
