@@ -23,7 +23,7 @@ from target_daktela_crm.mapping.columns import MissingColumns
 from target_daktela_crm.mapping.compiler import Trace, compile_mapping
 from target_daktela_crm.mapping.field_values import field_values
 from target_daktela_crm.mapping.roles import MappingError
-from target_daktela_crm.mapping.values import clean_name, flat, is_empty, read_text
+from target_daktela_crm.mapping.values import clean_name, flatten, is_empty, read_text
 from target_daktela_crm.store.custom_fields import CustomFields
 from target_daktela_crm.summary import pluralize
 
@@ -191,7 +191,7 @@ def _attributes(entity: Company | Contact, mapping: StreamMapping, traces: list[
 
 
 def _origin(name: str, value: object, trace: Trace) -> str:
-    given = read_text(next(flat(trace.value), None))
+    given = read_text(next(flatten(trace.value), None))
     if name == "name" and clean_name(given) != clean_name(value):
         return "substituted"
     return f"from {trace.expression}" + ("" if given == read_text(value) else f" {_shown(trace.value)}")
@@ -203,7 +203,7 @@ def _values(key: str, values: list[str], traces: list[Trace], mapping: StreamMap
     left = list(values)
     for trace in traces:
         options = replace(mapping.options, invalid_values=Counter())
-        given = [value for value in flat(trace.value) if not is_empty(value, options.null_values)]
+        given = [value for value in flatten(trace.value) if not is_empty(value, options.null_values)]
         for value in field_values(key, given, options):
             is_empty_field = False
             if value in left:

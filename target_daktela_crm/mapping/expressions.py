@@ -51,12 +51,12 @@ class ExpressionError(ValueError):
     """An expression that cannot be used; the message says why."""
 
 
-def compile_expression(text: str, nulls: Collection[str] = (), places: Sequence[str] = ()) -> Expression:
+def compile_expression(text: str, null_values: Collection[str] = (), places: Sequence[str] = ()) -> Expression:
     """Return the compiled expression.
 
     Args:
         text: The expression.
-        nulls: Texts that count as no value in functions.
+        null_values: Texts that count as no value in functions.
         places: Where columns are in a record, with `{}` for their name.
 
     Raises:
@@ -67,8 +67,8 @@ def compile_expression(text: str, nulls: Collection[str] = (), places: Sequence[
             # JMESPath warns about literals that are not JSON, and uses them as texts.
             warnings.simplefilter("error")
             parsed: Any = jmespath.compile(text).parsed
-        named = _Named([], [])
-        tree = _prepared(parsed, tuple(places), named)
+        named = _NamedColumns([], [])
+        tree = _with_columns(parsed, tuple(places), named)
     except (JMESPathError, PendingDeprecationWarning) as error:
         reason = str(error).splitlines()[0].removesuffix(", for expression:")
         raise ExpressionError(f"does not parse as JMESPath: {reason}") from None
@@ -77,11 +77,11 @@ def compile_expression(text: str, nulls: Collection[str] = (), places: Sequence[
     for name, arguments in _calls(tree):
         _check_call(name, arguments)
     is_column = tree["type"] == "column"
-    get = tree["value"] if is_column else _interpret(tree, Options(custom_functions=Functions(nulls)))
+    get = tree["value"] if is_column else _interpret(tree, Options(custom_functions=Functions(null_values)))
     return Expression(text, get, (*named.sources, *named.conditions), tuple(named.sources))
 
 
-class _Named(NamedTuple):
+class _NamedColumns(NamedTuple):
     """The columns that an expression names."""
 
     sources: list[Column]
@@ -118,13 +118,13 @@ def _interpret(tree: Any, options: Options) -> Getter:
     return get
 
 
-def _prepared(node: Any, places: tuple[str, ...] | None, named: _Named) -> Any:
+def _with_columns(node: Any, places: tuple[str, ...] | None, named: _NamedColumns) -> Any:
     """Return an expression's tree with columns in place of paths, and add the record's own columns to `named`.
 
     `places` is None for a node that is evaluated inside a value of the record. Literals with a decimal point
     become `Decimal`, as in records.
     """
-    node = _with_whole_path(node)
+    node = _with_complete_path(node)
     kind = node["type"]
     if kind == "literal":
         return {**node, "value": _decimals(node["value"])}
@@ -139,14 +139,14 @@ def _prepared(node: Any, places: tuple[str, ...] | None, named: _Named) -> Any:
         if isinstance(child, dict):
             is_inner = (kind in _INNER and place > 0) or kind == "expref"
             is_condition = kind == "function_expression" and node["value"] == "when" and place == 0
-            of_child = _Named(named.conditions, named.conditions) if is_condition else named
-            children[place] = _prepared(child, None if is_inner else places, of_child)
+            of_child = _NamedColumns(named.conditions, named.conditions) if is_condition else named
+            children[place] = _with_columns(child, None if is_inner else places, of_child)
     if kind in _OVER_LISTS and children[0]["type"] == "column":
         children[0] = {"type": "as_list", "children": [children[0]]}
     return {**node, "children": children}
 
 
-def _with_whole_path(node: Any) -> Any:
+def _with_complete_path(node: Any) -> Any:
     """Return an equivalent tree that starts with the complete path.
 
     JMESPath parses `a.b[0]` as `a.(b[0])`, which is returned as `(a.b)[0]`.
@@ -160,23 +160,23 @@ def _with_whole_path(node: Any) -> Any:
     if not names or not rest:
         return node
     head, *others = rest
-    if _first_of(head) is not None:
-        whole = _with_first(head, names)
+    if _name_before_brackets(head) is not None:
+        whole = _with_prefix(head, names)
         return {**node, "children": [whole, *others]} if others else whole
     return {**node, "children": [{**node, "children": names}, *rest]} if count > 1 else node
 
 
-def _first_of(node: Any) -> Any:
+def _name_before_brackets(node: Any) -> Any:
     """Return the node of the name before the brackets, or None if it is not a name."""
     while node["type"] in _OVER_LISTS:
         node = node["children"][0]
     return node if node["type"] == "field" else None
 
 
-def _with_first(node: Any, names: list[Any]) -> Any:
+def _with_prefix(node: Any, names: list[Any]) -> Any:
     if node["type"] == "field":
         return {"type": "subexpression", "children": [*names, node]}
-    return {**node, "children": [_with_first(node["children"][0], names), *node["children"][1:]]}
+    return {**node, "children": [_with_prefix(node["children"][0], names), *node["children"][1:]]}
 
 
 def _path(node: Any) -> tuple[str, ...] | None:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from target_daktela_crm.mapping.values import (
     UnreadableError,
+    as_written,
     clean_text,
-    flat,
+    flatten,
     is_empty,
     is_same_phone,
     read_email,
     read_phone,
     read_text,
-    read_written,
 )
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _non_empty(values: Iterable[Any], null_values: Collection[str]) -> list[Any]
 def _parts(values: Iterable[Any]) -> Iterator[str]:
     """Yield the single numbers or addresses of texts that may contain several."""
     for value in values:
-        for part in _SEPARATORS.split(read_written(value)):
+        for part in _SEPARATORS.split(as_written(value)):
             if text := part.strip():
                 yield text
 
@@ -179,7 +179,7 @@ def _checked_key(key: object) -> str:
 
 
 def _values(key: str, value: object) -> list[Any]:
-    values = [each for each in flat(value) if each is not None]
+    values = [each for each in flatten(value) if each is not None]
     if any(isinstance(each, dict) for each in values):
         raise UnreadableError(f"{key} has a value that is neither a text nor a number")
     return values

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jmespath import functions
 
 from target_daktela_crm.mapping.columns import from_json
-from target_daktela_crm.mapping.values import clean_name, flat, is_empty, read_flag, read_text
+from target_daktela_crm.mapping.values import clean_name, flatten, is_empty, read_flag, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -29,8 +29,8 @@ _LIST: Any = {"types": ["array", "string", "null"]}
 class Functions(functions.Functions):
     """JMESPath's own functions and ours."""
 
-    def __init__(self, nulls: Collection[str]) -> None:
-        self._nulls = nulls
+    def __init__(self, null_values: Collection[str]) -> None:
+        self._null_values = null_values
 
     def _get_allowed_pytypes(self, types: Any) -> tuple[list[str], list[Any]]:
         """Treat `Decimal` as a number: the reader decodes all numbers with a decimal point to it."""
@@ -42,17 +42,17 @@ class Functions(functions.Functions):
         return "number" if name == "Decimal" else str(super()._convert_to_jmespath_type(name))  # type: ignore[misc]
 
     def _is_true(self, value: Any) -> bool:
-        return not is_empty(value, self._nulls) and read_flag(value)
+        return not is_empty(value, self._null_values) and read_flag(value)
 
     @functions.signature(_ANY_NUMBER_OF)
     def _func_coalesce(self, *values: Any) -> Any:
         """Return the first of the values that is not empty; lists give their elements."""
-        return next((value for value in flat(values) if not is_empty(value, self._nulls)), None)
+        return next((value for value in flatten(values) if not is_empty(value, self._null_values)), None)
 
     @functions.signature(_TEXT, _ANY_NUMBER_OF)
     def _func_joined(self, separator: str, *values: Any) -> str | None:
         """Return the texts of the values that are not empty, separated; lists give their elements."""
-        texts = [read_text(value) or "" for value in flat(values) if not is_empty(value, self._nulls)]
+        texts = [read_text(value) or "" for value in flatten(values) if not is_empty(value, self._null_values)]
         return separator.join(text.strip() for text in texts) or None
 
     @functions.signature(_ANY, _ANY_NUMBER_OF)
@@ -68,7 +68,7 @@ class Functions(functions.Functions):
     @functions.signature(_ANY)
     def _func_present(self, value: Any) -> bool:
         """Return whether a value is not empty."""
-        return not is_empty(value, self._nulls)
+        return not is_empty(value, self._null_values)
 
     @functions.signature(_ANY, _TEXT)
     def _func_matches(self, value: Any, pattern: str) -> bool:
@@ -114,7 +114,7 @@ class Functions(functions.Functions):
     @functions.signature(_ANY)
     def _func_lower(self, value: Any) -> str | None:
         """Return a text in lower case, for ids that occur in both upper and lower case."""
-        return None if is_empty(value, self._nulls) else (read_text(value) or "").lower()
+        return None if is_empty(value, self._null_values) else (read_text(value) or "").lower()
 
     @functions.signature(_ANY)
     def _func_to_string(self, value: Any) -> str | None:

@@ -14,9 +14,9 @@ PRESETS = tuple(
 
 ROLES = ("company", "contact", "link", "value", "definition")
 """The roles of a record."""
-_COMMON: dict[str, Any] = {"null_values": [], "places": [], "raw": False}
+_STREAM_DEFAULTS: dict[str, Any] = {"null_values": [], "places": [], "raw": False}
 """Keys of a preset that apply to all of its streams, with their defaults."""
-_CHANGES = frozenset({"append", "prepend", "remove"})
+_LIST_CHANGES = frozenset({"append", "prepend", "remove"})
 
 
 def load_preset(name: str) -> dict[str, Any]:
@@ -69,8 +69,10 @@ def merge(preset: Mapping[str, Any], changes: Mapping[str, Any]) -> tuple[dict[s
             merged.pop(known, None)
         elif isinstance(change, Mapping):
             # A stream may change the keys that apply to all streams of the preset.
-            common = {key: preset[key] for key in _COMMON if key in preset and key in change}
-            nothing = {key: _COMMON[key] for key in _COMMON if key in change and change[key] is None}
+            common = {key: preset[key] for key in _STREAM_DEFAULTS if key in preset and key in change}
+            nothing = {
+                key: _STREAM_DEFAULTS[key] for key in _STREAM_DEFAULTS if key in change and change[key] is None
+            }
             old = {**common, **merged.get(known, {})}
             merged[known] = _merge_objects(old, {**change, **nothing}, place, problems)
         else:
@@ -85,7 +87,7 @@ def _merge_objects(
     for key, value in change.items():
         if value is None:
             merged.pop(key, None)
-        elif isinstance(value, Mapping) and value and _CHANGES.issuperset(value):
+        elif isinstance(value, Mapping) and value and _LIST_CHANGES.issuperset(value):
             merged[key] = _merge_lists(old.get(key), value, f"{place}.{key}", problems)
         elif isinstance(value, Mapping):
             inner = old.get(key)

@@ -28,12 +28,12 @@ from target_daktela_crm.mapping.values import (
     UnreadableError,
     clean_name,
     clean_text,
-    flat,
+    flatten,
     is_empty,
     read_flag,
     read_id,
-    read_moment,
     read_text,
+    read_time,
 )
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Attributes:
     def modified(self, record: Record, key: str) -> float | None:
         """Return the time of the record's last change."""
         get = self._getters.get("modified")
-        value: float | None = None if get is None else read_value("modified", read_moment, get, record, key)
+        value: float | None = None if get is None else read_value("modified", read_time, get, record, key)
         return value
 
     def body(self, record: Record, identifier: Identifier) -> tuple[bytearray, bool]:
@@ -153,7 +153,7 @@ class NestedContacts:
             MappingError: the list of contacts cannot be read.
         """
         try:
-            elements = [element for value in self.list(record) for element in flat(_parsed_list(value))]
+            elements = [element for value in self.list(record) for element in flatten(_parsed_list(value))]
         except UnreadableError as error:
             raise MappingError(f"contacts: {error}", company) from None
         for element in elements:
@@ -404,7 +404,7 @@ def optional_id(name: str, get: Getter, record: Record, identifier: str | None) 
         found = get(record)
         if type(found) is int:
             return read_id(found).key
-        for value in flat(found) if isinstance(found, list) else (found,):
+        for value in flatten(found) if isinstance(found, list) else (found,):
             # A condition that is not met evaluates to False.
             if value is not False and not is_empty(value):
                 return read_id(value).key

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _MAX_DIGITS = 60
 """Digits of a number. A short text such as 1E999999999 would otherwise fill the memory."""
 _LARGEST_NUMBER = 10**_MAX_DIGITS
-_NATIVE = range(-(2**63), 2**63)
+_INT64 = range(-(2**63), 2**63)
 _TRUE = frozenset({"true", "t", "yes", "y", "1"})
 _FALSE = frozenset({"false", "f", "no", "n", "0", ""})
 
@@ -32,11 +32,11 @@ _BRACKETED_ZERO = re.compile(r"\(0\)")
 _SHORTEST_PHONE = 6
 _LONGEST_PHONE = 17
 """Digits, of which ITU-T E.164 allows 15; two more for the `00` in front of a country code."""
-_SURE_ENDING = 8
+_COMPARED_DIGITS = 8
 """Number of equal last digits that make two phone numbers the same, if only one of them has a country code."""
-_NO_NAME = re.compile(r"\[not provided\]", re.IGNORECASE)
+_PLACEHOLDER = re.compile(r"\[not provided\]", re.IGNORECASE)
 _DASHES = frozenset("-\u2013\u2014") | {"--"}
-_WHOLE = re.compile(r"\+?\d+\.0")
+_WHOLE_FLOAT = re.compile(r"\+?\d+\.0")
 _EMAIL = re.compile(r"[^@\s<>]+@[^@\s<>.]+(?:\.[^@\s<>.]+)+")
 
 
@@ -61,7 +61,7 @@ def read_id(value: object) -> Identifier:
     Raises:
         UnreadableError: the value is neither a number nor a text, or is blank.
     """
-    if type(value) is int and value in _NATIVE:
+    if type(value) is int and value in _INT64:
         return Identifier(str(value), value)
     if isinstance(value, str):
         text = value.replace("\x00", "") if "\x00" in value else value
@@ -73,7 +73,7 @@ def read_id(value: object) -> Identifier:
 
 def _identifier_of_number(value: object) -> Identifier:
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
-        raise UnreadableError(f"{_kind(value)} is not an id")
+        raise UnreadableError(f"{_type_name(value)} is not an id")
     number = value if isinstance(value, int) else Decimal(str(value))
     if isinstance(number, int):
         if abs(number) >= _LARGEST_NUMBER:
@@ -87,7 +87,7 @@ def _identifier_of_number(value: object) -> Identifier:
         number = int(number)
     key = str(number)
     # PHP reads longer integers as floats, so that different ids would become equal.
-    return Identifier(key, number if number in _NATIVE else key)
+    return Identifier(key, number if number in _INT64 else key)
 
 
 def read_text(value: object) -> str | None:
@@ -122,7 +122,7 @@ def clean_name(value: object) -> str | None:
     text = clean_text(value)
     if text is None:
         return None
-    words = (_NO_NAME.sub(" ", text) if "[" in text else text).split()
+    words = (_PLACEHOLDER.sub(" ", text) if "[" in text else text).split()
     while words and words[0] in _DASHES:
         words.pop(0)
     while words and words[-1] in _DASHES:
@@ -130,10 +130,10 @@ def clean_name(value: object) -> str | None:
     return " ".join(words) or None
 
 
-def read_written(value: object) -> str:
+def as_written(value: object) -> str:
     """Return a value as a person would write it: without surrounding blanks, and whole floats as integers."""
     # Spreadsheets write numbers in this way into texts.
-    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+    if isinstance(value, str) and _WHOLE_FLOAT.fullmatch(value.strip()):
         return value.strip()[: -len(".0")]
     # Only moderate numbers, since 1E999999999 as an integer would fill the memory.
     if isinstance(value, (Decimal, float)) and _is_moderate(value) and value == int(value):
@@ -163,7 +163,7 @@ def read_flag(value: object) -> bool:
     return bool(value)
 
 
-def read_moment(value: object) -> float | None:
+def read_time(value: object) -> float | None:
     """Return the time of a change as a number for comparison, or None if the value is not a time.
 
     Datetimes without an offset count as UTC, since they are only compared within a stream.
@@ -246,7 +246,7 @@ def is_same_phone(one: str, other: str) -> bool:
         return False
     national, international = (other, one) if one.startswith("+") else (one, other)
     ending = national.lstrip("0")
-    return len(ending) >= _SURE_ENDING and international.endswith(ending)
+    return len(ending) >= _COMPARED_DIGITS and international.endswith(ending)
 
 
 def read_email(text: str) -> str | None:
@@ -255,24 +255,24 @@ def read_email(text: str) -> str | None:
     return address if _EMAIL.fullmatch(address) and address.isprintable() else None
 
 
-def is_empty(value: object, nulls: Collection[str] = ()) -> bool:
-    """Return whether a value is null, blank, an empty list or object, or one of the texts in `nulls`."""
+def is_empty(value: object, null_values: Collection[str] = ()) -> bool:
+    """Return whether a value is null, blank, an empty list or object, or one of the texts in `null_values`."""
     if value is None:
         return True
     if isinstance(value, str):
         stripped = value.strip()
-        return not stripped or value in nulls or stripped in nulls
+        return not stripped or value in null_values or stripped in null_values
     if isinstance(value, (list, dict)):
         return not value
     # Some taps write both 0 and "0" for an empty value.
-    return bool(nulls) and not isinstance(value, bool) and read_written(value) in nulls
+    return bool(null_values) and not isinstance(value, bool) and as_written(value) in null_values
 
 
-def flat(value: object) -> Iterator[Any]:
+def flatten(value: object) -> Iterator[Any]:
     """Yield the elements of a list and of lists inside it; yield any other value itself."""
     if isinstance(value, (list, tuple)):
         for element in value:
-            yield from flat(element)
+            yield from flatten(element)
     else:
         yield value
 
@@ -285,6 +285,6 @@ def _digits(written: str) -> str:
     return f"+{digits[2:]}" if digits.startswith("00") else digits
 
 
-def _kind(value: Any) -> str:  # noqa: ANN401 - JSON
+def _type_name(value: Any) -> str:  # noqa: ANN401 - JSON
     kinds = {bool: "true or false", dict: "an object", list: "a list", type(None): "null"}
     return kinds.get(type(value), f"a {type(value).__name__}")

@@ -542,13 +542,13 @@ class Store:
         `deleted` is the number of contacts in Daktela that this run reports as deleted in the CRM. `on_hold` is
         the number of all contacts on hold, also of earlier runs.
         """
-        came = f"run = {self.run_number}"
+        received = f"run = {self.run_number}"
         conditions = {
-            "companies": (f"{came} AND {_DUE_COMPANY}", f"{came} AND NOT deleted"),
+            "companies": (f"{received} AND {_DUE_COMPANY}", f"{received} AND NOT deleted"),
             "contacts": (
-                f"{came} AND {_DUE_CONTACT}",
-                f"{came} AND NOT deleted AND NOT waits",
-                f"{came} AND {_DELETED}",
+                f"{received} AND {_DUE_CONTACT}",
+                f"{received} AND NOT deleted AND NOT waits",
+                f"{received} AND {_DELETED}",
                 _ON_HOLD,
             ),
         }

@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 
 from target_daktela_crm.mapping.values import (
     UnreadableError,
+    as_written,
     clean_text,
-    flat,
+    flatten,
     is_empty,
     is_same_phone,
     read_email,
     read_flag,
     read_id,
-    read_moment,
     read_phone,
     read_text,
-    read_written,
+    read_time,
 )
 
 # Ids.
@@ -213,7 +213,7 @@ def test_a_text_that_means_neither_is_refused_without_being_repeated(value: str)
     ],
 )
 def test_later_times_are_larger_numbers(earlier: Any, later: Any) -> None:
-    one, other = read_moment(earlier), read_moment(later)
+    one, other = read_time(earlier), read_time(later)
     assert one is not None
     assert other is not None
     assert one < other
@@ -229,7 +229,7 @@ def test_later_times_are_larger_numbers(earlier: Any, later: Any) -> None:
     ],
 )
 def test_a_time_is_the_same_in_all_spellings(one: Any, other: Any) -> None:
-    assert read_moment(one) == read_moment(other) is not None
+    assert read_time(one) == read_time(other) is not None
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_a_time_is_the_same_in_all_spellings(one: Any, other: Any) -> None:
     ],
 )
 def test_values_that_are_not_times(value: Any) -> None:
-    assert read_moment(value) is None
+    assert read_time(value) is None
 
 
 # Phone numbers.
@@ -417,7 +417,7 @@ def test_texts_that_are_not_e_mail_addresses(text: str) -> None:
     ],
 )
 def test_whole_numbers_are_written_without_a_decimal_point(value: Decimal | float, expected: str) -> None:
-    assert read_written(value) == expected
+    assert as_written(value) == expected
 
 
 @pytest.mark.parametrize(
@@ -463,4 +463,4 @@ def test_values_that_are_not_empty(value: Any) -> None:
     ],
 )
 def test_nested_lists_are_flattened(value: Any, expected: list[Any]) -> None:
-    assert list(flat(value)) == expected
+    assert list(flatten(value)) == expected
