@@ -7,7 +7,9 @@ Read it in the order of the data:
     settings.py              the settings, checked
     stream_maps.py           the stream maps, checked and compiled
     streams.py, fields.py    what there is to read, as data
-    instance.py              one Daktela, with its clock and its zone
+    instance.py              one Daktela
+    server_clock.py          its clock and its zone, as its responses show them
+    state.py                 bookmarks of a state
     sync.py                  one stream of one instance, from its bookmark on
     requested_fields.py,
     optional_fields.py       which fields to request, and which the server refuses

@@ -9,26 +9,23 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING
 
 from tap_daktela.api.auth import SignInError
 from tap_daktela.api.client import Client
-from tap_daktela.api.config import read_zone
 from tap_daktela.api.query import Query
 from tap_daktela.api.verdict import RequestError
 from tap_daktela.failures import NamelessRelations
 from tap_daktela.fetch import Fetcher
 from tap_daktela.paging import PageLimit
-from tap_daktela.settings import DEFAULT_ZONE
-from tap_daktela.windows import earliest_instant
+from tap_daktela.server_clock import ServerClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tap_daktela.server_clock import Clock
     from tap_daktela.settings import InstanceSettings, Settings
 
 logger = logging.getLogger(__name__)
@@ -43,21 +40,6 @@ _NO_SUCH_ENDPOINT = frozenset(
 
 class InstanceError(Exception):
     """Nothing of an instance can be read; the message says why, and what to do."""
-
-
-class Clock(NamedTuple):
-    """The instance's time at the beginning of the run."""
-
-    now: datetime
-    """In UTC."""
-    zone: ZoneInfo
-
-
-class _Stamp(NamedTuple):
-    """What an answer tells of the time."""
-
-    time: str | None
-    timezone: str | None
 
 
 @dataclass
@@ -76,7 +58,7 @@ class Instance:
     """The relations that came without their name."""
     page_limits: defaultdict[str, PageLimit] = field(default_factory=lambda: defaultdict(PageLimit))
     """What is known about the length of pages, by endpoint."""
-    _clock: Clock | None = None
+    _is_identified: bool = False
     _error: InstanceError | None = None
     _warnings: set[str] = field(default_factory=set)
 
@@ -116,22 +98,26 @@ class Instance:
         if "fetcher" in vars(self):
             self.fetcher.close()
 
-    def clock(self, endpoint: str) -> Clock:
-        """Return the instance's time, signing in if need be; asked for once in a run.
+    @cached_property
+    def server_clock(self) -> ServerClock:
+        """The clock and the zone of the instance."""
+        return ServerClock(self.settings.timezone, self.run.clock_tolerance, self.warn_once)
 
-        An instance that does not answer `whoim` is asked for a row of `endpoint`: every answer tells the time.
+    def clock(self, endpoint: str) -> Clock:
+        """Return the instance's time, signing in if need be; it is requested once in a run.
+
+        An instance that does not answer `whoim` is asked for a row of `endpoint`: every response has the time.
 
         Raises:
             InstanceError: the credentials are refused, or the instance cannot be asked.
-            RequestError: `endpoint` cannot be.
+            RequestError: the request for a row failed.
         """
         if self._error is not None:
             raise self._error
-        if self._clock is None:
-            stamp = self._identify() or self._ask_endpoint(endpoint)
-            zone = self._zone(stamp.timezone)
-            self._clock = Clock(_now(stamp.time, zone, self.server), zone)
-        return self._clock
+        if not self._is_identified:
+            self._identify(endpoint)
+            self._is_identified = True
+        return self.server_clock.clock
 
     def give_up(self, reason: str) -> InstanceError:
         """Return the error that ends all streams of the instance, for this stream and those to come."""
@@ -144,54 +130,22 @@ class Instance:
             self._warnings.add(message)
             logger.warning("%s: %s", self.server, message)
 
-    def _identify(self) -> _Stamp | None:
-        """Return what `whoim` tells of the time, None if the instance does not know it."""
+    def _identify(self, endpoint: str) -> None:
+        """Request who is signed in, and take the time and the zone from the response."""
         try:
             identity = self.fetcher.run(self.client.identify)
         except SignInError as error:
             raise self.give_up(str(error)) from None
         except RequestError as error:
-            if error.verdict.status in _NO_SUCH_ENDPOINT and not _is_firewall(error):
-                return None
-            raise self.give_up(f"{self.settings.address.base}: {error}") from None
-        self.user = identity.user
-        return _Stamp(identity.time, identity.timezone)
-
-    def _ask_endpoint(self, endpoint: str) -> _Stamp:
-        page = self.fetcher.page(Query(endpoint=endpoint, fields=("name",), sort=("name",), take=1))
-        return _Stamp(page.time, page.timezone)
-
-    def _zone(self, told: str | None) -> ZoneInfo:
-        """Return the zone of the setting, else the one that the instance tells, else the vendor's."""
-        wanted = self.settings.timezone
-        if wanted and told and wanted != told:
-            logger.warning(
-                "%s: the setting timezone says %s, the instance says %s; the setting is believed",
-                self.server,
-                wanted,
-                told,
-            )
-        for name in (wanted, told):
-            if name:
-                if (zone := read_zone(name)) is not None:
-                    return zone
-                logger.warning("%s: the instance tells an unknown time zone, %s", self.server, name)
-        logger.info("%s: the instance tells no time zone; %s is assumed", self.server, DEFAULT_ZONE)
-        return ZoneInfo(DEFAULT_ZONE)
+            if error.verdict.status not in _NO_SUCH_ENDPOINT or _is_firewall(error):
+                raise self.give_up(f"{self.settings.address.base}: {error}") from None
+            page = self.fetcher.page(Query(endpoint=endpoint, fields=("name",), sort=("name",), take=1))
+            self.server_clock.guess(page.time, page.timezone)
+        else:
+            self.user = identity.user
+            self.server_clock.guess(identity.time, identity.timezone)
 
 
 def _is_firewall(error: RequestError) -> bool:
     """Return whether something in front of the instance refuses requests, which then concerns all endpoints."""
     return error.verdict.from_gateway and error.verdict.status == HTTPStatus.FORBIDDEN
-
-
-def _now(time: str | None, zone: ZoneInfo, server: str) -> datetime:
-    """Return the server's time in UTC; in an hour that the clocks repeat, the earlier of the two.
-
-    So `upper` never runs ahead of what has settled, and the next run goes on from there.
-    """
-    try:
-        return earliest_instant(time or "", zone)
-    except ValueError:
-        logger.warning("%s: the instance does not tell its time; this machine's clock is used", server)
-        return datetime.now(UTC) - timedelta(seconds=1)

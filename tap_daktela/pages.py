@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tap_daktela.name_plan import NamePlan
@@ -12,9 +13,10 @@ from tap_daktela.paging import Reply
 from tap_daktela.window_plan import WindowPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Future
 
+    from tap_daktela.api.envelope import Page
     from tap_daktela.api.query import Query
     from tap_daktela.api.unread import Unread
     from tap_daktela.fetch import Fetcher
@@ -22,39 +24,50 @@ if TYPE_CHECKING:
     from tap_daktela.windows import Window
 
 
-def read_windows(fetcher: Fetcher, query: Query, cursor: str, window: Window, limit: PageLimit) -> Iterator[Batch]:
+@dataclass(frozen=True)
+class PageSource:
+    """Where the pages of a list come from."""
+
+    fetcher: Fetcher
+    limit: PageLimit
+    """What is known about the length of the pages of the endpoint."""
+    observe: Callable[[Page], None]
+    """Called with each page before its rows are used; it may raise to stop reading."""
+
+
+def read_windows(source: PageSource, query: Query, cursor: str, window: Window) -> Iterator[Batch]:
     """Return the rows of a time range, window by window, sorted by time.
 
-    `cursor` is the field with the time. `query` must ask for it, and for the field that it sorts by. `limit` is
-    what is known about the pages of the endpoint.
+    `cursor` is the field with the time. `query` must ask for it, and for the field that it sorts by.
 
     Raises:
         RequestError, SignInError: a page could not be fetched. All batches before it have been handed out.
         ReadError: the server's replies contradict each other.
     """
-    return _read(fetcher, WindowPlan(query, cursor, window, limit, fetcher.concurrency))
+    return _read(source, WindowPlan(query, cursor, window, source.limit, source.fetcher.concurrency))
 
 
-def read_by_name(fetcher: Fetcher, query: Query, limit: PageLimit) -> Iterator[Batch]:
+def read_by_name(source: PageSource, query: Query) -> Iterator[Batch]:
     """Return the rows of a whole list, sorted by the field that `query` sorts by.
 
-    `limit` is what is known about the pages of the endpoint. If the list has fewer rows than the server counts, it
-    is read again, because rows may have come in behind the reader. If the count keeps changing, the rows that
-    stood still are complete, and the last batch is partial.
+    If the list has fewer rows than the server counts, it is read again, because rows may have come in behind the
+    reader. If the count keeps changing, the rows that stood still are complete, and the last batch is partial.
 
     Raises:
         RequestError, SignInError: a page could not be fetched. All rows before it have been handed out.
         ReadError: the server's replies contradict each other.
     """
-    return _read(fetcher, NamePlan(query, limit))
+    return _read(source, NamePlan(query, source.limit))
 
 
-def _read(fetcher: Fetcher, plan: Plan) -> Iterator[Batch]:
+def _read(source: PageSource, plan: Plan) -> Iterator[Batch]:
     """Fetch what a plan asks for, and yield the batches that it returns."""
+    fetcher = source.fetcher
     futures: dict[Request, Future[Unread]] = {}
     _submit(fetcher, plan, futures)
     while (turn := plan.turn) is not None:
         page = fetcher.take(futures.pop(turn))
+        source.observe(page)
         batches = plan.accept(Reply(turn, page, turn.query.take))
         # Free this page before the next one is decoded.
         del page

@@ -43,6 +43,7 @@ class Probe(Sync):
         with self._as_stream_error():
             page = self._newest_page()
             self._page = page
+            self._instance.server_clock.observe(page.time, page.timezone)
             self._table(page.rows)
             if problem := missing_items(self._stream, self._instance, self._shape.tally):
                 raise StreamError(problem)

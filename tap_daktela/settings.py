@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -52,6 +53,10 @@ if TYPE_CHECKING:
 
 DEFAULT_ZONE = "Europe/Prague"
 """Zone of instances that tell none: builds before 2023 do not, and it is the vendor's own (daktela-api.md §2)."""
+
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""By how much two clocks may differ before one of them counts as wrong. Synchronized clocks differ by less than a
+second, and the default look-back covers much more."""
 
 _API_FIELD = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 _WORD_START = re.compile("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -270,9 +275,16 @@ class Settings:
     prefix_keys: bool
     nulls_for_mismatches: bool
     local_datetimes: bool
+    clock_tolerance: timedelta
+    """By how much the clocks of an instance and of this machine may differ."""
 
 
-def read(config: Mapping[str, Any], user_agent: str, retries: RetryPolicy = DEFAULT_RETRIES) -> Settings:
+def read(
+    config: Mapping[str, Any],
+    user_agent: str,
+    retries: RetryPolicy = DEFAULT_RETRIES,
+    clock_tolerance: timedelta = CLOCK_TOLERANCE,
+) -> Settings:
     """Return the settings that `config` makes, which must have no `problems`."""
     values = with_defaults(config, SCHEMA)
     concurrency = 1 if values["backend"] == "sequential" else int(values["concurrency"])
@@ -288,6 +300,7 @@ def read(config: Mapping[str, Any], user_agent: str, retries: RetryPolicy = DEFA
         prefix_keys=values["prefix_keys"],
         nulls_for_mismatches=values["on_type_mismatch"] == "null",
         local_datetimes=values["datetimes"] == "local",
+        clock_tolerance=clock_tolerance,
     )
 
 

@@ -9,7 +9,6 @@ the value of a record: the SDK compares bookmarks as texts, and local times run 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from singer_sdk import Stream
@@ -24,12 +23,14 @@ from tap_daktela.activation import UNFINISHED
 from tap_daktela.api.command import InputError
 from tap_daktela.catalog_types import fitted_columns
 from tap_daktela.instance import InstanceError
+from tap_daktela.state import read_bookmark
 from tap_daktela.stream_maps import ExpressionError
 from tap_daktela.sync import Checkpoint, StreamError, Sync
 from tap_daktela.writer import PageWriter
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
+    from datetime import datetime
 
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
@@ -174,7 +175,7 @@ class DaktelaStream(Stream):
                 sync = Sync(self.declaration, self.selected_columns(), instance, self.bookmark(context))
                 for step in sync.read():
                     if isinstance(step, Checkpoint):
-                        self.advance(context, step.instant)
+                        self.advance(context, step)
                     else:
                         cost.rows += len(step)
                         self._run.costs.reporter.tell(sync.rows, sync.expected)
@@ -322,10 +323,10 @@ class DaktelaStream(Stream):
         return fitted_columns(selected, keys, properties, self.servers)
 
     def bookmark(self, context: Context | None) -> datetime | None:
-        """Return how far earlier runs have read, in UTC; None for a stream that begins anew.
+        """Return how far earlier runs have read, in UTC; None for a stream without a bookmark.
 
         Raises:
-            StreamError: the state holds something else than a datetime.
+            StreamError: the bookmark in the state is not a datetime.
         """
         if self.replication_method != "INCREMENTAL":
             return None
@@ -334,16 +335,17 @@ class DaktelaStream(Stream):
         if not value or state.get("replication_key") != self.replication_key:
             return None
         try:
-            moment = datetime.fromisoformat(str(value))
+            return read_bookmark(value)
         except ValueError:
             raise StreamError(f"the bookmark in the state, {value!r}, is not a datetime; remove it") from None
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
-    def advance(self, context: Context | None, instant: datetime) -> None:
-        """Move the bookmark forward, never back, and emit the state."""
+    def advance(self, context: Context | None, checkpoint: Checkpoint) -> None:
+        """Move the bookmark forward, or back if it was wrong, and emit the state."""
         if self.replication_method != "INCREMENTAL":
             return
-        bookmark = max(instant, self.bookmark(context) or instant)
+        bookmark = checkpoint.instant
+        if not checkpoint.replaces_bookmark:
+            bookmark = max(bookmark, self.bookmark(context) or bookmark)
         state = self.get_context_state(context)
         state["replication_key"] = self.replication_key
         state["replication_key_value"] = bookmark.isoformat()

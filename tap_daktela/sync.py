@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tap_daktela.api.auth import SignInError
 from tap_daktela.api.query import Condition
 from tap_daktela.api.verdict import RequestError
-from tap_daktela.pages import read_by_name, read_windows
+from tap_daktela.pages import PageSource, read_by_name, read_windows
 from tap_daktela.paging import ReadError
 from tap_daktela.requested_fields import RequestedFields
 from tap_daktela.rights import advice, losses, missing_items
@@ -27,9 +27,11 @@ from tap_daktela.windows import Window, earliest_instant, lower_text, parse_inst
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from tap_daktela.api.envelope import Page
     from tap_daktela.fields import Field, Stream
-    from tap_daktela.instance import Clock, Instance
+    from tap_daktela.instance import Instance
     from tap_daktela.paging import Batch
+    from tap_daktela.server_clock import Clock
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +50,12 @@ class Checkpoint:
     """Everything before `instant`, in UTC, has been read, as far as it lies in the run's range."""
 
     instant: datetime
+    replaces_bookmark: bool = False
+    """Whether the bookmark goes back to it, because the bookmark of the state cannot be right."""
+
+
+class _ClockChanged(Exception):  # noqa: N818 - not an error but a request to plan again
+    """The first response with rows shows another zone or time than the range was planned with."""
 
 
 @dataclass(frozen=True)
@@ -60,33 +68,53 @@ class Range:
     """Local time, exclusive."""
     end: datetime
     """The instant that `upper` stands for."""
+    replaces_bookmark: bool = False
+    """Whether the bookmark of the state cannot be right."""
 
 
 def plan_range(instance: Instance, clock: Clock, bookmark: datetime | None) -> Range | None:
-    """Return what to read in this run, or None if there is nothing to.
+    """Return what to read in this run, or None if there is nothing to read.
 
-    The upper bound is the server's own clock less the time that records take to settle; the lower one is the
-    bookmark less the look-back, or where there is none the start date.
+    The upper bound is the clock of the instance less the time that records take to settle. The lower bound is the
+    bookmark less the look-back, or the start date if there is no bookmark.
     """
     run = instance.run
     end = clock.now - timedelta(minutes=run.settle_minutes)
     if run.end_date:
         end = min(end, parse_instant(run.end_date, clock.zone, upper=True))
     start = parse_instant(run.start_date, clock.zone) if run.start_date else None
-    if bookmark is not None:
-        if start is not None and start > bookmark:
+    resume = None if bookmark is None else clock.resume_from(bookmark)
+    if resume != bookmark:
+        _warn_of_bookmark(instance, clock, resume)
+    if resume is not None:
+        if start is not None and start > resume:
             instance.warn_once(
                 f"start_date, {run.start_date}, is later than a bookmark in the state and has no effect: streams "
                 "are read from their bookmark on. To begin at start_date, use --full-refresh or remove the state"
             )
         lookback = timedelta(minutes=run.lookback_minutes)
         # The calendar begins in the year 1.
-        start = bookmark - lookback if bookmark - _FIRST > lookback + _DAY else None
+        start = resume - lookback if resume - _FIRST > lookback + _DAY else None
     if start is not None and start > end + _HOUR:
         instance.warn_once(f"nothing to read: the range would begin at {start:%F %T} and end at {end:%F %T} UTC")
     upper = upper_text(end, clock.zone)
     lower = lower_text(start, clock.zone) if start else None
-    return None if lower is not None and lower >= upper else Range(lower, upper, end)
+    return None if lower is not None and lower >= upper else Range(lower, upper, end, resume != bookmark)
+
+
+def _warn_of_bookmark(instance: Instance, clock: Clock, resume: datetime | None) -> None:
+    if resume is not None:
+        instance.warn_once(
+            f"the clock of the instance, {clock.now:%F %T} UTC, is behind bookmarks in the state, so it has gone "
+            f"back; that of this machine is at {clock.machine_now:%F %T} UTC. These streams are read again from "
+            "as long before their bookmark as the clocks differ"
+        )
+        return
+    start = instance.run.start_date
+    instance.warn_once(
+        "bookmarks in the state lie in the future, so a clock was wrong when they were written. These streams are "
+        f"read again from {f'start_date, {start},' if start else 'the beginning'} on"
+    )
 
 
 class Sync:
@@ -105,7 +133,9 @@ class Sync:
         self._columns = tuple(columns)
         self._instance = instance
         self._bookmark = bookmark
-        self._limit = instance.page_limits[stream.endpoint]
+        self._source = PageSource(instance.fetcher, instance.page_limits[stream.endpoint], self._observe)
+        self._is_confirmed = False
+        """Whether a response of the stream has confirmed its clock."""
         self.rows = 0
         """How many rows have been read."""
         self.expected: int | None = None
@@ -127,7 +157,7 @@ class Sync:
             is_read = False
             while not is_read:
                 try:
-                    yield from self._read()
+                    yield from self._read_by_clock()
                     is_read = True
                 except RequestError as error:
                     if not self._fields.adapt(error):
@@ -150,10 +180,39 @@ class Sync:
             return "added or deleted rows during each attempt to read them"
         return "" if tally.records else "returned no rows"
 
+    def _read_by_clock(self) -> Iterator[Table | Checkpoint]:
+        """Read the stream, and plan its range again if the first response shows another zone or time."""
+        try:
+            yield from self._read()
+        except _ClockChanged:
+            self._instance.fetcher.abandon()
+            yield from self._read()
+
+    def _observe(self, page: Page) -> None:
+        """Compare the clock of a response with that of the stream, and use the clock of the first one.
+
+        Raises:
+            _ClockChanged: the range has to be planned again.
+            StreamError: responses of the stream are in different zones.
+        """
+        clock = self._instance.server_clock.observe(page.time, page.timezone)
+        is_confirmed, self._is_confirmed = self._is_confirmed, True
+        if clock == self._clock:
+            return
+        if is_confirmed:
+            raise StreamError(
+                f"responses of {self._stream.endpoint} are in {self._clock.zone.key} and in {clock.zone.key}, so "
+                "the times of its rows are ambiguous: set timezone to the zone of the instance"
+            )
+        self._clock = clock
+        self._compile()
+        if self._stream.replication_key is not None:
+            raise _ClockChanged
+
     def _read(self) -> Iterator[Table | Checkpoint]:
         cursor = self._stream.replication_key
         if cursor is None:
-            yield from self._tables(read_by_name(self._instance.fetcher, self._fields.query, self._limit))
+            yield from self._tables(read_by_name(self._source, self._fields.query))
             return
         wanted = plan_range(self._instance, self._clock, self._bookmark)
         if wanted is None:
@@ -177,23 +236,31 @@ class Sync:
             conditions=(*self._fields.query.conditions, Condition(cursor, "lt", wanted.lower)),
         )
         window = Window(wanted.lower, wanted.upper)
-        yield from self._tables(read_windows(self._instance.fetcher, query, closed, window, self._limit))
+        yield from self._tables(read_windows(self._source, query, closed, window))
 
     def _read_range(self, cursor: str, wanted: Range) -> Iterator[Table | Checkpoint]:
         tally = self._shape.tally
         window = Window(wanted.lower, wanted.upper)
-        batches = read_windows(self._instance.fetcher, self._fields.query, cursor, window, self._limit)
-        for batch in self._counted(batches):
+        for batch in self._counted(read_windows(self._source, self._fields.query, cursor, window)):
             yield self._table(batch.rows)
             # While all rows of a type lack their item, the account may lack a right. No bookmark passes them.
             if batch.end and not tally.itemless:
                 at_end = batch.end == wanted.upper
-                yield Checkpoint(wanted.end if at_end else earliest_instant(batch.end, self._clock.zone))
+                yield self._checkpoint(
+                    wanted, wanted.end if at_end else earliest_instant(batch.end, self._clock.zone)
+                )
             del batch
         if tally.itemless:
             if problem := missing_items(self._stream, self._instance, tally):
                 raise StreamError(problem)
-            yield Checkpoint(wanted.end)
+            yield self._checkpoint(wanted, wanted.end)
+
+    def _checkpoint(self, wanted: Range, instant: datetime) -> Checkpoint:
+        """Return the checkpoint for rows that have been read up to `instant`, as far as the clocks agree on it."""
+        settled = self._instance.server_clock.latest_bookmark - timedelta(
+            minutes=self._instance.run.settle_minutes
+        )
+        return Checkpoint(min(instant, settled), wanted.replaces_bookmark)
 
     def _tables(self, batches: Iterator[Batch]) -> Iterator[Table]:
         """Yield the tables of batches, and note how far that is."""

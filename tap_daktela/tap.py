@@ -36,6 +36,7 @@ from tap_daktela.costs import Costs
 from tap_daktela.failures import Failures
 from tap_daktela.fields import SERVER
 from tap_daktela.instance import Instance
+from tap_daktela.state import merge_partitions
 from tap_daktela.stream import DaktelaStream
 from tap_daktela.stream_maps import StreamMapper, stream_map_problems
 from tap_daktela.streams import STREAMS
@@ -43,6 +44,7 @@ from tap_daktela.writer import PageWriter
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from datetime import timedelta
 
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
     from singer_sdk.plugin_base import _ConfigInput
@@ -78,6 +80,7 @@ class TapDaktela(Tap):
     ]
     message_writer_class = PageWriter
     retry_policy: ClassVar[RetryPolicy] = DEFAULT_RETRIES
+    clock_tolerance: ClassVar[timedelta] = settings.CLOCK_TOLERANCE
     """The waits between the attempts of a request; tests have shorter ones."""
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - the SDK's own options
@@ -89,7 +92,8 @@ class TapDaktela(Tap):
     @cached_property
     def settings(self) -> settings.Settings:
         """The settings, checked."""
-        return settings.read(self.config, f"{self.name}/{self.plugin_version}", self.retry_policy)
+        user_agent = f"{self.name}/{self.plugin_version}"
+        return settings.read(self.config, user_agent, self.retry_policy, self.clock_tolerance)
 
     @cached_property
     def instances(self) -> dict[str, Instance]:
@@ -148,6 +152,14 @@ class TapDaktela(Tap):
             self.mapper = mapper
         if problems:
             raise InputError(problems)
+
+    @override
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take the state of an earlier run."""
+        merged, warnings = merge_partitions(state)
+        for line in warnings:
+            self.logger.warning(line)
+        super().load_state(merged)
 
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:

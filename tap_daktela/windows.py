@@ -79,6 +79,18 @@ def earliest_instant(text: str, zone: ZoneInfo) -> datetime:
         return datetime.min.replace(tzinfo=UTC)
 
 
+def possible_instants(text: str, zone: ZoneInfo) -> list[datetime]:
+    """Return the instants, in UTC, that a local time may mean: two in an hour that a clock change repeats.
+
+    Raises:
+        ValueError: `text` is no local time, or one at the very ends of the calendar.
+    """
+    try:
+        return _readings(datetime.strptime(text, _FORMAT), zone)  # noqa: DTZ007 - as in `from_text`
+    except OverflowError as error:
+        raise ValueError(f"{text} lies beyond the calendar") from error
+
+
 def parse_instant(text: str, zone: ZoneInfo, *, upper: bool = False) -> datetime:
     """Return the instant, in UTC, that a setting such as `start_date` means.
 

@@ -13,6 +13,7 @@ import pytest
 from tap_daktela import settings
 from tap_daktela.api import redaction
 from tap_daktela.instance import Instance
+from tests.clocks import ANY_CLOCK
 from tests.retries import QUICK
 from tests.simulator import Simulator, generate
 
@@ -73,7 +74,8 @@ def connect() -> Callable[..., Instance]:
 
     def make(simulator: Simulator, **config: Any) -> Instance:
         token = {} if "password" in config else {"access_token": simulator.access_token}
-        run = settings.read({"url": simulator.url, "server": "acme", **token, **config}, "tap-daktela/1", QUICK)
+        values = {"url": simulator.url, "server": "acme", **token, **config}
+        run = settings.read(values, "tap-daktela/1", QUICK, ANY_CLOCK)
         return Instance(run.instances[0], run, lambda: None)
 
     return make

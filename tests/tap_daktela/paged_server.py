@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from tap_daktela.api.envelope import Page
 from tap_daktela.api.query import Condition, Query
-from tap_daktela.pages import read_by_name, read_windows
+from tap_daktela.pages import PageSource, read_by_name, read_windows
 from tap_daktela.paging import PageLimit, ReadError
 from tap_daktela.windows import Window, to_text
 
@@ -202,6 +202,11 @@ class Pool:
         future.set_result(self.server.answer(query))
 
 
+def source_of(pool: Pool) -> PageSource:
+    """Return the pool as the source of pages of an endpoint that has not been read yet."""
+    return PageSource(cast("Fetcher", pool), PageLimit(), lambda _: None)
+
+
 @dataclass
 class Reading:
     """What came of reading."""
@@ -224,7 +229,7 @@ def window_reading(server: PagedServer, take: int, concurrency: int = 3, window:
     """Read a range of time, and check at each end of a window that a run may be killed there."""
     pool = Pool(server, concurrency)
     reading = Reading([], [], pool)
-    for batch in read_windows(cast("Fetcher", pool), query_for(take), "at", window, PageLimit()):
+    for batch in read_windows(source_of(pool), query_for(take), "at", window):
         reading.rows += batch.rows
         if batch.end is not None:
             reading.ends.append(batch.end)
@@ -237,7 +242,7 @@ def name_reading(server: PagedServer, take: int, concurrency: int = 3) -> Readin
     """Read the whole list."""
     pool = Pool(server, concurrency)
     reading = Reading([], [], pool)
-    for batch in read_by_name(cast("Fetcher", pool), query_for(take), PageLimit()):
+    for batch in read_by_name(source_of(pool), query_for(take)):
         reading.rows += batch.rows
     return reading
 

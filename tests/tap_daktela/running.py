@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tap_daktela.instance import Instance
 from tap_daktela.settings import read
 from tap_daktela.tap import TapDaktela
+from tests.clocks import ANY_CLOCK
 from tests.processes import running
 from tests.retries import QUICK
 from tests.tap_daktela.quick import main
@@ -88,7 +89,7 @@ def settings(simulator: Simulator, **more: Any) -> dict[str, Any]:
 
 def instance_of(simulator: Simulator, **more: Any) -> Instance:
     """Return `simulator` as the steps inside the tap know it, for tests that need no process."""
-    run = read(settings(simulator, **more), "tests", QUICK)
+    run = read(settings(simulator, **more), "tests", QUICK, ANY_CLOCK)
     return Instance(run.instances[0], run, lambda: None)
 
 
@@ -126,6 +127,7 @@ def run_tap(
     stop_after: int | None = None,
     stop_with: signal.Signals = signal.SIGKILL,
     environment: Mapping[str, str] | None = None,
+    command: Callable[[], None] = main,
 ) -> Run:
     """Run the tap; `stop_after` so many lines of output it gets a signal.
 
@@ -138,7 +140,7 @@ def run_tap(
     }
     arguments = [part for name in files for part in (f"--{name}", f"{{folder}}/{name}.json")]
     encoded = {f"{name}.json": json.dumps(content).encode() for name, content in files.items()}
-    with running(main, arguments, files=encoded, environment=environment) as process:
+    with running(command, arguments, files=encoded, environment=environment) as process:
         lines = _read(process, stop_after, stop_with)
         code = process.wait(SECONDS)
         return Run(code, process.log(), [json.loads(line) for line in lines])

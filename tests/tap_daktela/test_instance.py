@@ -1,13 +1,11 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pytest
-from typing_extensions import override
 
-from tap_daktela import instance as instance_module
 from tap_daktela.instance import InstanceError
 from tests.simulator import Fault, Simulator, generate
 
@@ -43,7 +41,7 @@ def test_the_clock_is_the_server_s_and_so_is_its_zone(
     assert _warnings(caplog) == []
 
 
-def test_the_clock_is_asked_for_once(daktela: Simulator, connect: Connect) -> None:
+def test_the_clock_is_requested_once(daktela: Simulator, connect: Connect) -> None:
     instance = connect(daktela)
     clock = instance.clock("groups")
     daktela.now = "2026-03-11 12:00:00"
@@ -75,15 +73,8 @@ def test_an_instance_that_tells_no_zone_is_taken_to_be_in_the_vendor_s(
     assert _warnings(caplog) == []
 
 
-def test_a_zone_that_contradicts_the_instance_is_believed_and_warned_about(
-    kolkata: Simulator, connect: Connect, caplog: pytest.LogCaptureFixture
-) -> None:
-    clock = connect(kolkata, timezone="Europe/London").clock("groups")
-    assert clock.zone.key == "Europe/London"
-    (warning,) = _warnings(caplog)
-    assert "Europe/London" in warning
-    assert "Asia/Kolkata" in warning
-    assert warning.startswith("acme: ")
+def test_a_configured_zone_is_that_of_the_rows(kolkata: Simulator, connect: Connect) -> None:
+    assert connect(kolkata, timezone="Europe/London").clock("groups").zone.key == "Europe/London"
 
 
 @pytest.mark.parametrize("told", [True, False])
@@ -123,23 +114,6 @@ def test_an_instance_without_whoim_tells_its_clock_with_a_row(
     assert instance.user == ""
     asked = daktela.requests[-1]
     assert (asked.endpoint, asked.query["take"]) == ("tickets", 1)
-
-
-def test_an_instance_that_tells_no_time_is_read_by_our_clock(
-    daktela: Simulator, connect: Connect, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = datetime(2026, 3, 10, 12, tzinfo=UTC)
-
-    class _Clock(datetime):
-        @classmethod
-        @override
-        def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
-            return now.astimezone(tz)
-
-    monkeypatch.setattr(instance_module, "datetime", _Clock)
-    monkeypatch.setattr("tests.simulator.envelope._times", lambda *_: {"_timezone": "Europe/Prague"})
-    assert now - timedelta(minutes=1) < connect(daktela).clock("groups").now <= now
-    assert any("does not tell its time" in warning for warning in _warnings(caplog))
 
 
 @pytest.mark.parametrize(

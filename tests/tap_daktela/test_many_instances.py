@@ -15,6 +15,7 @@ import pytest
 from tap_daktela.api.query import Query
 from tap_daktela.instance import MAX_IDLE_CONNECTIONS, Instance
 from tap_daktela.settings import read
+from tests.clocks import ANY_CLOCK
 from tests.retries import QUICK
 from tests.simulator import Simulator, generate
 from tests.tap_daktela.running import ROOT, instance_of, select
@@ -134,7 +135,7 @@ def test_connections_stay_open_between_streams_unless_there_are_many(
 ) -> None:
     assert MAX_IDLE_CONNECTIONS == 100
     with Simulator(generate(activities=40, tickets=3, seed=1)) as simulator:
-        run = read({**_config(simulator, count), "concurrency": concurrency}, "tests", QUICK)
+        run = read({**_config(simulator, count), "concurrency": concurrency}, "tests", QUICK, ANY_CLOCK)
         instance = Instance(run.instances[0], run, lambda: None)
         before = _threads()
         instance.clock("groups")

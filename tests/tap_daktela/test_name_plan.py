@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 from tap_daktela.pages import read_by_name
-from tap_daktela.paging import PageLimit, ReadError
+from tap_daktela.paging import ReadError
 from tests.tap_daktela.paged_server import (
     CONCURRENCIES,
     CORRECTABLE_TOTALS,
@@ -27,6 +27,7 @@ from tests.tap_daktela.paged_server import (
     name_reading,
     query_for,
     some_rows,
+    source_of,
     time_of,
     twice,
 )
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from tap_daktela.fetch import Fetcher
     from tests.tap_daktela.paged_server import Row
 
 
@@ -158,7 +158,7 @@ def test_a_list_that_is_shorter_than_the_server_says_ends_in_an_error(
     rows: list[Row], take: int, seed: int, total: str
 ) -> None:
     server = PagedServer(seed, rows, total=total)
-    pages = read_by_name(cast("Fetcher", Pool(server, 2)), query_for(take), PageLimit())
+    pages = read_by_name(source_of(Pool(server, 2)), query_for(take))
     names: set[Any] = set()
 
     def read() -> None:

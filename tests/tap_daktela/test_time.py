@@ -5,19 +5,26 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from tap_daktela import server_clock
+from tap_daktela.instance import Instance
+from tap_daktela.settings import CLOCK_TOLERANCE, read
 from tap_daktela.streams import STREAMS
 from tap_daktela.sync import Checkpoint, Sync
 from tap_daktela.table import Table
-from tests.simulator import Simulator, generate
+from tests.retries import QUICK
+from tests.simulator import Simulator, envelope, generate
 from tests.tap_daktela import original
+from tests.tap_daktela.quick import punctual
 from tests.tap_daktela.running import instance_of, run_tap, select, settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.simulator import Dataset
 
 PRAGUE = ZoneInfo("Europe/Prague")
@@ -195,3 +202,242 @@ def test_a_start_date_after_the_state_is_one_warning_and_has_no_effect(start: st
     assert len(lines) == len(second.warnings) == warned
     assert all("--full-refresh" in line for line in lines)
     assert min(record["edited"] for record in second.records["tickets"]) < "2026-03-10T11:00:00Z"
+
+
+# Clocks that are wrong, and jump.
+
+START = datetime(2026, 3, 10, 8, tzinfo=UTC)
+
+
+def local(instant: datetime) -> str:
+    return instant.astimezone(PRAGUE).strftime("%Y-%m-%d %H:%M:%S")
+
+
+class World:
+    """An instance with an activity in each minute. Its clock may be wrong, that of this machine is right."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, skew: Callable[[int], timedelta]) -> None:
+        """`skew` is by how much the clock of the instance is ahead in a minute; rows carry its times."""
+        self.dataset = generate(activities=900, tickets=5, seed=1, orphans=0.0, now="2026-01-15 12:00:00", days=5)
+        kinds = {"", "COMMENT", "SMS", "CALL", "EMAIL"}
+        self.rows = [row for row in self.dataset.tables["activities"] if row["type"] in kinds][:400]
+        for minute, row in enumerate(self.rows):
+            row["time"] = row["time_open"] = row["time_close"] = local(self._at(minute) + skew(minute))
+        self.skew = skew
+        self.minute = 0
+        self.bookmark: datetime | None = None
+        self.emitted: set[str] = set()
+        monkeypatch.setattr(server_clock, "machine_time", lambda: self._at(self.minute))
+
+    def _at(self, minute: int) -> datetime:
+        return START + timedelta(minutes=minute)
+
+    def run(self, minute: int, **config: Any) -> Simulator:
+        """Read, without a look-back, what there is in a minute."""
+        self.minute = minute
+        self.dataset.tables["activities"] = self.rows[:minute]
+        self.dataset.set_now(local(self._at(minute) + self.skew(minute)))
+        with Simulator(self.dataset) as simulator:
+            values = settings(simulator, **{"lookback_minutes": 0, "settle_minutes": 5, **config})
+            run = read(values, "tests", QUICK, CLOCK_TOLERANCE)
+            instance = Instance(run.instances[0], run, lambda: None)
+            for step in Sync(ACTIVITIES, ACTIVITIES.fields, instance, self.bookmark).read():
+                if isinstance(step, Checkpoint):
+                    is_back = step.replaces_bookmark or self.bookmark is None
+                    self.bookmark = step.instant if is_back else max(self.bookmark or START, step.instant)
+                else:
+                    self.emitted.update(record["name"] for record in step)
+        assert self.bookmark is None or self.bookmark <= self._at(minute)
+        return simulator
+
+    def missing(self, minute: int) -> list[int]:
+        """Return the minutes before `minute` whose rows have not been emitted."""
+        return [place for place, row in enumerate(self.rows[:minute]) if f"acme_{row['name']}" not in self.emitted]
+
+
+@pytest.mark.parametrize("hours", [0.1, 0.5, 2, 48, -0.1, -0.5, -2, -48])
+@pytest.mark.parametrize("step", [10, 30])
+def test_t1_a_clock_that_is_wrong_for_a_while_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch, hours: float, step: int
+) -> None:
+    """While it is wrong, new rows carry its times, too.
+
+    If it goes back by less than the time between two runs, no bookmark lies in its future, and the look-back has
+    to cover that.
+    """
+    world = World(monkeypatch, lambda minute: timedelta(hours=hours if 100 <= minute < 180 else 0))
+    for minute in range(step, 400, step):
+        world.run(minute, lookback_minutes=step if -step <= hours * 60 < 0 else 0)
+    # Rows of a clock that was ahead are read when their time has come.
+    world.run(390, settle_minutes=0)
+    late = set(range(100, 180)) if hours > 0 else set()
+    assert set(world.missing(380)) <= late
+    if hours > 0:
+        world.skew = lambda _minute: timedelta(hours=hours)
+        world.run(399)
+        assert world.missing(380) == []
+
+
+@pytest.mark.parametrize("hours", [2, 48])
+def test_t1_a_clock_that_only_one_response_had_wrong_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch, hours: float
+) -> None:
+    world = World(monkeypatch, lambda _: timedelta(0))
+    for minute in range(10, 400, 10):
+        world.skew = lambda _: timedelta(hours=hours if minute == 200 else 0)  # noqa: B023 - called in this pass
+        world.run(minute)
+    assert world.missing(380) == []
+
+
+def test_t1_a_bookmark_in_the_future_of_an_earlier_version_is_replaced(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(monkeypatch, lambda _: timedelta(0))
+    for minute in range(10, 110, 10):
+        world.run(minute)
+    assert not caplog.records
+    world.bookmark = START + timedelta(days=2)
+    for minute in range(200, 400, 10):
+        world.run(minute, start_date="2026-03-01")
+    assert world.missing(380) == []
+    (line,) = {record.getMessage() for record in caplog.records}
+    assert "bookmarks in the state lie in the future" in line
+    assert "read again from start_date, 2026-03-01" in line
+
+
+def test_a_clock_that_is_right_costs_no_request_and_no_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(monkeypatch, lambda _: timedelta(0))
+    assert [request.endpoint for request in world.run(100).requests] == ["whoim", "activities", "activities"]
+    assert not caplog.records
+
+
+# Zones that contradict each other.
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York", "Europe/London"])
+@pytest.mark.parametrize("timezone", [None, "Europe/Prague"])
+def test_t8_the_zone_of_the_rows_counts_and_not_that_of_the_user(zone: str, timezone: str | None) -> None:
+    dataset = generate(activities=300, tickets=50, seed=1)
+    config = {"lookback_minutes": 0, "timezone": timezone}
+    catalog = select("tickets", "activities", "users")
+    with Simulator(dataset) as simulator:
+        usual = run_tap(settings(simulator, lookback_minutes=0), catalog=catalog)
+        usual_requests = len(simulator.requests)
+    with Simulator(dataset, user_timezone=zone) as simulator:
+        run = run_tap(settings(simulator, **config), catalog=catalog)
+    assert run.code == 0, run.log
+    assert run.records == usual.records
+    assert run.state == usual.state
+    # With the zone of the user, the range of the first stream was planned in vain.
+    assert len(simulator.requests) <= usual_requests + 1
+    told = [line for line in run.warnings if "whoim" in line]
+    assert told == (
+        [f"acme: the instance answers whoim in {zone} and sends rows in Europe/Prague; using the zone of the rows"]
+        if timezone is None
+        else []
+    )
+
+
+def test_t8_a_zone_that_changes_between_the_responses_of_a_stream_fails_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    times = envelope._times
+
+    def alternating(simulator: Simulator, timezone: str = "") -> dict[str, str]:
+        return times(simulator, timezone or ("Asia/Tokyo" if len(simulator.requests) > 4 else ""))
+
+    monkeypatch.setattr(envelope, "_times", alternating)
+    with Simulator(generate(activities=300, tickets=50, seed=1)) as simulator:
+        run = run_tap(settings(simulator, page_size=10), catalog=select("activities"))
+        configured = run_tap(
+            settings(simulator, page_size=10, timezone="Europe/Prague"), catalog=select("activities")
+        )
+    assert run.code == 1
+    assert run.errors[0].startswith(
+        "activities (acme): responses of activities are in Europe/Prague and in Asia/Tokyo"
+    )
+    assert "set timezone" in run.errors[0]
+    assert run.bookmark("activities") is None
+    assert configured.code == 0, configured.log
+
+
+# States that were edited or merged by hand.
+
+
+def state_of(*bookmarks: Any, context: Any = None) -> dict[str, Any]:
+    partitions = [
+        {"context": context or {"server": "acme"}, "replication_key": "edited", "replication_key_value": bookmark}
+        for bookmark in bookmarks
+    ]
+    return {"bookmarks": {"tickets": {"partitions": partitions}}}
+
+
+def test_t1_of_duplicate_partitions_the_earliest_bookmark_is_followed() -> None:
+    dataset = generate(activities=50, tickets=200, seed=1, days=30)
+    early, late = "2026-02-20T00:00:00+00:00", "2026-03-10T00:00:00+00:00"
+    with Simulator(dataset) as simulator:
+        config = settings(simulator, lookback_minutes=0)
+        one = run_tap(config, state=state_of(early), catalog=select("tickets"))
+        two = run_tap(config, state=state_of(late, early, late), catalog=select("tickets"))
+    assert (one.code, two.code) == (0, 0), two.log
+    assert one.keys("tickets")
+    assert two.keys("tickets") == one.keys("tickets")
+    assert two.state == one.state
+    assert len([line for line in two.warnings if "several bookmarks" in line]) == 1
+
+
+@pytest.mark.parametrize(
+    ("bookmark", "is_followed"),
+    [
+        ("0001-01-01T00:00:00+00:00", False),
+        ("0001-01-01T00:00:00+05:00", False),
+        ("9999-12-31T23:59:59+00:00", False),
+        ("9999-12-31T23:59:59-05:00", False),
+        ("2026-03-01T00:00:00+05:45", True),
+        ("2026-03-01T00:00:00", True),
+        ("2026-03-01", True),
+    ],
+)
+def test_t1_any_bookmark_that_is_a_datetime_loses_nothing(bookmark: str, is_followed: bool) -> None:  # noqa: FBT001
+    dataset = generate(activities=50, tickets=200, seed=1, days=30)
+    with Simulator(dataset) as simulator:
+        run = run_tap(
+            settings(simulator, lookback_minutes=0),
+            state=state_of(bookmark),
+            catalog=select("tickets"),
+            command=punctual,
+        )
+    assert run.code == 0, run.log
+    since = "2026-03-01 02:00:00" if is_followed else "0001-01-01 00:00:00"
+    assert {original.key(row, "tickets") for row in original.rows(dataset, "tickets", since=since)} <= set(
+        run.keys("tickets")
+    )
+    assert (set(run.keys("tickets")) < original.keys(dataset, "tickets")) is is_followed
+    assert run.bookmark("tickets") == "2026-03-10T10:30:00+00:00"
+
+
+@pytest.mark.parametrize("bookmark", ["soon", "2026-13-01", 1772442000, [1], {"a": 1}, True])
+def test_a_bookmark_that_is_no_datetime_fails_its_stream_alone(bookmark: object) -> None:
+    with Simulator(generate(activities=50, tickets=20, seed=1)) as simulator:
+        run = run_tap(settings(simulator), state=state_of(bookmark), catalog=select("tickets", "accounts"))
+    assert run.code == 1
+    assert run.errors[0].startswith("tickets (acme): the bookmark in the state, ")
+    assert run.errors[0].endswith(", is not a datetime; remove it")
+    assert run.records["accounts"]
+    assert "Traceback" not in run.log
+
+
+@pytest.mark.parametrize(
+    "context", [{"server": "acme", "x": 1}, {"server": 1}, {"server": None}, {"other": "acme"}]
+)
+def test_partitions_of_another_form_are_kept_and_not_followed(context: dict[str, Any]) -> None:
+    dataset = generate(activities=50, tickets=20, seed=1)
+    state = state_of("2026-03-10T00:00:00+00:00", context=context)
+    with Simulator(dataset) as simulator:
+        run = run_tap(settings(simulator), state=state, catalog=select("tickets"))
+    assert run.code == 0, run.log
+    assert set(run.keys("tickets")) == original.keys(dataset, "tickets")
+    kept = run.state["bookmarks"]["tickets"]["partitions"]
+    assert state["bookmarks"]["tickets"]["partitions"][0] in kept

@@ -11,7 +11,7 @@ from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
 from random import Random
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import assume, given
@@ -21,7 +21,7 @@ from typing_extensions import override
 from tap_daktela.api.envelope import Page
 from tap_daktela.api.query import Condition, Query
 from tap_daktela.pages import read_by_name, read_windows
-from tap_daktela.paging import PageLimit, ReadError
+from tap_daktela.paging import ReadError
 from tap_daktela.window_plan import MAX_PAGES, PAGES_PER_WINDOW
 from tap_daktela.windows import Window, to_text
 from tests.tap_daktela.paged_server import (
@@ -43,6 +43,7 @@ from tests.tap_daktela.paged_server import (
     name_reading,
     query_for,
     some_rows,
+    source_of,
     time_of,
     twice,
     window_reading,
@@ -51,7 +52,6 @@ from tests.tap_daktela.paged_server import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tap_daktela.fetch import Fetcher
     from tests.tap_daktela.paged_server import Row
 
 
@@ -288,7 +288,7 @@ def test_every_request_asks_for_its_range_and_keeps_the_query_s_own_conditions()
         sort=("name",),
         take=7,
     )
-    list(read_windows(cast("Fetcher", Pool(server, 2)), query, "at", WINDOW, PageLimit()))
+    list(read_windows(source_of(Pool(server, 2)), query, "at", WINDOW))
     for asked in server.asked:
         assert asked.conditions[-1] == Condition("type", "eq", "CALL")
         assert [condition.operator for condition in asked.conditions[:-1]] == ["gte", "lt"]
@@ -309,7 +309,7 @@ class _Stubborn(PagedServer):
 
 
 def _ask_badly(rows: list[Row]) -> Iterator[Any]:
-    return read_windows(cast("Fetcher", Pool(_Stubborn(rows), 1)), query_for(10), "at", WINDOW, PageLimit())
+    return read_windows(source_of(Pool(_Stubborn(rows), 1)), query_for(10), "at", WINDOW)
 
 
 def test_rows_that_are_not_sorted_by_time_are_refused() -> None:
@@ -361,7 +361,7 @@ def test_rows_whose_names_are_no_names_are_refused(name: Any) -> None:
     with pytest.raises(ReadError, match="as name"):
         list(_ask_badly([{"name": 1, "at": time_of(1)}, {"name": name, "at": time_of(2)}]))
     with pytest.raises(ReadError, match="as name"):
-        list(read_by_name(cast("Fetcher", Pool(_Stubborn([{"name": name}]), 1)), query_for(10), PageLimit()))
+        list(read_by_name(source_of(Pool(_Stubborn([{"name": name}]), 1)), query_for(10)))
 
 
 def test_a_bad_page_asked_for_ahead_is_told_when_its_turn_comes() -> None:
@@ -373,7 +373,7 @@ def test_a_bad_page_asked_for_ahead_is_told_when_its_turn_comes() -> None:
             return page if not ahead else Page(page.rows[::-1], page.total)
 
     server = Late(rows=[{"name": name, "at": time_of(name)} for name in range(SPAN)])
-    batches = read_windows(cast("Fetcher", Pool(server, 4)), query_for(5), "at", WINDOW, PageLimit())
+    batches = read_windows(source_of(Pool(server, 4)), query_for(5), "at", WINDOW)
     seen: list[Any] = []
 
     def read() -> None:
@@ -395,7 +395,7 @@ def test_an_error_ends_reading_after_the_rows_before_it() -> None:
             return super().answer(query)
 
     server = Broken(rows=[{"name": name, "at": time_of(name)} for name in range(100)])
-    batches = read_windows(cast("Fetcher", Pool(server, 1)), query_for(10), "at", WINDOW, PageLimit())
+    batches = read_windows(source_of(Pool(server, 1)), query_for(10), "at", WINDOW)
     seen: list[Any] = []
     ends: list[str | None] = []
 
