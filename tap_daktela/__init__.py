@@ -4,7 +4,7 @@ Read it in the order of the data:
 
     __main__.py              the command, from its first moment
     tap.py, stream.py        settings, catalog and state in: the SDK's shell
-    settings.py              the settings, checked
+    settings.py, inputs.py   the settings, the catalog and the state, checked
     stream_maps.py           the stream maps, checked and compiled
     streams.py, fields.py    what there is to read, as data
     instance.py              one Daktela

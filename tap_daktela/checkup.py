@@ -1,24 +1,31 @@
-"""`--test`: which instances let us in, which streams the account may read, and what has changed, in plain words.
+"""`--test`: print what can be read of each instance, and what differs from the tap's declarations.
 
-In: instances and declarations. Out: lines for a person, and whether every stream that is selected by default can
-be read. Each stream costs a request for one page, and one for a few rows with all their fields. What these tell of
-other fields than are declared stands below the stream's line, as notes that fail nothing.
+Each stream costs a request for one page, and one for a few rows with all their fields. A line for each instance
+and stream says whether it can be read, and a failure of one does not keep the others from being checked. Notes
+below the line of a stream are no failures.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
+from tap_daktela.api.auth import SignInError
 from tap_daktela.api.redaction import echo
+from tap_daktela.api.verdict import RequestError
+from tap_daktela.failures import unexpected
 from tap_daktela.instance import InstanceError
 from tap_daktela.probe import Probe
+from tap_daktela.rights import advice
 from tap_daktela.sync import StreamError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tap_daktela.fields import Stream
-    from tap_daktela.instance import Instance
+    from tap_daktela.instance import Clock, Instance
+
+logger = logging.getLogger(__name__)
 
 
 def check_up(instances: Iterable[Instance], streams: Iterable[Stream]) -> bool:
@@ -29,28 +36,58 @@ def check_up(instances: Iterable[Instance], streams: Iterable[Stream]) -> bool:
 
 
 def _check_instance(instance: Instance, streams: tuple[Stream, ...]) -> bool:
+    """Print the lines of an instance; return whether all of its streams that most users need can be read."""
     try:
-        clock = instance.clock("users")
+        clock = _clock(instance, streams)
         who = f", signed in as {instance.user}" if instance.user else ""
         echo(f"{instance.server}: {instance.settings.address.base}{who}; {clock.zone.key}, {clock.now:%F %T} UTC")
         readable = [_check_stream(stream, instance) for stream in streams]
     except InstanceError as error:
         echo(f"{instance.server}: {error}")
         return False
-    finally:
-        instance.release()
+    except Exception as error:
+        logger.debug("%s failed", instance.server, exc_info=True)
+        echo(f"{instance.server}: {unexpected(error)}")
+        return False
     return all(readable)
+
+
+def _clock(instance: Instance, streams: tuple[Stream, ...]) -> Clock:
+    """Return the time of an instance, from the first stream that can be read if `whoim` does not tell it.
+
+    Raises:
+        InstanceError: nothing of the instance can be read.
+    """
+    reasons = []
+    for stream in streams:
+        try:
+            return instance.clock(stream.endpoint)
+        except RequestError as error:
+            reasons.append(f"{error}{advice(error, stream)}")
+        except SignInError as error:
+            raise InstanceError(str(error)) from None
+    raise InstanceError(f"no stream can be read: {reasons[0]}")
 
 
 def _check_stream(stream: Stream, instance: Instance) -> bool:
     """Print a stream's line, and notes below it; return whether it can be read, or is one that few users need."""
-    probe = Probe(stream, instance)
+    notes: list[str] = []
     try:
-        finding, ok = probe.finding(), True
+        probe = Probe(stream, instance)
+        try:
+            finding, ok = probe.finding(), True
+        except StreamError as error:
+            finding, ok = str(error), False
+        notes = probe.drift()
     except StreamError as error:
         finding, ok = str(error), False
+    except InstanceError:
+        raise
+    except Exception as error:
+        logger.debug("%s of %s failed", stream.name, instance.server, exc_info=True)
+        finding, ok = unexpected(error), False
     mark = "ok" if ok else "FAILED" if stream.selected_by_default else "not readable"
     echo(f"  {stream.name:<20} {mark}: {finding}")
-    for note in probe.drift():
+    for note in notes:
         echo(f"  {'':<20} note: {note}")
     return ok or not stream.selected_by_default

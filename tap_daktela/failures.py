@@ -27,6 +27,11 @@ Part = tuple[str, str]
 """A stream and an instance."""
 
 
+def unexpected(error: Exception) -> str:
+    """Return the line about an error that is a defect of the tap. Its text may contain values."""
+    return f"unexpected error ({type(error).__name__}); please report it with the debug log"
+
+
 @dataclass
 class Failures:
     """The streams of instances that were not read to their end."""

@@ -16,12 +16,15 @@ from singer_sdk.exceptions import AbortedSyncExceptionBase, RequestedAbortExcept
 from singer_sdk.helpers._util import utc_now
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
-from singer_sdk.singerlib import ActivateVersionMessage
+from singer_sdk.singerlib import ActivateVersionMessage, Metadata
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from typing_extensions import override
 
 from tap_daktela.activation import UNFINISHED
 from tap_daktela.api.command import InputError
 from tap_daktela.catalog_types import fitted_columns
+from tap_daktela.failures import unexpected
+from tap_daktela.inputs import catalog_warnings
 from tap_daktela.instance import InstanceError
 from tap_daktela.state import read_bookmark
 from tap_daktela.stream_maps import ExpressionError
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
-    from singer_sdk.singerlib import Catalog, RecordMessage
+    from singer_sdk.singerlib import Catalog, CatalogEntry, RecordMessage
 
     from tap_daktela import fields
     from tap_daktela.activation import Activation
@@ -193,8 +196,7 @@ class DaktelaStream(Stream):
         except Exception as error:
             # Whatever it is, it must not keep the other streams from being read.
             self.logger.debug("What went wrong:", exc_info=True)
-            message = f"unexpected error ({type(error).__name__}); please report it with the debug log"
-            self._run.note_failure(self.name, [instance.server], message)
+            self._run.note_failure(self.name, [instance.server], unexpected(error))
         finally:
             instance.end_stream()
 
@@ -295,15 +297,44 @@ class DaktelaStream(Stream):
 
     @override
     def apply_catalog(self, catalog: Catalog) -> None:
-        """Apply a catalog.
+        """Apply a catalog: its selection, its schemas and its replication method.
+
+        Keys and replication key stay the tap's own, and are always selected.
 
         Raises:
             InputError: it gives a selected column a type that its values cannot be converted to.
         """
         super().apply_catalog(catalog)
+        if (entry := catalog.get_stream(self.name)) is not None:
+            self._restore_keys(entry)
         _, problems = self._fitted_columns()
         if self.selected and problems:
             raise InputError([f"catalog: {self.name}.{problem}" for problem in problems])
+
+    def _restore_keys(self, entry: CatalogEntry) -> None:
+        """Undo what a catalog changes of the keys and of the replication, and warn about what has no effect."""
+        own = self.declaration
+        needed = [*own.keys, *([own.replication_key] if own.replication_key else [])]
+        if () not in self.metadata:
+            # The SDK takes such a stream for selected, and its columns for not selected.
+            self.metadata.root.selected = True
+        for name in needed:
+            self.metadata["properties", name].inclusion = Metadata.InclusionType.AUTOMATIC
+        properties = self.effective_schema.setdefault("properties", {})
+        if self.selected:
+            changed = {
+                "stream": (entry.stream, self.name),
+                "key_properties": (list(self.primary_keys), list(own.keys)),
+                "replication_key": (self.replication_key, own.replication_key),
+            }
+            extra = [column.name for column in own.fields if column.extra]
+            for warning in catalog_warnings(changed, properties, extra):
+                self.logger.warning("catalog: %s: %s", self.name, warning)
+        self.primary_keys, self.replication_key = own.keys, own.replication_key
+        if own.replication_key is None:
+            self.forced_replication_method = REPLICATION_FULL_TABLE
+        for name in needed:
+            properties.setdefault(name, self.schema["properties"][name])
 
     def selected_columns(self) -> tuple[fields.Field, ...]:
         """Return the columns to emit: those selected in the catalog, and those of keys and bookmark."""

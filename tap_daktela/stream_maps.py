@@ -120,7 +120,7 @@ class StreamMapper(PluginMapper):
         self._name_expressions(stream, [each for each in maps if isinstance(each, CustomStreamMap)])
         for stream_map in maps:
             keys = frozenset(stream_map.transformed_key_properties or ())
-            if keys - stream_map.transformed_schema["properties"].keys():
+            if stream_map.flattening_enabled and keys - stream_map.transformed_schema["properties"].keys():
                 return self._flattening_problem("renames a column of the primary key")
         return ""
 

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import copy
 import gc
-import json
 import sys
 from dataclasses import replace
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import click  # noqa: TC002 - the SDK reads the annotations of callbacks
-import jsonschema
 from singer_sdk import Tap
 from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.exceptions import ConfigValidationError, MapExpressionError, StreamMapConfigError
@@ -26,15 +24,18 @@ from typing_extensions import override
 
 from tap_daktela import settings
 from tap_daktela.activation import Activation, shared_tables, unread_instances
-from tap_daktela.api.command import InputError, PlainCommand, RunError, check_environment, plain_file_errors
+from tap_daktela.api.command import InputError, PlainCommand, RunError, check_environment
 from tap_daktela.api.config import given, register_secrets, with_numbers
+from tap_daktela.api.json_files import read_settings_files
 from tap_daktela.api.progress import reporter
+from tap_daktela.api.redaction import echo
 from tap_daktela.api.retry import DEFAULT_RETRIES, RetryPolicy
 from tap_daktela.api.signals import Terminated, termination
 from tap_daktela.checkup import check_up
 from tap_daktela.costs import Costs
 from tap_daktela.failures import Failures
 from tap_daktela.fields import SERVER
+from tap_daktela.inputs import read_catalog, read_state, unknown_streams
 from tap_daktela.instance import Instance
 from tap_daktela.state import merge_partitions
 from tap_daktela.stream import DaktelaStream
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
     from tap_daktela import fields
 
 
+_ENVIRONMENT = "ENV"
+"""What `--config` has in place of a file for settings in the environment."""
 _OBJECTS_UNTIL_COLLECTED = 50_000
 """Objects more than there were, upon which Python looks for cycles."""
 _SECONDS_UNTIL_SWITCHED = 0.05
@@ -86,6 +89,7 @@ class TapDaktela(Tap):
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - the SDK's own options
         self._failures = Failures()
         if options.get("parse_env_config"):
+            self.append_builtin_config(self.config_jsonschema)
             check_environment(self.config_jsonschema["properties"], self._env_var_prefix, parse_environment_config)
         super().__init__(**options)
 
@@ -139,19 +143,39 @@ class TapDaktela(Tap):
 
     @override
     def setup_mapper(self) -> None:
-        """Compile the stream maps.
+        """Check the catalog, and compile the stream maps.
 
         Raises:
-            InputError: a map is wrong.
+            InputError: the catalog or a map is wrong.
         """
-        config = copy.deepcopy(given(self.config))
-        problems = stream_map_problems(config.get("stream_maps", {}), self.streams.values())
-        if not problems:
-            mapper = StreamMapper(config, self.logger)
-            problems = mapper.register(self.streams.values())
-            self.mapper = mapper
-        if problems:
+        self._check_catalog()
+        if problems := self.compile_stream_maps():
             raise InputError(problems)
+
+    def compile_stream_maps(self) -> list[str]:
+        """Compile the stream maps; return a line for each thing that is wrong with them."""
+        config = copy.deepcopy(given(self.config))
+        if problems := stream_map_problems(config.get("stream_maps", {}), self.streams.values()):
+            return problems
+        mapper = StreamMapper(config, self.logger)
+        self.mapper = mapper
+        return mapper.register(self.streams.values())
+
+    def _check_catalog(self) -> None:
+        """Warn if the catalog selects nothing.
+
+        Raises:
+            InputError: it selects a stream that does not exist.
+        """
+        if self.input_catalog is None:
+            return
+        selected = {
+            name: entry.metadata.resolve_selection().get((), True) for name, entry in self.input_catalog.items()
+        }
+        if problems := list(unknown_streams(selected, self.streams)):
+            raise InputError(problems)
+        if not any(selected.values()):
+            self.logger.warning("catalog: no stream is selected, so nothing is read")
 
     @override
     def load_state(self, state: dict[str, Any]) -> None:
@@ -246,8 +270,8 @@ class TapDaktela(Tap):
             tap = cls(
                 config=config.config if config else None,
                 parse_env_config=config is not None and config.parse_env,
-                state=_checked("state", state),
-                catalog=_checked("catalog", catalog),
+                state=read_state(state),
+                catalog=read_catalog(catalog),
             )
             tap.sync_until_terminated()
         except ConfigValidationError as error:
@@ -259,24 +283,28 @@ class TapDaktela(Tap):
     @override
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
         """Read the configuration files."""
-        with plain_file_errors(value):
-            return super().cb_config(ctx, param, value)
+        files = [path for path in value if path != _ENVIRONMENT]
+        given = super().cb_config(ctx, param, tuple(path for path in value if path == _ENVIRONMENT))
+        given.config = read_settings_files(files)
+        return given
 
     @classmethod
     @override
     def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
-        """Check login, rights and each stream, and say so in plain words."""
+        """Check settings, login, rights and each stream, and print a line for each."""
         if value != "all":
             super().cb_test(ctx, param, value)
             return
         given = ctx.params["config"]
         try:
-            tap = cls(config=given.config, parse_env_config=given.parse_env)
+            tap = cls(config=given.config, parse_env_config=given.parse_env, setup_mapper=False)
         except ConfigValidationError as error:
             raise InputError(error.errors) from None
-        streams = [stream.declaration for stream in tap.discover_streams()]
-        readable = check_up(tap.instances.values(), streams)
-        ctx.exit(0 if readable else 1)
+        problems = tap.compile_stream_maps()
+        for problem in problems:
+            echo(problem)
+        readable = check_up(tap.instances.values(), [stream.declaration for stream in tap.discover_streams()])
+        ctx.exit(0 if readable and not problems else 1)
 
     @classmethod
     @override
@@ -295,34 +323,6 @@ class TapDaktela(Tap):
 
 class _Command(PlainCommand, SingerCommand):
     """The SDK's command, which says in one line what a user can put right, and exits with 1."""
-
-
-def _checked(name: str, file: IO[str] | None) -> dict[str, Any] | None:
-    """Return the content of a state or catalog file, None without a file.
-
-    Raises:
-        InputError: it is not valid JSON, or not a state or catalog.
-    """
-    if file is None:
-        return None
-    try:
-        content: dict[str, Any] = json.load(file)
-    except ValueError as error:
-        raise InputError([f"{name}: not valid JSON: {error}"]) from None
-    for fault in jsonschema.Draft7Validator(_INPUTS[name]).iter_errors(content):
-        place = "".join(f"[{part!r}]" for part in fault.absolute_path)
-        raise InputError([f"{name}: {name}{place} has not the form that Singer gives it"])
-    return content
-
-
-_OBJECT = {"type": "object"}
-_PARTITIONS = {"type": "array", "items": {**_OBJECT, "required": ["context"], "properties": {"context": _OBJECT}}}
-_BOOKMARKS = {**_OBJECT, "additionalProperties": {**_OBJECT, "properties": {"partitions": _PARTITIONS}}}
-_STREAMS = {"type": "array", "items": {**_OBJECT, "required": ["tap_stream_id", "schema"]}}
-_INPUTS: dict[str, dict[str, Any]] = {
-    "state": {**_OBJECT, "properties": {"bookmarks": _BOOKMARKS}},
-    "catalog": {**_OBJECT, "required": ["streams"], "properties": {"streams": _STREAMS}},
-}
 
 
 def _extended(stream: fields.Stream, extra: tuple[fields.Field, ...]) -> fields.Stream:

@@ -29,8 +29,9 @@ from singer_sdk.plugin_base import SingerCommand
 from singer_sdk.singerlib.json import serialize_json
 from typing_extensions import override
 
-from tap_daktela.api.command import InputError, PlainCommand, RunError, check_environment, plain_file_errors
+from tap_daktela.api.command import InputError, PlainCommand, RunError, check_environment
 from tap_daktela.api.config import given, register_secrets, with_defaults, with_numbers
+from tap_daktela.api.json_files import read_settings_files
 from tap_daktela.api.output import OutputError
 from tap_daktela.api.retry import DEFAULT_RETRIES, RetryPolicy
 from tap_daktela.api.signals import Terminated
@@ -58,6 +59,8 @@ if TYPE_CHECKING:
 
 _COMMANDS = ("deliver", "status", "explain")
 """Options that do something else than a run."""
+_ENVIRONMENT = "ENV"
+"""What `--config` has in place of a file for settings in the environment."""
 
 
 class TargetDaktelaCrm(Target):
@@ -85,6 +88,7 @@ class TargetDaktelaCrm(Target):
         """Streams whose records neither stream maps nor flattening change."""
         self._native = NativeReader()
         if options.get("parse_env_config"):
+            self.append_builtin_config(self.config_jsonschema)
             check_environment(self.config_jsonschema["properties"], self._env_var_prefix, parse_environment_config)
         self._reader = TolerantReader(self)
         super().__init__(message_reader=self._reader, **options)
@@ -437,8 +441,10 @@ class TargetDaktelaCrm(Target):
     @override
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
         """Read the configuration files."""
-        with plain_file_errors(value):
-            return super().cb_config(ctx, param, value)
+        files = [path for path in value if path != _ENVIRONMENT]
+        given = super().cb_config(ctx, param, tuple(path for path in value if path == _ENVIRONMENT))
+        given.config = read_settings_files(files)
+        return given
 
     @classmethod
     @override

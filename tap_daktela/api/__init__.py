@@ -6,6 +6,7 @@ This is all that `target_daktela_crm` may import of the tap, and it imports noth
     command.py      how a command ends, and its exit code
     signals.py      SIGINT, SIGTERM and SIGHUP
     output.py       standard output, completely or not at all
+    json_files.py   configurations and other JSON files
     config.py       the settings that say how an instance is reached
     address.py      URL of an instance, and which origins may be told a token
     auth.py         token or sign-in

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,7 +16,7 @@ from tap_daktela.api.redaction import protect_logs
 from tap_daktela.api.signals import Terminated, termination
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
 _SIGNAL_SECONDS = 0.2
 
@@ -68,28 +68,14 @@ class PlainCommand(click.Command):
         sys.exit(1 if termination.number is None else 128 + termination.number)
 
 
-@contextmanager
-def plain_file_errors(paths: Iterable[str]) -> Iterator[None]:
-    """Turn what goes wrong while configuration files are read into an `InputError`.
-
-    A configuration in place of a path is refused first: messages about files repeat their paths.
-    """
-    if any(path.lstrip().startswith("{") for path in paths):
-        raise InputError(["config: give the path of a JSON file, not its content"])
-    try:
-        yield
-    except OSError as error:
-        raise InputError([f"config: cannot be read: {error}"]) from None
-    except ValueError as error:
-        raise InputError([f"config: not valid JSON: {error}"]) from None
-    except TypeError:
-        raise InputError(["config: must be a JSON object of settings"]) from None
+_BOOLEANS = frozenset({"true", "1", "yes", "on", "false", "0", "no", "off"})
+"""What the SDK takes for true, and what is false. It takes anything else for false, typing errors included."""
 
 
 def check_environment(
     schemas: Mapping[str, Any], prefix: str, parse: Callable[[dict[str, Any], str], object]
 ) -> None:
-    """Name the setting in the environment that cannot be read; the SDK shows a traceback with its value.
+    """Refuse a setting in the environment that the SDK cannot read, or would misread.
 
     `parse` is the SDK's own reader, which takes the schema of a configuration and the variables' prefix.
 
@@ -97,13 +83,21 @@ def check_environment(
         InputError: there is one.
     """
     log = logging.getLogger(parse.__module__)
-    # It tells of each variable that it reads, and will read them all once more.
+    # It logs each variable that it reads, and will read all of them again.
     log.disabled = True
     try:
         for name, schema in schemas.items():
+            variable = (prefix + name).upper()
+            types = schema.get("type", ())
             try:
                 parse({"properties": {name: schema}}, prefix)
-            except ValueError:
-                raise InputError([f"{name}: what {(prefix + name).upper()} holds cannot be read"]) from None
+            except (ValueError, RecursionError):
+                wanted = "a whole number" if "integer" in types else "JSON"
+                raise InputError([f"{name}: {variable} in the environment must be {wanted}"]) from None
+            # Only now: the SDK also reads a file named `.env`.
+            value = os.environ.get(variable)
+            if "boolean" in types and value is not None and value.lower() not in _BOOLEANS:
+                shown = repr(value) if value else "empty: remove it, or set it to true or false"
+                raise InputError([f"{name}: {variable} in the environment must be true or false, not {shown}"])
     finally:
         log.disabled = False

@@ -7,6 +7,7 @@ JSON Schemas are the commands' own; what is checked here is told by any of them.
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -178,7 +179,7 @@ def type_problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Itera
             if place not in told or error.validator == "type":
                 told[place] = error
     for place, error in told.items():
-        yield f"{place}: {_demand(error)}{_refused(error)}"
+        yield f"{place}: {_demand(error)}{_refused(error)}".removeprefix(": ")
 
 
 def _stream_map_type_problems(maps: Mapping[str, Any]) -> Iterator[str]:
@@ -259,6 +260,9 @@ def _demand(error: jsonschema.ValidationError) -> str:
     if error.validator == "type":
         names = [demand] if isinstance(demand, str) else demand
         return "must be " + " or ".join(_TYPES[name] for name in names if name in _TYPES)
+    if error.validator == "required":
+        there: Any = error.instance
+        return f"lacks {', '.join(name for name in demand if name not in there)}"
     words = {
         "enum": "must be one of",
         "minimum": "must be at least",
@@ -274,4 +278,7 @@ def _demand(error: jsonschema.ValidationError) -> str:
 def _refused(error: jsonschema.ValidationError) -> str:
     secret = bool(_SECRETS & {str(part) for part in error.absolute_path})
     inside = any(part == "instances" for part in error.absolute_path) and len(error.absolute_path) < 3  # noqa: PLR2004
-    return "" if secret or inside or isinstance(error.instance, (dict, list)) else f", not {error.instance!r}"
+    if secret or inside or error.validator == "required" or isinstance(error.instance, (dict, list)):
+        return ""
+    is_constant = error.instance is None or isinstance(error.instance, bool)
+    return f", not {json.dumps(error.instance) if is_constant else repr(error.instance)}"

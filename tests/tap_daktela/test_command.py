@@ -107,19 +107,6 @@ def test_an_unknown_server_is_one_line() -> None:
     assert "https://no-such.invalid" in run.errors[0]
 
 
-@pytest.mark.parametrize("text", ["{", "[]", ""])
-@pytest.mark.parametrize("option", ["--config", "--state", "--catalog"])
-def test_files_that_are_no_json_are_one_line(tmp_path: Path, option: str, text: str) -> None:
-    good = tmp_path / "good.json"
-    good.write_text(json.dumps(GOOD))
-    bad = tmp_path / "bad.json"
-    bad.write_text(text)
-    arguments = [] if option == "--config" else ["--config", str(good)]
-    result = run_command([*arguments, option, str(bad)])
-    assert result.returncode != 0
-    assert "Traceback" not in result.stderr
-
-
 @pytest.mark.parametrize(
     ("name", "value"), [("page_size", "many"), ("instances", "[{"), ("extra_fields", "{"), ("start_date", "soon")]
 )
@@ -142,25 +129,6 @@ def test_discovery_refuses_settings_that_it_cannot_read(tmp_path: Path, config: 
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     assert "must be a" in result.stderr
-
-
-@pytest.mark.parametrize(
-    ("option", "content"),
-    [
-        ("--state", {"bookmarks": []}),
-        ("--state", {"bookmarks": {"tickets": None}}),
-        ("--state", {"bookmarks": {"tickets": {"partitions": [{}]}}}),
-        ("--catalog", {"streams": None}),
-    ],
-)
-def test_a_state_or_catalog_of_another_form_is_one_line(tmp_path: Path, option: str, content: Any) -> None:
-    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
-    good.write_text(json.dumps(GOOD))
-    bad.write_text(json.dumps(content))
-    result = run_command(["--config", str(good), option, str(bad)])
-    assert result.returncode == 1
-    assert "Traceback" not in result.stderr
-    assert "has not the form that Singer gives it" in result.stderr
 
 
 def test_a_stream_map_that_cannot_be_read_is_one_line() -> None:
