@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tap_daktela.fields import Stream
-    from tap_daktela.instance import Clock, Instance
+    from tap_daktela.instance import Instance
+    from tap_daktela.server_clock import Clock
 
 logger = logging.getLogger(__name__)
 

@@ -83,8 +83,9 @@ class TapDaktela(Tap):
     ]
     message_writer_class = PageWriter
     retry_policy: ClassVar[RetryPolicy] = DEFAULT_RETRIES
+    """The waits between the attempts of a request. Tests have shorter ones."""
     clock_tolerance: ClassVar[timedelta] = settings.CLOCK_TOLERANCE
-    """The waits between the attempts of a request; tests have shorter ones."""
+    """By how much the clocks of an instance and of this machine may differ without a warning."""
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - the SDK's own options
         self._failures = Failures()
