@@ -8,8 +8,8 @@ Each page has a folder of its own, and its blocks run there in order, as a reade
   quick starts, but without those that the page adds with `meltano add`. The page's own parts of `meltano.yml` and
   `.env` take effect where they stand. A replay of recorded messages stands in for each CRM tap.
 
-The environment overrides the address and the token of the instance by those of a simulator. For `pip`, the
-distribution `tap-daktela` is a wheel that has been built from this checkout.
+The environment overrides the address and the token of the instance by those of a simulator. Meltano installs
+`tap-daktela` from a wheel that has been built from this checkout.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -125,7 +126,7 @@ def reader(
         variables = {**environment, **overrides(simulator, page, tmp_path)}
         has_project = not is_about_checkout(page)
         if has_project:
-            variables["PIP_CONSTRAINT"] = str(wheel_constraint)
+            variables["UV_CONSTRAINT"] = str(wheel_constraint)
             write_project(folder, page, plugin_folder, salesforce.write(tmp_path)["in-full"])
         else:
             copy_checkout(folder)
@@ -144,17 +145,26 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         (binaries / path.name).symlink_to(path)
     return inherited | {
         "PATH": os.pathsep.join([str(binaries), inherited["PATH"]]),
-        # uv, the default, does not ask the index that pip is configured for.
-        "MELTANO_VENV_BACKEND": "virtualenv",
+        # The default of Meltano. It takes less than a quarter of the time of pip.
+        "MELTANO_VENV_BACKEND": "uv",
+        **pip_index(),
         "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
         "MELTANO_CLI_DISABLE_VERSION_CHECK": "true",
         "NO_COLOR": "1",
     }
 
 
+def pip_index() -> dict[str, str]:
+    """Return the variables with which uv uses the index of pip, if pip is configured for one."""
+    command = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
+    index = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    index = os.environ.get("PIP_INDEX_URL", index)
+    return {"UV_DEFAULT_INDEX": index} if index else {}
+
+
 @pytest.fixture(scope="module")
 def wheel_constraint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return constraints for pip that name a wheel of this checkout for `tap-daktela`."""
+    """Return constraints that name a wheel of this checkout for `tap-daktela`."""
     folder = tmp_path_factory.mktemp("wheel")
     path = folder / "constraints.txt"
     path.write_text(f"tap-daktela @ {build(ROOT, folder).wheel.as_uri()}\n", encoding="utf-8")
