@@ -277,7 +277,7 @@ def test_a_row_on_a_border_second_is_in_the_slice_that_begins_with_it(story: Sto
         if (server, month) == KILLED:
             messages = [*story.emitted_then, *messages]
         times = {
-            message["record"]["time"][:19].replace("T", " ")
+            f"{datetime.fromisoformat(message['record']['time']).astimezone(ZoneInfo(ZONES[server])):%F %T}"
             for message in messages
             if message["stream"] == "activities"
         }
