@@ -120,7 +120,7 @@ class ServerClock:
             self._replace_guess(zone, skew, min(map(abs, skews)))
         elif zone.key != self.clock.zone.key:
             self.clock = self.clock._replace(zone=zone)
-        elif skew < self._skew - self._tolerance and skew < (self._lowest_skew or timedelta.max):
+        elif skew < self._skew - self._tolerance and (self._lowest_skew is None or skew < self._lowest_skew):
             self._lowest_skew = skew
             self._warn(
                 f"the clock of the instance has gone back during the run, to {machine_now + skew:%F %T} UTC; "

@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 _FIRST = datetime.min.replace(tzinfo=UTC)
 _DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
-"""By so much a range may end before it begins through a clock change alone."""
+"""A clock change alone can make a range end this long before it begins."""
 
 
 class StreamError(Exception):
@@ -107,7 +107,7 @@ def _warn_of_bookmark(instance: Instance, clock: Clock, resume: datetime | None)
         instance.warn_once(
             f"the clock of the instance, {clock.now:%F %T} UTC, is behind bookmarks in the state, so it has gone "
             f"back; that of this machine is at {clock.machine_now:%F %T} UTC. These streams are read again from "
-            "as long before their bookmark as the clocks differ"
+            "a time before their bookmarks"
         )
         return
     start = instance.run.start_date

@@ -14,6 +14,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import deque
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ from tap_daktela.paging import (
     names_of,
     overlap_of,
 )
-from tap_daktela.windows import Window, cut, next_second
+from tap_daktela.windows import Window, cut, from_text, next_second
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -487,4 +488,16 @@ def _are_times(values: list[Any]) -> bool:
     """
     if not {*map(type, values)} <= {str}:
         return False
-    return "\n".join(values).translate(_DIGITS_AS_ZEROS) == "\n".join([_TIME] * len(values))
+    if "\n".join(values).translate(_DIGITS_AS_ZEROS) != "\n".join([_TIME] * len(values)):
+        return False
+    return all(map(_is_date, {value[:10] for value in values}))
+
+
+@lru_cache(maxsize=1_000)
+def _is_date(text: str) -> bool:
+    """Return whether a date exists; MySQL also stores dates such as `2026-00-00`."""
+    try:
+        from_text(f"{text} 00:00:00")
+    except ValueError:
+        return False
+    return True

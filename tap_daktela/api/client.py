@@ -374,7 +374,8 @@ class Client:
         """
         seconds = retries.next_wait(verdict)
         if seconds is None or (verdict.rate_limited and rate_limit.exhausted):
-            rate_limit.exhausted = verdict.rate_limited
+            if verdict.rate_limited and retries.waits_for_quota:
+                rate_limit.exhausted = True
             reason = verdict.reason + (f", {retries.failed} times" if retries.failed > 1 else "")
             failure = RequestError(replace(verdict, reason=reason), request.name)
             failure.repeated = retries.failed > 1

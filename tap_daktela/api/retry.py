@@ -81,6 +81,8 @@ class Retries:
         self._rate_limits = 0
         self._left = self.most - failed
         self._rate_limits_left = limits.attempts or policy.rate_limit_attempts
+        self.waits_for_quota = limits.attempts is None
+        """Whether the request is repeated after a 429 as often as the policy allows."""
         self._time_outs_left = limits.time_outs or self.most
         self._reports_left = limits.reports or self.most
         self._expired_left = _EXPIRED

@@ -144,6 +144,17 @@ def test_once_a_429_is_given_up_the_next_one_is_final() -> None:
             client.page(GROUPS)
 
 
+def test_an_optional_request_that_meets_a_429_shortens_no_later_request() -> None:
+    policy = RetryPolicy(first_wait=0.001, max_rate_limit_wait=0.001)
+    with Simulator(generate(activities=10, tickets=10, seed=1), faults=[Fault("429-plain", times=4)]) as simulator:
+        client = Client(
+            parse(simulator.url), Credentials(access_token=simulator.access_token), Transport(retries=policy)
+        )
+        with pytest.raises(RequestError, match=r"\(429\) \("):
+            client.page(GROUPS, Patience(attempts=1))
+        assert client.page(GROUPS).rows
+
+
 def test_a_wait_shorter_than_asked_for_is_logged_as_such(caplog: pytest.LogCaptureFixture) -> None:
     policy = RetryPolicy(first_wait=0.001, max_retry_after=0.01)
     with Simulator(generate(activities=10, seed=1), faults=[Fault("429", retry_after=3600)]) as simulator:

@@ -259,7 +259,7 @@ def test_where_nothing_moves_the_requests_are_bounded_by_the_rows(
 
 
 @pytest.mark.parametrize("count", [1, 2, 50])
-def test_a_second_with_more_rows_than_a_page_isname_reading(count: int) -> None:
+def test_a_second_with_more_rows_than_a_page_is_read_by_name(count: int) -> None:
     burst = [{"name": name, "at": time_of(10)} for name in range(count)]
     others = [{"name": 100 + name, "at": time_of(second)} for name, second in enumerate((0, 9, 11, 500))]
     for take in (1, 2, 3):
@@ -321,6 +321,7 @@ def test_rows_that_are_not_sorted_by_time_are_refused() -> None:
     "at",
     [
         *(None, 7, "", "2026-03-01", "2026-03-01T00:00:02", "2026-03-01 00:00:02.5", "later"),
+        *("2026-00-00 00:00:00", "2026-02-30 00:00:00"),
         *("2026-03-01 00:00:02\n2026-03-01 00:00:03", "2026-03-01 00:00:02\n", "2026-03-01 00:00:0\u0662"),
     ],
 )
