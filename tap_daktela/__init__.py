@@ -17,6 +17,7 @@ Read it in the order of the data:
     pages.py, fetch.py       windows -> rows, in order and none of them missing
     window_plan.py,
     name_plan.py, paging.py  the pages to request for that; pure
+    smaller_pages.py         pages that are too large for the server
     table.py, shape.py       rows -> records
     converters.py            values of the API -> values of records
     datetimes.py             datetimes -> RFC 3339

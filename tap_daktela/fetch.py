@@ -11,9 +11,13 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future, wait
+from dataclasses import replace
 from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from tap_daktela.api.verdict import RequestError
+from tap_daktela.smaller_pages import fetch_with_fewer_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +39,8 @@ class Fetcher:
         """Fetch with `client`; `check` is called while waiting and may raise to end the run."""
         self._client = client
         self._check = check
-        self._cancelled = threading.Event()
+        self._cancellations: dict[Future[Any], threading.Event] = {}
+        """For each request that has not been taken: set if it is no longer needed."""
         self._workers = _Workers(concurrency)
         self.concurrency = concurrency
         self.ahead = 2 * concurrency
@@ -49,9 +54,9 @@ class Fetcher:
         return self.held < self.ahead
 
     def submit(self, query: Query) -> Future[Unread]:
-        """Ask for a page; it counts as held until it is taken."""
+        """Request a page, with fewer rows if the server cannot send as many; it is held until it is taken."""
         self.held += 1
-        return self._put(partial(self._client.ask, query, self._cancelled))
+        return self._put(partial(self._ask, query))
 
     def wait(self, future: Future[Unread]) -> Page:
         """Wait for a page and return it; it stays held until it is released.
@@ -60,7 +65,9 @@ class Fetcher:
             RequestError, SignInError: as the client raises them.
         """
         unread = self._wait(future)
-        return self._wait(self._again(unread)) if unread.page is None else unread.page
+        if unread.page is None:
+            return self._wait(self._again(unread))
+        return replace(unread.page, take=unread.query.take)
 
     def peek(self, future: Future[Unread], fields: tuple[str, ...]) -> Page | None:
         """Return some fields of a page if it is there, and None if it is not, or not yet, or cannot be had.
@@ -71,7 +78,7 @@ class Fetcher:
             return None
         unread = future.result()
         if unread.again is None and (page := unread.glance(fields)) is not None:
-            return page
+            return replace(page, take=unread.query.take)
         self._again(unread)
         return None
 
@@ -87,8 +94,9 @@ class Fetcher:
         self.held -= 1
 
     def drop(self, future: Future[Unread]) -> None:
-        """Forget a page that is not needed after all."""
+        """Forget a page that is not needed after all; its request is not repeated."""
         future.cancel()
+        self._cancellations.pop(future).set()
         self.release()
 
     def page(self, query: Query) -> Page:
@@ -97,12 +105,13 @@ class Fetcher:
 
     def run(self, request: Callable[[], Result]) -> Result:
         """Make a request of another kind in one of the threads, wait for it and return its result."""
-        return self._wait(self._put(request))
+        return self._wait(self._put(lambda _cancelled: request()))
 
     def abandon(self) -> None:
-        """Forget all pages asked for: those not yet sent are not, the others are not retried."""
-        self._cancelled.set()
-        self._cancelled = threading.Event()
+        """Forget all requests: those that have not been sent are not, the others are not repeated."""
+        for cancelled in self._cancellations.values():
+            cancelled.set()
+        self._cancellations.clear()
         self.held = 0
 
     def close(self) -> None:
@@ -115,19 +124,40 @@ class Fetcher:
     def _again(self, unread: Unread) -> Future[Page]:
         """Return the repetition of a request whose answer is no page, which begins when that is found out."""
         if unread.again is None:
-            unread.again = self._put(partial(self._client.ask_again, unread, self._cancelled))
+            unread.again = self._put(partial(self._ask_again, unread))
         return unread.again
+
+    def _ask(self, query: Query, cancelled: threading.Event) -> Unread:
+        return fetch_with_fewer_rows(
+            query, lambda smaller, patience: self._client.ask(smaller, cancelled, patience)
+        )
+
+    def _ask_again(self, unread: Unread, cancelled: threading.Event) -> Page:
+        query = unread.query
+        try:
+            return self._client.ask_again(unread, cancelled)
+        except RequestError as error:
+            return fetch_with_fewer_rows(
+                query,
+                lambda smaller, patience: replace(
+                    self._client.page(smaller, patience, cancelled), take=smaller.take
+                ),
+                error,
+            )
 
     def _wait(self, future: Future[Result]) -> Result:
         while True:
             self._check()
             wait([future], timeout=_CHECK_SECONDS)
             if future.done():
+                self._cancellations.pop(future, None)
                 return future.result()
 
-    def _put(self, request: Callable[[], Result]) -> Future[Result]:
+    def _put(self, request: Callable[[threading.Event], Result]) -> Future[Result]:
+        """Have a request made; it is passed what is set if its result is no longer needed."""
         future: Future[Result] = Future()
-        self._workers.put(partial(_make, request, future, self._cancelled))
+        cancelled = self._cancellations[future] = threading.Event()
+        self._workers.put(partial(_make, partial(request, cancelled), future, cancelled))
         return future
 
 

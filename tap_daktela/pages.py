@@ -68,7 +68,7 @@ def _read(source: PageSource, plan: Plan) -> Iterator[Batch]:
     while (turn := plan.turn) is not None:
         page = fetcher.take(futures.pop(turn))
         source.observe(page)
-        batches = plan.accept(Reply(turn, page, turn.query.take))
+        batches = plan.accept(Reply(turn, page))
         # Free this page before the next one is decoded.
         del page
         _submit(fetcher, plan, futures)
@@ -86,6 +86,6 @@ def _submit(fetcher: Fetcher, plan: Plan, futures: dict[Request, Future[Unread]]
     for request in plan.unexamined():
         page = fetcher.peek(futures[request], request.query.sort) if request in futures else None
         if page is not None:
-            plan.examine(Reply(request, page, request.query.take))
+            plan.examine(Reply(request, page))
     for request in plan.next_requests(max(0, fetcher.ahead - fetcher.held)):
         futures[request] = fetcher.submit(request.query)

@@ -66,8 +66,11 @@ class Reply:
 
     request: Request
     page: Page
-    take: int
-    """How many rows were asked for in the end: fewer than in the request if the server could not answer that."""
+
+    @property
+    def take(self) -> int:
+        """How many rows were requested in the end: fewer than planned if the server could not send as many."""
+        return self.page.take or self.request.query.take
 
     @property
     def rows(self) -> list[Row]:

@@ -141,6 +141,8 @@ class Sync:
         self.expected: int | None = None
         """How many there are, as far as the server has told."""
         self._is_partial = False
+        self._take = instance.run.page_size
+        """How many rows the server can send in a page, as far as the stream has shown."""
         self._who = f"{stream.name} ({instance.server})"
         with self._as_stream_error():
             self._clock = instance.clock(stream.endpoint)
@@ -195,6 +197,7 @@ class Sync:
             _ClockChanged: the range has to be planned again.
             StreamError: responses of the stream are in different zones.
         """
+        self._note_take(page)
         clock = self._instance.server_clock.observe(page.time, page.timezone)
         is_confirmed, self._is_confirmed = self._is_confirmed, True
         if clock == self._clock:
@@ -208,6 +211,19 @@ class Sync:
         self._compile()
         if self._stream.replication_key is not None:
             raise _ClockChanged
+
+    def _note_take(self, page: Page) -> None:
+        """Warn, once for each size, if the server could not send pages as large as requested."""
+        if page.take is not None and page.take < self._take:
+            self._take = page.take
+            logger.warning(
+                "%s: pages of %d rows are too large for the server; reading pages of %d rows. Set page_size to %d "
+                "to avoid the failed requests",
+                self._who,
+                self._instance.run.page_size,
+                page.take,
+                page.take,
+            )
 
     def _read(self) -> Iterator[Table | Checkpoint]:
         cursor = self._stream.replication_key

@@ -378,6 +378,8 @@ class WindowPlan:
             for batch in second.accept(reply)
         ]
         batches = [Batch(fresh, total=self._total) for fresh in new if fresh]
+        if reply.take < self._query.take:
+            self._shrink(reply.take)
         if second.turn is None:
             self._discarded.extend(second.discarded())
             self._second = None

@@ -178,8 +178,7 @@ class Client:
             SignInError: the credentials are refused.
             RequestError: the instance cannot be asked.
         """
-        # Spelled so. It answers 200 without a token, too: only its `user` tells (daktela-api.md §1). The clock and
-        # the zone are taken from here and not from the login, since a user may have a zone of their own.
+        # Spelled so. It answers 200 without a token, too: only its `user` shows who asks (daktela-api.md §1).
         answer = self._send(
             _Request(self._preparing("GET", f"{self.address.api}whoim.json"), "GET whoim.json", self._auth),
             read_answer,
@@ -203,25 +202,29 @@ class Client:
         """
         _ = self._auth.token
 
-    def page(self, query: Query, patience: Patience | None = None) -> Page:
+    def page(
+        self, query: Query, patience: Patience | None = None, cancelled: threading.Event | None = None
+    ) -> Page:
         """Return the rows that `query` asks for.
 
-        Raises:
-            RequestError: the page cannot be had.
-            SignInError: the token expired and no other can be had.
-        """
-        return self._send(self._list(query), reader(query), limits=patience)
-
-    def ask(self, query: Query, cancelled: threading.Event | None = None) -> Unread:
-        """Return the answer to `query`, whatever its body holds.
-
         `cancelled`, once set, ends the waiting between attempts.
+
+        Raises:
+            RequestError: the request failed, after all retries that `patience` allows.
+            SignInError: the token expired, and the instance does not issue another one.
+        """
+        return self._send(self._list(query), reader(query), cancelled, patience)
+
+    def ask(
+        self, query: Query, cancelled: threading.Event | None = None, patience: Patience | None = None
+    ) -> Unread:
+        """Return the response to `query`, whatever its body contains.
 
         Raises:
             RequestError, SignInError: as `page` does.
         """
         room = Room(self._spare)
-        failed = self._send_counting(replace(self._list(query), room=room), bytes, cancelled)[1]
+        failed = self._send_counting(replace(self._list(query), room=room), bytes, cancelled, patience)[1]
         return Unread(query, room, failed + 1)
 
     def ask_again(self, unread: Unread, cancelled: threading.Event | None = None) -> Page:
@@ -452,11 +455,13 @@ class Client:
         timeout = self._transport.timeout
         # Not by the session, which reads the whole body of a redirect and prepares the request to follow it.
         adapter = self._session.get_adapter(str(prepared.url))
+        has_begun = False
         try:
             with (
                 limited(MAX_TIMEOUTS * timeout),
                 adapter.send(prepared, timeout=timeout, **route.options) as response,
             ):
+                has_begun = True
                 body, size = _receive(response, request)
             self._count(bytes=size)
         except DeadlineError:
@@ -466,7 +471,7 @@ class Client:
             reason = f"sent a response of more than {request.max_bytes // _MIB} MiB{request.hint}"
             return Verdict(Action.RETRY, reason, too_large=True), b""
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            return judge_exception(error, route, timeout), b""
+            return replace(judge_exception(error, route, timeout), incomplete=has_begun), b""
         if response.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and route.proxy:
             # Over plain http, the answer of a proxy looks like that of the instance; only it sends this status.
             return judge_proxy(response.status_code, route), body

@@ -52,6 +52,8 @@ class Page:
     """Rows that match the filter at the time of the answer, None where the server does not tell."""
     time: str | None = None
     timezone: str | None = None
+    take: int | None = None
+    """How many rows were requested, None if that is not known."""
 
 
 def read_answer(body: bytes) -> Answer:

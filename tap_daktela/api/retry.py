@@ -64,6 +64,10 @@ class Patience:
     """That timed out."""
     reports: int | None = None
     """That were answered with an error in a 2xx."""
+    expired: int | None = None
+    """That took as long as a whole request may."""
+    oversized: int | None = None
+    """That a request for fewer rows might have avoided."""
 
 
 class Retries:
@@ -85,7 +89,8 @@ class Retries:
         """Whether the request is repeated after a 429 as often as the policy allows."""
         self._time_outs_left = limits.time_outs or self.most
         self._reports_left = limits.reports or self.most
-        self._expired_left = _EXPIRED
+        self._expired_left = limits.expired or _EXPIRED
+        self._oversized_left = limits.oversized or self.most
 
     def next_wait(self, verdict: Verdict) -> float | None:
         """Count a failed attempt; return the seconds until the next one, or None if there is none."""
@@ -107,10 +112,12 @@ class Retries:
         self._time_outs_left -= verdict.timed_out
         self._reports_left -= verdict.reported
         self._expired_left -= verdict.expired
+        self._oversized_left -= verdict.fewer_rows_may_help
         left = [self._left]
         left += [self._time_outs_left] if verdict.timed_out else []
         left += [self._reports_left] if verdict.reported else []
         left += [self._expired_left] if verdict.expired else []
+        left += [self._oversized_left] if verdict.fewer_rows_may_help else []
         return min(left)
 
 

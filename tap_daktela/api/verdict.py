@@ -54,6 +54,14 @@ class Verdict:
     """Whether the response is larger than the client accepts; a request for fewer rows may succeed."""
     reported: bool = False
     """Whether a 2xx carried an error of the API's own."""
+    incomplete: bool = False
+    """Whether the response ended before its end, or was none that can be read."""
+
+    @property
+    def fewer_rows_may_help(self) -> bool:
+        """Whether the page may have been too large for the server: for its time, its memory or its network."""
+        is_size_related = self.timed_out or self.too_large or self.incomplete or self.status in _OVERLOADED
+        return self.action is Action.RETRY and is_size_related
 
     @property
     def text(self) -> str:
@@ -66,12 +74,17 @@ class Verdict:
         return self.status == HTTPStatus.TOO_MANY_REQUESTS
 
 
+_OVERLOADED = frozenset({HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.BAD_GATEWAY})
+"""Answers if PHP runs out of memory, or its process dies. 503 says that the service is not available."""
+
+
 class RequestError(Exception):
     """A request that failed, after all retries."""
 
     def __init__(self, verdict: Verdict, request: str) -> None:
         super().__init__(f"{verdict.text} ({request})")
         self.verdict = verdict
+        self.request = request
         self.repeated = False
         """Whether the verdict is on a repetition; what became of the first attempt may then be unknown."""
 
@@ -130,7 +143,7 @@ def judge_body(error: EnvelopeError) -> Verdict:
     """Return the verdict on a 2xx whose body is no answer: never an empty page, but worth asking again."""
     if isinstance(error, ReportedError):
         return Verdict(Action.RETRY, f"answered 200 with an error: {error}", HTTPStatus.OK, reported=True)
-    return Verdict(Action.RETRY, f"sent {error}", HTTPStatus.OK)
+    return Verdict(Action.RETRY, f"sent {error}", HTTPStatus.OK, incomplete=True)
 
 
 def retry_after(value: str | None) -> float | None:

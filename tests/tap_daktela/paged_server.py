@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any, cast
@@ -199,7 +199,10 @@ class Pool:
 
     def _answer_one(self) -> None:
         query, future = self.pending.pop(self.random.randrange(min(len(self.pending), self.concurrency)))
-        future.set_result(self.server.answer(query))
+        # As the fetcher does if the server cannot send as many rows.
+        while query.take > self.server.answers_at_most:
+            query = replace(query, take=max(self.server.answers_at_most, query.take // 4))
+        future.set_result(replace(self.server.answer(query), take=query.take))
 
 
 def source_of(pool: Pool) -> PageSource:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import signal
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tap_daktela.failures import Failures
 from tests.simulator import Fault, Simulator, generate
+from tests.simulator.query import Condition, parse_query
 from tests.tap_daktela import original
 from tests.tap_daktela.running import Run, run_tap, select, settings
+
+if TYPE_CHECKING:
+    from tests.simulator import Request
 
 PASSING = (
     *(
@@ -316,3 +321,58 @@ def test_a_user_agent_that_cannot_be_sent_names_its_setting(agent: str) -> None:
     run = run_tap({"url": "http://127.0.0.1:9", "access_token": "x" * 40, "user_agent": agent})
     assert run.code == 1
     assert run.errors[0].startswith("user_agent: must be one line of ASCII characters")
+
+
+# Pages that are too large for the server.
+
+
+@pytest.mark.parametrize("kind", ["504", "timeout", "500", "truncated", "truncated-json", "empty"])
+def test_t2_pages_that_are_too_large_for_the_server_are_read_in_smaller_ones(kind: str) -> None:
+    fault = Fault(kind, times=None, above=40, hang=1)
+    simulator, run = run_with([fault], page_size=150)
+    assert run.code == 0, run.log
+    for stream in original.DEFAULT:
+        assert set(run.keys(stream)) == original.keys(simulator.dataset, stream), stream
+    told = [line for line in run.warnings if line.startswith("activities (acme): pages of 150 rows are too large")]
+    assert len(told) == 1
+    assert "reading pages of 37 rows. Set page_size to 37" in told[0]
+    # Only the pages that were requested before the first one had failed: not each page of a stream.
+    assert fault.fired < 200
+    sizes = [request.query["take"] for request in simulator.requests if request.query.get("take")]
+    assert sizes.count(37) > 40
+
+
+def test_t2_a_stream_whose_pages_become_too_large_is_read_in_smaller_ones() -> None:
+    dataset = generate(activities=900, tickets=20, seed=8)
+    middle = sorted(row["time"] for row in dataset.tables["activities"])[450]
+    fault = Fault("504", "activities", times=None, above=40, matches=lambda request: _reaches(request, middle))
+    with Simulator(dataset, faults=[fault]) as simulator:
+        run = run_tap(settings(simulator, page_size=100), catalog=select("activities"))
+    assert run.code == 0, run.log
+    assert fault.fired
+    assert set(run.keys("activities")) == original.keys(dataset, "activities")
+
+
+def _reaches(request: Request, time: str) -> bool:
+    """Whether a page of the first window begins in the second half, or is from there on."""
+    query = parse_query(request.query_string)
+    starts = [entry.value for entry in query.filters if isinstance(entry, Condition) and entry.operator == "gte"]
+    return query.skip >= 400 or any(str(start) >= time for start in starts)
+
+
+@pytest.mark.parametrize(
+    ("kind", "word", "named"),
+    [
+        ("504", "answered 504, 2 times", "(see page_size and request_timeout)"),
+        ("timeout", "did not answer within 0.3 s, 2 times", "(see page_size and request_timeout)"),
+        ("truncated-json", "cut off or not JSON, 6 times", "(see page_size)"),
+        ("500", "answered 500: Simulated: the request was refused, 6 times", "(see page_size)"),
+    ],
+)
+def test_t2_a_page_that_fails_with_few_rows_too_names_the_setting(kind: str, word: str, named: str) -> None:
+    fault = Fault(kind, "templates", times=None, hang=1)
+    _, run = run_with([fault], page_size=100)
+    assert run.code == 1
+    assert word in run.errors[0]
+    assert f"requests for fewer rows, down to 10, failed, too {named} (GET templates.json" in run.errors[0]
+    assert fault.fired == {"504": 4, "timeout": 4}.get(kind, 8)

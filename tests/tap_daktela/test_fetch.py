@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tap_daktela.api.envelope import Page
+    from tap_daktela.api.retry import Patience
 
 ATTEMPTS = QUICK.attempts
 GROUPS = Query(endpoint="groups", fields=("name",), sort=("name",), take=2)
@@ -42,7 +43,7 @@ class _Gate:
         self.lock = threading.Lock()
         self.in_flight = self.most_in_flight = 0
 
-    def ask(self, query: Query, cancelled: threading.Event | None = None) -> Unread:
+    def ask(self, query: Query, cancelled: threading.Event, _patience: Patience) -> Unread:
         with self.lock:
             self.asked.append(query.skip)
             self.cancelled.append(cancelled)
@@ -257,7 +258,7 @@ def test_a_page_that_cannot_be_had_is_held_no_longer(daktela: Simulator) -> None
 def test_an_error_that_is_a_time_out_of_the_client_s_own_ends_the_waiting() -> None:
     class Slow(_Gate):
         @override
-        def ask(self, query: Query, cancelled: threading.Event | None = None) -> Unread:
+        def ask(self, query: Query, cancelled: threading.Event, _patience: Patience) -> Unread:
             raise TimeoutError("mine")
 
     with pytest.raises(TimeoutError, match="mine"):

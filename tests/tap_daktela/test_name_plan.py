@@ -78,6 +78,16 @@ def test_t1_rows_that_stood_still_come_while_others_move_and_pages_are_cut(  # n
     assert server.still <= name_reading(server, take).names
 
 
+@given(some_rows(most=300), st.integers(20, 60), CONCURRENCIES, SEEDS, st.integers(3, 15))
+def test_t1_pages_that_are_too_large_for_the_server_are_read_in_smaller_ones(
+    rows: list[Row], take: int, concurrency: int, seed: int, most: int
+) -> None:
+    server = PagedServer(seed, rows, answers_at_most=most)
+    reading = name_reading(server, take, concurrency)
+    assert [row["name"] for row in reading.rows] == list(range(len(rows)))
+    assert reading.pool.held == 0
+
+
 @given(some_rows(), st.integers(2, 40), CONCURRENCIES, SEEDS, st.tuples(LIKELY, LIKELY))
 def test_however_a_list_moves_the_rows_that_stood_still_come(
     rows: list[Row], take: int, concurrency: int, seed: int, moves: tuple[float, float]

@@ -27,6 +27,7 @@ from tap_daktela.windows import Window, to_text
 from tests.tap_daktela.paged_server import (
     CONCURRENCIES,
     CORRECTABLE_TOTALS,
+    HONEST_TOTALS,
     LIKELY,
     RARELY,
     SEEDS,
@@ -103,6 +104,41 @@ def test_t1_rows_behind_the_last_offset_that_a_server_answers_are_read_by_time(
     assume(max(Counter(row["at"] for row in rows).values(), default=0) < take)
     server = PagedServer(seed, rows, total=total, reach=take + 1, leave=moving)
     assert server.still <= window_reading(server, take).names
+
+
+@given(
+    some_rows(most=300),
+    st.integers(20, 60),
+    CONCURRENCIES,
+    SEEDS,
+    st.integers(3, 15),
+    st.sampled_from(HONEST_TOTALS),
+)
+def test_t1_pages_that_are_too_large_for_the_server_are_read_in_smaller_ones(  # noqa: PLR0917 - its habits
+    rows: list[Row], take: int, concurrency: int, seed: int, most: int, total: str
+) -> None:
+    server = PagedServer(seed, rows, total=total, answers_at_most=most)
+    reading = window_reading(server, take, concurrency)
+    assert_sound(reading)
+    assert reading.names == server.still
+    assert twice(reading.rows) == []
+
+
+def test_t1_a_window_that_is_too_large_from_some_row_on_is_read_in_smaller_pages() -> None:
+    class Heavy(PagedServer):
+        @override
+        def answer(self, query: Query) -> Page:
+            page = super().answer(query)
+            self.answers_at_most = 25 if any(row["at"] > time_of(SPAN // 2) for row in page.rows) else 10**6
+            return page
+
+    server = Heavy(rows=[{"name": name, "at": time_of(name)} for name in range(SPAN)])
+    reading = window_reading(server, 100)
+    assert_sound(reading)
+    assert [row["name"] for row in reading.rows] == list(range(SPAN))
+    # The smaller size is kept.
+    first = next(place for place, query in enumerate(server.asked) if query.take == 25)
+    assert {query.take for query in server.asked[first + reading.pool.ahead + 1 :]} == {25}
 
 
 @pytest.mark.parametrize("ignored", ["skip", "take", "sort", "gte", "lt", "gte lt skip", "skip take"])
