@@ -50,6 +50,8 @@ def _check_instance(instance: Instance, streams: tuple[Stream, ...]) -> bool:
         logger.debug("%s failed", instance.server, exc_info=True)
         echo(f"{instance.server}: {unexpected(error)}")
         return False
+    finally:
+        instance.release()
     return all(readable)
 
 

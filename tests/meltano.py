@@ -71,9 +71,13 @@ class Run:
         return dict(summary)
 
     def lines(self, plugin: str) -> list[str]:
-        """Return what a plugin has written for people, beside its log."""
-        written = [entry for entry in self.entries if entry.get("name") == plugin and "plugin_logger" not in entry]
-        return [entry["event"] for entry in written if not _LOG_LINE.match(entry["event"])]
+        """Return the lines that a plugin has written for people: its summary, and what is not in its log."""
+        written = [
+            entry["event"]
+            for entry in self.entries
+            if entry.get("name") == plugin and ("plugin_logger" not in entry or "summary" in entry)
+        ]
+        return [line for event in written if not _LOG_LINE.match(event) for line in event.splitlines()]
 
 
 @dataclass(frozen=True)

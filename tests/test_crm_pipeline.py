@@ -97,7 +97,7 @@ def test_a_full_load_deletes_what_the_crm_has_no_more(
 
     with pytest.raises(PipelineError) as refused:
         project.run(TAP, TARGET, "daktela-crm:deliver", log="refused", settings=files["monday"] | STAGED)
-    assert "this store knows no baseline" in str(refused.value)
+    assert "this store has no baseline" in str(refused.value)
     assert "--accept-unknown" in str(refused.value)
     assert not simulator.crm.counts.requests
 

@@ -189,18 +189,18 @@ def reporter(logger: logging.Logger, *, may_draw: bool = True) -> Reporter:
 
 
 def log_summary(logger: logging.Logger, text: str, content: object) -> None:
-    """Write the summary of a run once per kind of log, unless the log takes no messages of level INFO.
+    """Write the summary of a run once, unless the log takes no messages of level INFO.
 
-    Plain logs get `text` on standard error. Logs of JSON objects get `content` as the field `summary`.
+    `text` goes to standard error as it is. A log of JSON objects, which Meltano reads and shows, gets it as a
+    message with `content` in the field `summary`.
     """
     if not logger.isEnabledFor(logging.INFO):
         return
-    structured = [_is_structured(handler) for handler in _handlers(logger)]
-    if not all(structured) or not structured:
-        with _unheard():
-            echo(text, err=True)
-    if any(structured):
-        logger.info("summary", extra={"summary": content})
+    if any(_is_structured(handler) for handler in _handlers(logger)):
+        logger.info("%s", text, extra={"summary": content})
+        return
+    with _unheard():
+        echo(text, err=True)
 
 
 def _handlers(logger: logging.Logger | None) -> Iterator[logging.Handler]:

@@ -122,7 +122,7 @@ def test_settings_may_come_from_the_environment(crm: Crm) -> None:
 
     run = run_target(None, b"", "--config=ENV", environment={**environment, "TARGET_DAKTELA_CRM_STREAMS": "{"})
     assert run.code == 1
-    assert run.errors == ["streams: what TARGET_DAKTELA_CRM_STREAMS holds cannot be read"]
+    assert run.errors == ["streams: TARGET_DAKTELA_CRM_STREAMS in the environment must be JSON"]
 
 
 @pytest.mark.parametrize(
