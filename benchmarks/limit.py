@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import requests
 
-from tap_daktela.shape import requested_fields
+from tap_daktela.optional_fields import requested_fields
 from tap_daktela.streams import STREAMS
 
 PAGE = 1_000

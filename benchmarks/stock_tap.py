@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from benchmarks.limit import CALLS, PAGE, parameters
 from tap_daktela.fields import Kind
-from tap_daktela.shape import requested_fields
+from tap_daktela.optional_fields import requested_fields
 
 _TYPES = {Kind.INTEGER: th.IntegerType, Kind.NUMBER: th.NumberType, Kind.DATETIME: th.DateTimeType}
 

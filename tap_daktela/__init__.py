@@ -13,7 +13,8 @@ Read it in the order of the data:
     sync.py                  one stream of one instance, from its bookmark on
     requested_fields.py,
     optional_fields.py       which fields to request, and which the server refuses
-    windows.py               what is to be read -> windows of time
+    local_time.py            instants in UTC and local times of an instance
+    windows.py               windows of local time
     pages.py, fetch.py       windows -> rows, in order and none of them missing
     window_plan.py,
     name_plan.py, paging.py  the pages to request for that; pure

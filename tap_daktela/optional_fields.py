@@ -49,6 +49,19 @@ def may_be_refused_fields(error: RequestError) -> bool:
 # What to request.
 
 
+def requested_fields(stream: Stream, columns: Iterable[Field]) -> tuple[str, ...]:
+    """Return what to ask the server for, so that `columns` can be filled and the rules can be kept.
+
+    Beside the columns themselves these are the row's name, the replication key, and what tells an orphan.
+    """
+    rule = ["name"]
+    if stream.replication_key:
+        rule.append(stream.replication_key)
+    if stream.item_keys:
+        rule += [*([] if stream.activity_type else ["type"]), *stream.item_keys.values()]
+    return without_covered([*rule, *(column.request for column in columns if column.request)])
+
+
 def without_covered(fields: Iterable[str]) -> tuple[str, ...]:
     """Return fields without repetitions and without the parts of others among them, which come with the whole."""
     unique = dict.fromkeys(fields)

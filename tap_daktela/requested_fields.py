@@ -20,11 +20,11 @@ from tap_daktela.optional_fields import (
     is_too_long,
     listed,
     may_be_refused_fields,
+    requested_fields,
     shortened,
     without_covered,
 )
 from tap_daktela.rights import type_condition
-from tap_daktela.shape import requested_fields
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence

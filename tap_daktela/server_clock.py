@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
 from tap_daktela.api.config import read_zone
+from tap_daktela.local_time import possible_instants, to_text
 from tap_daktela.settings import DEFAULT_ZONE
-from tap_daktela.windows import possible_instants, to_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

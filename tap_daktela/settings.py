@@ -39,8 +39,8 @@ from tap_daktela.api.config import (
 )
 from tap_daktela.api.retry import DEFAULT_RETRIES
 from tap_daktela.fields import Field, Kind
+from tap_daktela.local_time import parse_instant
 from tap_daktela.streams import STREAMS
-from tap_daktela.windows import parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

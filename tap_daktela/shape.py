@@ -19,7 +19,6 @@ from tap_daktela.catalog_types import CatalogTypeError
 from tap_daktela.converters import Converter, converters, entries_without_name, part_converter
 from tap_daktela.fields import Kind
 from tap_daktela.masking import describe
-from tap_daktela.optional_fields import without_covered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -101,19 +100,6 @@ class Node:
     def blank(self) -> Row:
         """What stands for this level in a row that does not have it."""
         return dict.fromkeys(self.names)
-
-
-def requested_fields(stream: Stream, columns: Iterable[Field]) -> tuple[str, ...]:
-    """Return what to ask the server for, so that `columns` can be filled and the rules can be kept.
-
-    Beside the columns themselves these are the row's name, the replication key, and what tells an orphan.
-    """
-    rule = ["name"]
-    if stream.replication_key:
-        rule.append(stream.replication_key)
-    if stream.item_keys:
-        rule += [*([] if stream.activity_type else ["type"]), *stream.item_keys.values()]
-    return without_covered([*rule, *(column.request for column in columns if column.request)])
 
 
 @dataclass(frozen=True, kw_only=True)

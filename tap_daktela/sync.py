@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 from tap_daktela.api.auth import SignInError
 from tap_daktela.api.query import Condition
 from tap_daktela.api.verdict import RequestError
+from tap_daktela.local_time import earliest_instant, lower_text, parse_instant, upper_text
 from tap_daktela.pages import PageSource, read_by_name, read_windows
 from tap_daktela.paging import ReadError
 from tap_daktela.requested_fields import RequestedFields
 from tap_daktela.rights import advice, losses, missing_items
 from tap_daktela.shape import Dialect, Shape, ShapeError
 from tap_daktela.table import Table, TableShape
-from tap_daktela.windows import Window, earliest_instant, lower_text, parse_instant, upper_text
+from tap_daktela.windows import Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

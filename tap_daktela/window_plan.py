@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from tap_daktela.api.query import Condition
 from tap_daktela.api.rows import column
 from tap_daktela.fields import Kind
+from tap_daktela.local_time import from_text, next_second
 from tap_daktela.masking import describe
 from tap_daktela.name_plan import NamePlan
 from tap_daktela.paging import (
@@ -35,7 +36,7 @@ from tap_daktela.paging import (
     names_of,
     overlap_of,
 )
-from tap_daktela.windows import Window, cut, from_text, next_second
+from tap_daktela.windows import Window, cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

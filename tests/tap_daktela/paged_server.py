@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 
 from tap_daktela.api.envelope import Page
 from tap_daktela.api.query import Condition, Query
+from tap_daktela.local_time import to_text
 from tap_daktela.pages import PageSource, read_by_name, read_windows
 from tap_daktela.paging import PageLimit, ReadError
-from tap_daktela.windows import Window, to_text
+from tap_daktela.windows import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

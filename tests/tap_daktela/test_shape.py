@@ -22,7 +22,8 @@ from tap_daktela.fields import (
     relation,
     relations,
 )
-from tap_daktela.shape import Dialect, Shape, ShapeError, requested_fields
+from tap_daktela.optional_fields import requested_fields
+from tap_daktela.shape import Dialect, Shape, ShapeError
 from tap_daktela.streams import STREAMS
 
 if TYPE_CHECKING:

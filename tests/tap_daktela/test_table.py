@@ -16,7 +16,8 @@ from tap_daktela.api.envelope import read_page
 from tap_daktela.api.rows import PageReader, Row
 from tap_daktela.catalog_types import catalog_converter
 from tap_daktela.fields import Kind
-from tap_daktela.shape import Dialect, Shape, ShapeError, requested_fields
+from tap_daktela.optional_fields import requested_fields
+from tap_daktela.shape import Dialect, Shape, ShapeError
 from tap_daktela.streams import STREAMS
 from tap_daktela.table import TableShape
 from tests.simulator import generate

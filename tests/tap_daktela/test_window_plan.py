@@ -20,10 +20,11 @@ from typing_extensions import override
 
 from tap_daktela.api.envelope import Page
 from tap_daktela.api.query import Condition, Query
+from tap_daktela.local_time import to_text
 from tap_daktela.pages import read_by_name, read_windows
 from tap_daktela.paging import ReadError
 from tap_daktela.window_plan import MAX_PAGES, PAGES_PER_WINDOW
-from tap_daktela.windows import Window, to_text
+from tap_daktela.windows import Window
 from tests.tap_daktela.paged_server import (
     CONCURRENCIES,
     CORRECTABLE_TOTALS,
