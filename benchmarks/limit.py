@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 import requests
 
-from tap_daktela.optional_fields import requested_fields
-from tap_daktela.streams import STREAMS
+from tap_daktela.reading.optional_fields import requested_fields
+from tap_daktela.streams.definitions import STREAMS
 
 PAGE = 1_000
 CALLS = next(stream for stream in STREAMS if stream.name == "activities_call")

@@ -15,8 +15,8 @@ from singer_sdk.pagination import OffsetPaginator
 from typing_extensions import override
 
 from benchmarks.limit import CALLS, PAGE, parameters
-from tap_daktela.fields import Kind
-from tap_daktela.optional_fields import requested_fields
+from tap_daktela.reading.optional_fields import requested_fields
+from tap_daktela.streams.fields import Kind
 
 _TYPES = {Kind.INTEGER: th.IntegerType, Kind.NUMBER: th.NumberType, Kind.DATETIME: th.DateTimeType}
 

@@ -27,7 +27,7 @@ from benchmarks.running import (
     medians,
     written,
 )
-from tap_daktela.streams import STREAMS
+from tap_daktela.streams.definitions import STREAMS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,16 +20,16 @@ from singer_sdk.singerlib import ActivateVersionMessage, Metadata
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from typing_extensions import override
 
-from tap_daktela.activation import UNFINISHED
-from tap_daktela.api.command import InputError
-from tap_daktela.catalog_types import fitted_columns
-from tap_daktela.failures import unexpected
-from tap_daktela.inputs import catalog_warnings
-from tap_daktela.instance import InstanceError
-from tap_daktela.state import read_bookmark
-from tap_daktela.stream_maps import ExpressionError
-from tap_daktela.sync import Checkpoint, StreamError, Sync
-from tap_daktela.writer import PageWriter
+from tap_daktela.cli.errors import InputError
+from tap_daktela.inputs.files import catalog_warnings
+from tap_daktela.inputs.state import read_bookmark
+from tap_daktela.inputs.stream_maps import ExpressionError
+from tap_daktela.reading.failures import unexpected
+from tap_daktela.reading.instance import InstanceError
+from tap_daktela.reading.stream_reader import Checkpoint, StreamError, Sync
+from tap_daktela.records.activation import UNFINISHED
+from tap_daktela.records.writer import PageWriter
+from tap_daktela.streams.catalog_types import fitted_columns
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.singerlib import Catalog, CatalogEntry, RecordMessage
 
-    from tap_daktela import fields
-    from tap_daktela.activation import Activation
-    from tap_daktela.costs import Costs
-    from tap_daktela.instance import Instance
-    from tap_daktela.table import Table
+    from tap_daktela.reading.instance import Instance
+    from tap_daktela.reading.run_metrics import Costs
+    from tap_daktela.records.activation import Activation
+    from tap_daktela.records.table import Table
+    from tap_daktela.streams import fields
 
 
 _OF_COLUMN = len(("properties", "name of a column"))

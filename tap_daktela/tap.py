@@ -22,26 +22,26 @@ from singer_sdk.mapper import RemoveRecordTransform
 from singer_sdk.plugin_base import SingerCommand
 from typing_extensions import override
 
-from tap_daktela import settings
-from tap_daktela.activation import Activation, shared_tables, unread_instances
-from tap_daktela.api.command import InputError, PlainCommand, RunError, check_environment
-from tap_daktela.api.config import given, register_secrets, with_numbers
-from tap_daktela.api.json_files import read_settings_files
-from tap_daktela.api.progress import reporter
 from tap_daktela.api.redaction import echo
 from tap_daktela.api.retry import DEFAULT_RETRIES, RetryPolicy
-from tap_daktela.api.signals import Terminated, termination
-from tap_daktela.checkup import check_up
-from tap_daktela.costs import Costs
-from tap_daktela.failures import Failures
-from tap_daktela.fields import SERVER
-from tap_daktela.inputs import read_catalog, read_state, unknown_streams
-from tap_daktela.instance import Instance
-from tap_daktela.state import merge_partitions
+from tap_daktela.cli.config import given, register_secrets, with_numbers
+from tap_daktela.cli.errors import InputError, PlainCommand, RunError, check_environment
+from tap_daktela.cli.json_files import read_settings_files
+from tap_daktela.cli.progress import reporter
+from tap_daktela.cli.signals import Terminated, termination
+from tap_daktela.connection_test.checkup import check_up
+from tap_daktela.inputs import settings
+from tap_daktela.inputs.files import read_catalog, read_state, unknown_streams
+from tap_daktela.inputs.state import merge_partitions
+from tap_daktela.inputs.stream_maps import StreamMapper, stream_map_problems
+from tap_daktela.reading.failures import Failures
+from tap_daktela.reading.instance import Instance
+from tap_daktela.reading.run_metrics import Costs
+from tap_daktela.records.activation import Activation, shared_tables, unread_instances
+from tap_daktela.records.writer import PageWriter
 from tap_daktela.stream import DaktelaStream
-from tap_daktela.stream_maps import StreamMapper, stream_map_problems
-from tap_daktela.streams import STREAMS
-from tap_daktela.writer import PageWriter
+from tap_daktela.streams.definitions import STREAMS
+from tap_daktela.streams.fields import SERVER
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
     from singer_sdk.plugin_base import _ConfigInput
 
-    from tap_daktela import fields
+    from tap_daktela.streams import fields
 
 
 _ENVIRONMENT = "ENV"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tap_daktela.api.signals import termination
+from tap_daktela.cli.signals import termination
 
 
 def main() -> None:

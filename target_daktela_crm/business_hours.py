@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from typing_extensions import override
 
-from tap_daktela.api.config import read_zone, suggest
+from tap_daktela.cli.config import read_zone, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -16,7 +16,7 @@ import msgspec
 from singer_sdk.io_base import GenericSingerReader, SingerMessageType
 from typing_extensions import override
 
-from tap_daktela.api.characters import BOM, whole
+from tap_daktela.api.json_text import BOM, whole
 from target_daktela_crm.exact_json import decode, read_number
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tap_daktela.api.command import RunError
-from tap_daktela.api.progress import reporter
+from tap_daktela.cli.errors import RunError
+from tap_daktela.cli.progress import reporter
 from target_daktela_crm.entities import CustomDefinition, CustomValue, RejectedPart
 from target_daktela_crm.mapping.columns import MissingColumns
 from target_daktela_crm.mapping.roles import MappingError

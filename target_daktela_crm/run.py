@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from tap_daktela.api.auth import SignInError
 from tap_daktela.api.client import Client
-from tap_daktela.api.command import RunError
-from tap_daktela.api.progress import reporter
 from tap_daktela.api.retry import Patience
+from tap_daktela.cli.errors import RunError
+from tap_daktela.cli.progress import reporter
 from target_daktela_crm.delivery.batching import encode_request, request_size
 from target_daktela_crm.delivery.dry_run import RequestFolder, create_folder
 from target_daktela_crm.delivery.endpoint import SyncEndpoint, check_business_hours

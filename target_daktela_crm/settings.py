@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import phonenumbers
 from singer_sdk import typing as th
 
-from tap_daktela.api.config import (
+from tap_daktela.api.retry import DEFAULT_RETRIES
+from tap_daktela.cli.config import (
     ACCESS_TOKEN,
     ALLOW_HTTP,
     REQUEST_TIMEOUT,
@@ -33,7 +34,6 @@ from tap_daktela.api.config import (
     user_agent_problems,
     with_defaults,
 )
-from tap_daktela.api.retry import DEFAULT_RETRIES
 from target_daktela_crm.business_hours import DAYS, hours_problems, read_hours
 from target_daktela_crm.mapping.compiler import MappingProblems, compile_mapping
 from target_daktela_crm.mapping.preset import PRESETS

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tap_daktela.api.progress import log_summary
+from tap_daktela.cli.progress import log_summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

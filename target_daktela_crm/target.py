@@ -29,12 +29,12 @@ from singer_sdk.plugin_base import SingerCommand
 from singer_sdk.singerlib.json import serialize_json
 from typing_extensions import override
 
-from tap_daktela.api.command import InputError, PlainCommand, RunError, check_environment
-from tap_daktela.api.config import given, register_secrets, with_defaults, with_numbers
-from tap_daktela.api.json_files import read_settings_files
-from tap_daktela.api.output import OutputError
 from tap_daktela.api.retry import DEFAULT_RETRIES, RetryPolicy
-from tap_daktela.api.signals import Terminated
+from tap_daktela.cli.config import given, register_secrets, with_defaults, with_numbers
+from tap_daktela.cli.errors import InputError, PlainCommand, RunError, check_environment
+from tap_daktela.cli.json_files import read_settings_files
+from tap_daktela.cli.output import OutputError
+from tap_daktela.cli.signals import Terminated
 from target_daktela_crm import settings
 from target_daktela_crm.commands.deliver import deliver_stage
 from target_daktela_crm.commands.explain import Explanation

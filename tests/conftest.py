@@ -10,9 +10,9 @@ import hypothesis
 import jsonschema
 import pytest
 
-from tap_daktela import settings
 from tap_daktela.api import redaction
-from tap_daktela.instance import Instance
+from tap_daktela.inputs import settings
+from tap_daktela.reading.instance import Instance
 from tests.clocks import ANY_CLOCK
 from tests.retries import QUICK
 from tests.simulator import Simulator, generate

@@ -17,7 +17,7 @@ import duckdb
 import pytest
 import yaml
 
-from tap_daktela.settings import SCHEMA, problems
+from tap_daktela.inputs.settings import SCHEMA, problems
 from target_daktela_crm.entities import Contact
 from target_daktela_crm.mapping.compiler import compile_mapping
 from tests.meltano import PLUGINS_INSTALLED, ROOT, Project

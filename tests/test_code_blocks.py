@@ -14,8 +14,8 @@ import jsonschema
 import pytest
 import yaml
 
-from tap_daktela import settings as tap_settings
-from tap_daktela.streams import STREAMS
+from tap_daktela.inputs import settings as tap_settings
+from tap_daktela.streams.definitions import STREAMS
 from tap_daktela.tap import TapDaktela
 from target_daktela_crm import settings as target_settings
 from target_daktela_crm.target import TargetDaktelaCrm

@@ -17,7 +17,7 @@ import duckdb
 import pytest
 import yaml
 
-from tap_daktela.settings import SCHEMA, problems
+from tap_daktela.inputs.settings import SCHEMA, problems
 from tap_daktela.tap import TapDaktela
 from tests.meltano import LOADERS
 from tests.processes import running

@@ -18,14 +18,14 @@ import pytest
 import yaml
 from typing_extensions import override
 
-from tap_daktela.streams import STREAMS
+from tap_daktela.streams.definitions import STREAMS
 from tests.meltano import MELTANO, Project
 from tools.plugins import FOLDER, PLUGINS, definition, own_settings, path, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tap_daktela.fields import Stream
+    from tap_daktela.streams.fields import Stream
 
 
 def words(text: str) -> set[str]:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tap_daktela.settings import SCHEMA, problems
-from tap_daktela.streams import STREAMS
+from tap_daktela.inputs.settings import SCHEMA, problems
+from tap_daktela.streams.definitions import STREAMS
 from target_daktela_crm import settings as of_the_target
 from target_daktela_crm.entities import Company, Contact
 from target_daktela_crm.mapping.compiler import compile_mapping

@@ -19,8 +19,8 @@ from xml.etree import ElementTree as ET
 import duckdb
 import pytest
 
-from tap_daktela.fields import Kind
-from tap_daktela.streams import STREAMS
+from tap_daktela.streams.definitions import STREAMS
+from tap_daktela.streams.fields import Kind
 from tests.simulator import Simulator, generate
 from tests.simulator.schema import EMBEDDED, ITEM_TABLES, target_of
 from tests.tap_daktela.running import Run, run_tap, select, settings
@@ -40,7 +40,7 @@ from tools.reference import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from tap_daktela.fields import Stream
+    from tap_daktela.streams.fields import Stream
     from tests.simulator import Dataset, Request
 
 TEXT = STREAMS_PAGE.read_text(encoding="utf-8")

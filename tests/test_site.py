@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from typing_extensions import override
 
-from tap_daktela.streams import STREAMS
+from tap_daktela.streams.definitions import STREAMS
 from tests.markdown import ROOT, name_of, pages
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ import pytest
 
 from examples.warehouse import charts, figures
 from examples.warehouse.page import CHARTS, FOLDER, ask, notes, write
-from tap_daktela.fields import Kind
-from tap_daktela.streams import STREAMS
+from tap_daktela.streams.definitions import STREAMS
+from tap_daktela.streams.fields import Kind
 from tests.meltano import ROOT
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tap_daktela.streams import STREAMS
+from tap_daktela.streams.definitions import STREAMS
 from tools.reference import DIAGRAMS, drawn_joins
 from tools.svg import Box, Edge, Span, flow, joins, timeline
 

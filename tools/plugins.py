@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from typing_extensions import override
 
-from tap_daktela.streams import STREAMS
+from tap_daktela.streams.definitions import STREAMS
 from tap_daktela.tap import TapDaktela
 from target_daktela_crm.mapping.preset import PRESETS, preset_notes
 from target_daktela_crm.target import TargetDaktelaCrm

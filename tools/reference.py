@@ -14,14 +14,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tap_daktela.fields import Kind
-from tap_daktela.streams import STREAMS
+from tap_daktela.streams.definitions import STREAMS
+from tap_daktela.streams.fields import Kind
 from tests.tap_daktela import original
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tap_daktela.fields import Field, Stream
+    from tap_daktela.streams.fields import Field, Stream
 
 WIDTH = 120
 DOCS = Path(__file__).parents[1] / "docs"

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tap_daktela
-from tap_daktela.streams import STREAMS
+from tap_daktela.streams.definitions import STREAMS
 
 if TYPE_CHECKING:
-    from tap_daktela.fields import Stream
+    from tap_daktela.streams.fields import Stream
 
 FOLDER = Path(tap_daktela.__file__).parent / "schemas"
 DRAFT = "http://json-schema.org/draft-07/schema#"

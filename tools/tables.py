@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tap_daktela.settings import SCHEMA
+from tap_daktela.inputs.settings import SCHEMA
 from tap_daktela.tap import TapDaktela
 from target_daktela_crm import settings as of_the_target
 from target_daktela_crm.mapping.functions import function_help

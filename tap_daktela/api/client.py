@@ -29,6 +29,7 @@ from tap_daktela.api.envelope import (
     read_acceptance,
     read_answer,
 )
+from tap_daktela.api.outcome import Action, RequestError, Verdict, judge, judge_body
 from tap_daktela.api.redaction import redact_server_text, register
 from tap_daktela.api.retry import CancelledError, Patience, RateLimit, Retries, RetryPolicy
 from tap_daktela.api.room import Room
@@ -43,7 +44,6 @@ from tap_daktela.api.session import (
     read_body,
 )
 from tap_daktela.api.unread import Unread, reader
-from tap_daktela.api.verdict import Action, RequestError, Verdict, judge, judge_body
 
 if TYPE_CHECKING:
     import mmap

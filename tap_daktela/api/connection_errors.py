@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import requests
 import urllib3.exceptions as urllib3_errors
 
-from tap_daktela.api.verdict import Action, Verdict
+from tap_daktela.api.outcome import Action, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from tap_daktela.api.characters import BOM, whole, without_nul
+from tap_daktela.api.json_text import BOM, whole, without_nul
 from tap_daktela.api.redaction import redact_server_text
 
 _LONGEST_MESSAGE = 300

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tap_daktela.api.verdict import Verdict
+    from tap_daktela.api.outcome import Verdict
 
 _EXPIRED = 2
 """Attempts of a request that does not end within the time limit of a whole request."""

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_daktela.api.characters import without_nul
 from tap_daktela.api.envelope import Page, error_text, read_page, read_total
+from tap_daktela.api.json_text import without_nul
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

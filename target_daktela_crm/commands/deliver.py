@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from tap_daktela.api.auth import SignInError
 from tap_daktela.api.client import Client
-from tap_daktela.api.command import InputError, RunError
+from tap_daktela.api.outcome import Action, RequestError
 from tap_daktela.api.retry import Patience
-from tap_daktela.api.verdict import Action, RequestError
+from tap_daktela.cli.errors import InputError, RunError
 from target_daktela_crm.delivery.batching import encode_request, request_size
 from target_daktela_crm.delivery.dry_run import RequestFolder
 from target_daktela_crm.delivery.rejects import MAX_EXAMPLES, Rejects

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
-from tap_daktela.api.command import RunError
+from tap_daktela.cli.errors import RunError
 
 if TYPE_CHECKING:
     from tap_daktela.api.client import Client

@@ -13,8 +13,8 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tap_daktela.api.command import RunError
 from tap_daktela.api.redaction import redact
+from tap_daktela.cli.errors import RunError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -24,9 +24,9 @@ from http import HTTPStatus
 from itertools import filterfalse
 from typing import TYPE_CHECKING, Protocol
 
-from tap_daktela.api.command import RunError
+from tap_daktela.api.outcome import Action, RequestError
 from tap_daktela.api.retry import Patience
-from tap_daktela.api.verdict import Action, RequestError
+from tap_daktela.cli.errors import RunError
 from target_daktela_crm.delivery.batching import Batch, encode_request, pack, request_size
 from target_daktela_crm.entities import QueueEntry
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from tap_daktela.api.auth import SignInError
-    from tap_daktela.api.progress import Reporter
+    from tap_daktela.cli.progress import Reporter
     from target_daktela_crm.delivery.endpoint import Endpoint
     from target_daktela_crm.delivery.rejects import Rejects
     from target_daktela_crm.entities import StoredEntity

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from tap_daktela.api.config import suggest
+from tap_daktela.cli.config import suggest
 from target_daktela_crm.mapping.columns import key_prefixes
 from target_daktela_crm.mapping.compiled import CrmMapping, StreamMapping, ValueStream
 from target_daktela_crm.mapping.expressions import ExpressionError, compile_expression

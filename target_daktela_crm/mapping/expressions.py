@@ -16,7 +16,7 @@ import jmespath
 from jmespath.exceptions import JMESPathError, JMESPathTypeError
 from jmespath.visitor import Options, TreeInterpreter
 
-from tap_daktela.api.config import suggest
+from tap_daktela.cli.config import suggest
 from target_daktela_crm.mapping.columns import Column, column, from_json
 from target_daktela_crm.mapping.functions import Functions
 from target_daktela_crm.mapping.values import UnreadableError

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from tap_daktela.api.characters import NUL
+from tap_daktela.api.json_text import NUL
 from target_daktela_crm.entities import Company, CompanyInfo, Contact
 from target_daktela_crm.mapping.roles import encode_body
 from target_daktela_crm.mapping.values import UnreadableError, read_id

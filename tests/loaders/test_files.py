@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
-from tap_daktela.streams import STREAMS
+from tap_daktela.streams.definitions import STREAMS
 from tests.loaders.conftest import give_up
 from tests.loaders.pipeline import FailedError, Loader, extract
 from tests.loaders.source import differences

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any, cast
 from hypothesis import strategies as st
 
 from tap_daktela.api.envelope import Page
+from tap_daktela.api.local_time import to_text
 from tap_daktela.api.query import Condition, Query
-from tap_daktela.local_time import to_text
-from tap_daktela.pages import PageSource, read_by_name, read_windows
-from tap_daktela.paging import PageLimit, ReadError
-from tap_daktela.windows import Window
+from tap_daktela.paging.pages import PageSource, read_by_name, read_windows
+from tap_daktela.paging.plan import PageLimit, ReadError
+from tap_daktela.paging.windows import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from tap_daktela.fetch import Fetcher
+    from tap_daktela.paging.fetcher import Fetcher
 
 START = datetime(2026, 3, 1)  # noqa: DTZ001 - wall time
 SPAN = 1000

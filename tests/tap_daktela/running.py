@@ -12,8 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tap_daktela.instance import Instance
-from tap_daktela.settings import read
+from tap_daktela.inputs.settings import read
+from tap_daktela.reading.instance import Instance
 from tap_daktela.tap import TapDaktela
 from tests.clocks import ANY_CLOCK
 from tests.processes import running

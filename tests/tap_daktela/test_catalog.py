@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
-from tap_daktela.streams import STREAMS
+from tap_daktela.streams.definitions import STREAMS
 from tools.catalogs import FOLDER, as_text
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_daktela.streams import STREAMS
+from tap_daktela.streams.definitions import STREAMS
 from tests.simulator import Simulator, generate
 from tests.tap_daktela import original
 from tests.tap_daktela.running import ROOT, run_command, run_tap, settings

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_daktela.api.query import Query
-from tap_daktela.instance import MAX_IDLE_CONNECTIONS, Instance
-from tap_daktela.settings import read
+from tap_daktela.inputs.settings import read
+from tap_daktela.reading.instance import MAX_IDLE_CONNECTIONS, Instance
 from tests.clocks import ANY_CLOCK
 from tests.retries import QUICK
 from tests.simulator import Simulator, generate

@@ -12,9 +12,9 @@ from typing_extensions import override
 
 from tap_daktela.api import unread
 from tap_daktela.api.rows import PageReader
-from tap_daktela.fetch import Fetcher
-from tap_daktela.streams import STREAMS
-from tap_daktela.sync import Checkpoint, Sync
+from tap_daktela.paging.fetcher import Fetcher
+from tap_daktela.reading.stream_reader import Checkpoint, Sync
+from tap_daktela.streams.definitions import STREAMS
 from tap_daktela.tap import TapDaktela
 from tests.simulator import Simulator, generate
 from tests.tap_daktela.running import instance_of, select, settings

@@ -12,10 +12,10 @@ import pytest
 
 from tap_daktela.api.address import parse
 from tap_daktela.api.client import Client, Credentials, Transport
+from tap_daktela.api.outcome import Action, RequestError, Verdict
 from tap_daktela.api.query import Query
 from tap_daktela.api.retry import CancelledError, Patience, RateLimit, Retries, RetryPolicy
-from tap_daktela.api.verdict import Action, RequestError, Verdict
-from tap_daktela.fetch import Fetcher
+from tap_daktela.paging.fetcher import Fetcher
 from tests.simulator import Fault, Simulator, generate
 from tests.tap_daktela import original
 from tests.tap_daktela.running import run_tap, settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jsonschema
 import pytest
 
-from tap_daktela.streams import STREAMS
+from tap_daktela.streams.definitions import STREAMS
 from tests.simulator import Simulator, generate
 from tests.tap_daktela import original
 from tests.tap_daktela.running import Run, run_tap, select, settings

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
-from tap_daktela.streams import STREAMS
+from tap_daktela.streams.definitions import STREAMS
 from tests.simulator import Simulator, generate
 from tests.tap_daktela.running import ROOT, Run, run_tap, select, settings
 from tools.schemas import FOLDER, files
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tap_daktela.fields import Stream
+    from tap_daktela.streams.fields import Stream
 
     Check = Callable[[dict[str, Any], Any], list[str]]
 

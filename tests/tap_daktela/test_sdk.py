@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from singer_sdk.testing import SuiteConfig, get_tap_test_class
 
-from tap_daktela.streams import STREAMS
+from tap_daktela.streams.definitions import STREAMS
 from tap_daktela.tap import TapDaktela
 from tests.simulator import Simulator, generate
 from tests.tap_daktela.running import select, settings

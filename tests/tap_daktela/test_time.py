@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tap_daktela import server_clock
-from tap_daktela.instance import Instance
-from tap_daktela.settings import CLOCK_TOLERANCE, read
-from tap_daktela.streams import STREAMS
-from tap_daktela.sync import Checkpoint, Sync
-from tap_daktela.table import Table
+from tap_daktela.inputs.settings import CLOCK_TOLERANCE, read
+from tap_daktela.reading import server_clock
+from tap_daktela.reading.instance import Instance
+from tap_daktela.reading.stream_reader import Checkpoint, Sync
+from tap_daktela.records.table import Table
+from tap_daktela.streams.definitions import STREAMS
 from tests.retries import QUICK
 from tests.simulator import Simulator, envelope, generate
 from tests.tap_daktela import original

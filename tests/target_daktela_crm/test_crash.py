@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_daktela.api.client import Client
-from tap_daktela.api.command import RunError
+from tap_daktela.cli.errors import RunError
 from target_daktela_crm.entities import Contact
 from target_daktela_crm.store.schema import StoreError
 from target_daktela_crm.store.store import Store, StoreOwner

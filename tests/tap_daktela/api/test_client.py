@@ -24,10 +24,10 @@ from typing_extensions import override
 from tap_daktela.api.address import parse
 from tap_daktela.api.auth import SignInError
 from tap_daktela.api.client import Client, Credentials, Transport
+from tap_daktela.api.outcome import RequestError
 from tap_daktela.api.query import Query
 from tap_daktela.api.retry import Patience, RetryPolicy
 from tap_daktela.api.rows import as_dictionary
-from tap_daktela.api.verdict import RequestError
 from tests.retries import QUICK
 from tests.simulator import Fault, Simulator, generate
 

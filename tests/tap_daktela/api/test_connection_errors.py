@@ -16,10 +16,10 @@ from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 from tap_daktela.api.address import parse
 from tap_daktela.api.client import Client, Credentials, Transport
 from tap_daktela.api.connection_errors import judge_exception
+from tap_daktela.api.outcome import Action, RequestError
 from tap_daktela.api.query import Query
 from tap_daktela.api.redaction import redact
 from tap_daktela.api.session import Route
-from tap_daktela.api.verdict import Action, RequestError
 from tests.raw_server import CERTIFICATES, raw_server, response
 from tests.retries import QUICK
 from tests.simulator import Simulator, generate

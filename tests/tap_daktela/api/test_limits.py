@@ -16,10 +16,10 @@ import pytest
 from tap_daktela.api import session
 from tap_daktela.api.address import parse
 from tap_daktela.api.client import MAX_ERROR_BYTES, MAX_PAGE_BYTES, Client, Credentials, Transport
+from tap_daktela.api.outcome import Action, RequestError
 from tap_daktela.api.query import Query
 from tap_daktela.api.retry import Patience
 from tap_daktela.api.session import DeadlineError, limited
-from tap_daktela.api.verdict import Action, RequestError
 from tests.raw_server import raw_server, response
 from tests.retries import QUICK
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_daktela.api.command import InputError
+from tap_daktela.cli.errors import InputError
 from target_daktela_crm.commands.deliver import _check_complete
 from target_daktela_crm.store.store import Store, StoreOwner
 from tests.simulator import Fault

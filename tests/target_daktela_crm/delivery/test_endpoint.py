@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tap_daktela.api.command import RunError
+from tap_daktela.cli.errors import RunError
 from target_daktela_crm.business_hours import BusinessHours
 from target_daktela_crm.delivery.endpoint import check_business_hours
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_daktela.api.command import RunError
+from tap_daktela.cli.errors import RunError
 from target_daktela_crm.delivery.rejects import Rejects
 from tests.simulator import Fault
 from tests.target_daktela_crm.running import (

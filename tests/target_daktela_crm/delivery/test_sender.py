@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_daktela.api.command import RunError
-from tap_daktela.api.progress import Reporter
-from tap_daktela.api.verdict import Action, RequestError, Verdict
+from tap_daktela.api.outcome import Action, RequestError, Verdict
+from tap_daktela.cli.errors import RunError
+from tap_daktela.cli.progress import Reporter
 from target_daktela_crm.delivery.rejects import Rejects
 from target_daktela_crm.delivery.sender import Sender
 from target_daktela_crm.entities import QueueEntry, StoredEntity

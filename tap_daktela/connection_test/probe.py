@@ -1,0 +1,104 @@
+"""One page of one stream of one instance in; what can be read of it, and what has changed, in plain words out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from tap_daktela.api.outcome import Action, RequestError
+from tap_daktela.api.retry import Patience
+from tap_daktela.connection_test.drift import Sample, differences
+from tap_daktela.reading.permissions import missing_items, remarks
+from tap_daktela.reading.stream_reader import StreamError, Sync
+
+if TYPE_CHECKING:
+    from tap_daktela.api.envelope import Page
+    from tap_daktela.reading.instance import Instance
+    from tap_daktela.streams.fields import Stream
+
+_WHOLE_ROWS = 3
+"""A row with all its fields, and all that it is related to, can have 300 kB (daktela-api.md §3)."""
+
+
+class Probe(Sync):
+    """Reads the newest rows of a stream, as a run would read them, with all columns."""
+
+    def __init__(self, stream: Stream, instance: Instance) -> None:
+        """Prepare to read.
+
+        Raises:
+            InstanceError: nothing of the instance can be read.
+            StreamError: this stream cannot be.
+        """
+        super().__init__(stream, stream.fields, instance, None)
+        self._page: Page | None = None
+
+    def finding(self) -> str:
+        """Read one page; return what came.
+
+        Raises:
+            StreamError: the account may not read the stream, or not what is in it.
+        """
+        with self._as_stream_error():
+            page = self._newest_page()
+            self._page = page
+            self._instance.server_clock.observe(page.time, page.timezone)
+            self._table(page.rows)
+            if problem := missing_items(self._stream, self._instance, self._shape.tally):
+                raise StreamError(problem)
+            count = self._count(page)
+        return "; ".join([count, *remarks(self._shape.tally)])
+
+    def _count(self, page: Page) -> str:
+        """Return how many rows the stream has.
+
+        A total that does not exceed the page may count the rows of the page only. Then a request for one further
+        row shows whether there are more.
+        """
+        count = len(page.rows)
+        if page.total is not None and page.total > count:
+            return f"{page.total} rows"
+        behind = replace(self._fields.newest().page(count), take=1)
+        has_more = count > 0 and bool(self._instance.fetcher.page(behind).rows)
+        return f"more than {count} rows" if has_more else f"{count} rows"
+
+    def _newest_page(self) -> Page:
+        while True:
+            try:
+                return self._instance.fetcher.page(self._fields.newest())
+            except RequestError as error:
+                if not self._fields.adapt(error):
+                    raise
+                self._compile()
+
+    def drift(self) -> list[str]:
+        """Return in what the rows of that page are not as declared, a line each; see `drift.py`.
+
+        Costs a request for a few rows with all their fields: nothing else tells which ones there are.
+        """
+        if self._page is None or not self._page.rows:
+            return self._fields.take_warnings()
+        with self._as_stream_error():
+            self._fields.warn_of_absent(self._page.rows, self._without_value)
+        if not self._instance.tells_fields:
+            return self._fields.take_warnings()
+        whole: list[Any] = []
+        problems: list[str] = []
+        with self._as_stream_error():
+            try:
+                whole = self._whole_rows()
+            except RequestError as error:
+                # Of an instance that takes its time to say no, other streams are not asked.
+                self._instance.tells_fields = error.verdict.action is not Action.RETRY
+                problems.append(f"new and missing fields cannot be told: {error}")
+        asked, whole = ([row for row in rows if isinstance(row, dict)] for rows in (self._page.rows, whole))
+        sample = Sample(asked, whole, is_old=self._page.timezone is None)
+        found = differences(self._stream, self._shape.root, sample)
+        return [*self._fields.take_warnings(), *found, *problems]
+
+    def _whole_rows(self) -> list[Any]:
+        query = replace(self._fields.newest(), fields=(), take=_WHOLE_ROWS)
+        # Asked once: notes are not worth a wait.
+        ask = partial(self._instance.client.page, query, patience=Patience(attempts=1))
+        return self._instance.fetcher.run(ask).rows

@@ -1,0 +1,227 @@
+"""Fields that an instance may lack: which of them it refuses, and which no row contains.
+
+Optional are the fields of older builds, which today's read schema lacks, and those of the setting `extra_fields`.
+Whether the server ignores unknown fields or refuses them is an open question (daktela-api.md §9, question 1), and
+so is the length of the URLs that it accepts (question 10).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from tap_daktela.streams.converters import is_php_list
+from tap_daktela.streams.fields import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+
+    from tap_daktela.api.outcome import RequestError
+    from tap_daktela.streams.fields import Field, Stream
+
+MAX_LENGTH = 3_500
+"""Characters of the parameter `fields` in a URL, above which whole `customFields` are requested instead of parts.
+
+The rest of a URL has some 500, and daktela-api.md §9 assumes that 4,000 are accepted."""
+_MAX_REQUESTS = 60
+"""Requests that may be made to find out which fields are refused."""
+
+_CUSTOM_FIELDS = "customFields"
+_TOO_LONG = frozenset({HTTPStatus.REQUEST_URI_TOO_LONG, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE})
+_REFUSALS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY, *_TOO_LONG})
+
+
+def is_too_long(error: RequestError) -> bool:
+    """Return whether a request was refused because of its length."""
+    return error.verdict.status in _TOO_LONG
+
+
+def may_be_refused_fields(error: RequestError) -> bool:
+    """Return whether a request may have been refused because of the fields that it names."""
+    return error.verdict.status in _REFUSALS or error.verdict.reported
+
+
+# What to request.
+
+
+def requested_fields(stream: Stream, columns: Iterable[Field]) -> tuple[str, ...]:
+    """Return what to ask the server for, so that `columns` can be filled and the rules can be kept.
+
+    Beside the columns themselves these are the row's name, the replication key, and what tells an orphan.
+    """
+    rule = ["name"]
+    if stream.replication_key:
+        rule.append(stream.replication_key)
+    if stream.item_keys:
+        rule += [*([] if stream.activity_type else ["type"]), *stream.item_keys.values()]
+    return without_covered([*rule, *(column.request for column in columns if column.request)])
+
+
+def without_covered(fields: Iterable[str]) -> tuple[str, ...]:
+    """Return fields without repetitions and without the parts of others among them, which come with the whole."""
+    unique = dict.fromkeys(fields)
+    return tuple(field for field in unique if not any(parent in unique for parent in _parents(field)))
+
+
+def shortened(fields: Sequence[str], limit: int = MAX_LENGTH) -> tuple[str, ...]:
+    """Return fields, with whole `customFields` in place of their parts if the URL would be too long with parts."""
+    if len(urlencode([(f"fields[{index}]", name) for index, name in enumerate(fields)])) <= limit:
+        return tuple(fields)
+    return without_covered(_with_custom_fields(field) for field in fields)
+
+
+def _with_custom_fields(field: str) -> str:
+    head, separator, _ = f"{field}.".partition(f"{_CUSTOM_FIELDS}.")
+    is_part = separator and (not head or head.endswith("."))
+    return head + _CUSTOM_FIELDS if is_part else field
+
+
+def _parents(field: str) -> Iterator[str]:
+    while "." in field:
+        field = field.rpartition(".")[0]
+        yield field
+
+
+# What is refused.
+
+
+class _TooManyRequestsError(Exception):
+    """More requests would be needed than are worth it."""
+
+
+@dataclass
+class FieldSearch:
+    """Finds the largest set of optional fields that a server accepts, with few requests.
+
+    A group of fields that is refused is halved until single ones are left. Each test includes what has been
+    accepted before, so that the server accepts the result as a whole, even if it limits the number of fields.
+    """
+
+    accepts: Callable[[tuple[str, ...]], bool]
+    """Makes a request for these fields; whether the server accepts it."""
+    required: tuple[str, ...]
+    """Fields to request in any case."""
+    is_limit: bool = False
+    """Whether the server refuses the length of the request, so that after one field no other can be accepted."""
+    requests: int = 0
+
+    def run(self, optional: Sequence[str], message: str) -> tuple[str, ...] | None:
+        """Return those of `optional` that are accepted, None if leaving any out does not help.
+
+        `message` is the server's reason, in any language. Fields that it names are tried last.
+        """
+        if not optional or not self._is_accepted([]):
+            return None
+        if self._is_accepted(optional):
+            return tuple(optional)
+        named = [field for field in optional if _is_named(field, message)]
+        others = [field for field in optional if field not in named]
+        half = len(optional) // 2
+        groups = [others, named] if named and others else [optional[:half], optional[half:]]
+        kept: list[str] = []
+        with suppress(_TooManyRequestsError):
+            for group in groups:
+                self._add(group, kept)
+        return tuple(field for field in optional if field in kept)
+
+    def _add(self, group: Sequence[str], kept: list[str]) -> None:
+        """Append to `kept` what is accepted of a group."""
+        if not group:
+            return
+        if self.requests >= _MAX_REQUESTS:
+            raise _TooManyRequestsError
+        if self._is_accepted([*kept, *group]):
+            kept += group
+        elif len(group) > 1:
+            half = len(group) // 2
+            self._add(group[:half], kept)
+            self._add(group[half:], kept)
+        elif self.is_limit:
+            raise _TooManyRequestsError
+
+    def _is_accepted(self, fields: Sequence[str]) -> bool:
+        self.requests += 1
+        return self.accepts(without_covered([*self.required, *fields]))
+
+
+def _is_named(field: str, message: str) -> bool:
+    """Return whether a message contains a field, or the last part of its name, as a word."""
+    words = set(re.findall(r"[\w.]+", message))
+    return any(word.rstrip(".") in {field, field.rpartition(".")[2]} for word in words)
+
+
+def columns_of(columns: Iterable[Field], refused: frozenset[str]) -> list[Field]:
+    """Return the columns that are made of refused fields, or of parts of them."""
+    return [
+        column
+        for column in columns
+        if column.request and not refused.isdisjoint({column.request, *_parents(column.request)})
+    ]
+
+
+# What no row contains.
+
+
+def absent(stream: Stream, columns: Iterable[Field], rows: Iterable[Any]) -> list[Field]:
+    """Return those of `columns` that no row contains, not even as null.
+
+    `rows` are as the server sent them. Where an object is null, or a list of related objects is empty, nothing is
+    known of their parts. PHP sends `[]` for an object of which nothing is left.
+    """
+    rows = list(rows)
+    lists = {column.request for column in stream.fields if column.kind is Kind.KEYS}
+    found = []
+    for column in columns:
+        steps = column.source.split(".")
+        states = [_contains(row, steps, lists, "") for row in rows]
+        if False in states and True not in states:
+            found.append(column)
+    return found
+
+
+def _contains(value: object, steps: Sequence[str], lists: Collection[str], place: str) -> bool | None:
+    """Return whether a value contains a part, None if that cannot be known."""
+    if not steps:
+        return True
+    if isinstance(value, dict) and (steps[0] in value or not is_php_list(value)):
+        inner = f"{place}.{steps[0]}".removeprefix(".")
+        return _contains(value[steps[0]], steps[1:], lists, inner) if steps[0] in value else False
+    if isinstance(value, (dict, list)):
+        entries = list(value.values()) if isinstance(value, dict) else value
+        states = [_contains(entry, steps, lists, place) for entry in entries]
+        if True in states or False in states:
+            return True in states
+        return None if place in lists or entries else False
+    return None if value is None or value == "" else False
+
+
+def listed(columns: Iterable[Field], whole_rows: Iterable[Any]) -> str:
+    """Return the API fields of columns, each with the most similar one that `whole_rows` contain."""
+    return ", ".join(column.source + _suggestion(column.source, whole_rows) for column in columns)
+
+
+def _suggestion(field: str, rows: Iterable[Any]) -> str:
+    names = {name for row in rows for name in _names(row, field.count(".") + 1)}
+    parent, dot, last = field.rpartition(".")
+    siblings = {name.rpartition(".")[2] for name in names if name.rpartition(".")[0] == parent}
+    if siblings:
+        similar = [parent + dot + name for name in difflib.get_close_matches(last, sorted(siblings), n=1)]
+    else:
+        similar = difflib.get_close_matches(field, sorted(names), n=1, cutoff=0.75)
+    return f" (did you mean {similar[0]}?)" if similar else ""
+
+
+def _names(value: object, depth: int) -> Iterator[str]:
+    """Yield the dotted names in a value, down to some depth."""
+    if isinstance(value, list):
+        for entry in value[:1]:
+            yield from _names(entry, depth)
+    elif isinstance(value, dict) and depth:
+        for name, inner in value.items():
+            yield name
+            yield from (f"{name}.{part}" for part in _names(inner, depth - 1))

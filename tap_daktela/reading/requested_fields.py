@@ -1,0 +1,163 @@
+"""The fields that a stream requests of an instance: all that it needs, less those that the instance refuses.
+
+`optional_fields.py` decides; here are the requests that it takes. Their warnings name fields of the setting
+`extra_fields` as such.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from tap_daktela.api.outcome import RequestError
+from tap_daktela.api.query import Condition, Query
+from tap_daktela.api.retry import Patience
+from tap_daktela.reading.optional_fields import (
+    FieldSearch,
+    absent,
+    columns_of,
+    is_too_long,
+    listed,
+    may_be_refused_fields,
+    requested_fields,
+    shortened,
+    without_covered,
+)
+from tap_daktela.reading.permissions import type_condition
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from tap_daktela.api.envelope import Page
+    from tap_daktela.reading.instance import Instance
+    from tap_daktela.streams.fields import Field, Stream
+
+_SAMPLE = 100
+"""Newest rows that show which fields there are."""
+_ALL_TIME = ("1970-01-01 00:00:00", "2999-12-31 23:59:59")
+
+
+class RequestedFields:
+    """The fields that one stream requests of one instance."""
+
+    def __init__(self, stream: Stream, columns: Iterable[Field], instance: Instance) -> None:
+        """Request what `columns` are made of."""
+        self._stream = stream
+        self._columns = tuple(columns)
+        self._instance = instance
+        self._is_final = False
+        self._refused: list[Field] = []
+        self._warnings: list[str] = []
+        self.query = Query(
+            endpoint=stream.endpoint,
+            fields=shortened(requested_fields(stream, self._columns)),
+            conditions=type_condition(stream),
+            sort=("name",),
+            take=instance.run.page_size,
+        )
+        """The query of the stream, for all of its rows by name."""
+
+    def adapt(self, error: RequestError) -> bool:
+        """Return whether to read again after `error`, with the changed `query`.
+
+        Raises:
+            RequestError, SignInError: it cannot be found out which fields are refused.
+        """
+        self._instance.fetcher.abandon()
+        if self._is_final or not may_be_refused_fields(error):
+            return False
+        fields = shortened(self.query.fields, 0)
+        if not is_too_long(error) or fields == self.query.fields:
+            self._is_final = True
+            fields = self._accepted(error)
+        self.query = replace(self.query, fields=fields or self.query.fields)
+        return bool(fields)
+
+    def check(self, without_value: Collection[str]) -> None:
+        """Warn about further fields that no row contains; `without_value` names the columns that were null so far.
+
+        Raises:
+            SignInError: the token expired, and signing in again failed.
+        """
+        if not without_value:
+            return
+        try:
+            rows = self._once(self.newest()).rows
+        except RequestError:
+            # The stream has been read completely.
+            return
+        self.warn_of_absent(rows, without_value)
+
+    def warn_of_absent(self, rows: Sequence[Any], names: Collection[str]) -> None:
+        """Warn about those further fields, of the columns `names`, that none of `rows` contains.
+
+        `rows` are as the server sent them.
+        """
+        extra = [column for column in self._columns if column.extra and column not in self._refused]
+        columns = [column for column in extra if column.name in names]
+        if missing := absent(self._stream, columns, rows):
+            self._warnings.append(
+                f"extra_fields: no row contains {listed(missing, self._any_row())}; check the spelling, and that "
+                "the account may read it"
+            )
+
+    def take_warnings(self) -> list[str]:
+        """Return what has been found to be wrong with optional fields since the last call, a line each."""
+        warnings, self._warnings = self._warnings, []
+        return warnings
+
+    def newest(self) -> Query:
+        """Return the query for the newest rows, to be read as they are sent."""
+        cursor = self._stream.replication_key
+        sort = (f"-{cursor}", "name") if cursor else ("name",)
+        return replace(self.query, sort=sort, take=_SAMPLE, as_sent=True)
+
+    def _accepted(self, error: RequestError) -> tuple[str, ...]:
+        """Return the fields that the server accepts, empty if it also refuses the required ones alone."""
+        required = requested_fields(self._stream, [column for column in self._columns if column.official])
+        optional = [field for field in self.query.fields if field not in required]
+        search = FieldSearch(self._is_accepted, required, is_limit=is_too_long(error))
+        accepted = search.run(optional, error.verdict.reason)
+        if accepted is None:
+            return ()
+        self._refused = columns_of(self._columns, frozenset(optional).difference(accepted))
+        if extra := [column for column in self._refused if column.extra]:
+            self._warnings.append(
+                f"extra_fields: the server refuses {listed(extra, self._any_row())}; check the spelling, or "
+                "remove what it refuses"
+            )
+        if others := [column.name for column in self._refused if not column.extra]:
+            self._warnings.append(
+                "this instance refuses fields that its build does not have; these columns stay null: "
+                + ", ".join(others)
+            )
+        return without_covered([*required, *accepted])
+
+    def _is_accepted(self, fields: tuple[str, ...]) -> bool:
+        conditions = self.query.conditions
+        if cursor := self._stream.replication_key:
+            # So that the URL is as long as those of the run.
+            first, last = _ALL_TIME
+            conditions = (*conditions, Condition(cursor, "gte", first), Condition(cursor, "lt", last))
+        query = replace(self.query, fields=fields, conditions=conditions, take=1)
+        ask = partial(self._instance.client.page, query, patience=Patience(reports=1))
+        try:
+            self._instance.fetcher.run(ask)
+        except RequestError as error:
+            if not may_be_refused_fields(error):
+                raise
+            return False
+        return True
+
+    def _any_row(self) -> list[Any]:
+        """Return a row with all of its fields, if the server sends one at once."""
+        try:
+            return self._once(replace(self.newest(), fields=(), take=1)).rows
+        except RequestError:
+            return []
+
+    def _once(self, query: Query) -> Page:
+        """Return a page that is not worth a repetition."""
+        ask = partial(self._instance.client.page, query, patience=Patience(attempts=1))
+        return self._instance.fetcher.run(ask)

@@ -1,0 +1,342 @@
+"""One stream of one instance, from beginning to end: what to read, in which order, and how far that got.
+
+In: a declaration, the columns wanted, an instance and the bookmark of earlier runs. Out: records, and between
+them `Checkpoint`s, each a time before which nothing is left to read. Anything that keeps the stream from being
+read to its end is a `StreamError`, raised after the records that could be had.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from tap_daktela.api.auth import SignInError
+from tap_daktela.api.local_time import earliest_instant, lower_text, parse_instant, upper_text
+from tap_daktela.api.outcome import RequestError
+from tap_daktela.api.query import Condition
+from tap_daktela.paging.pages import PageSource, read_by_name, read_windows
+from tap_daktela.paging.plan import ReadError
+from tap_daktela.paging.windows import Window
+from tap_daktela.reading.permissions import advice, losses, missing_items
+from tap_daktela.reading.requested_fields import RequestedFields
+from tap_daktela.records.row_mapper import Dialect, Shape, ShapeError
+from tap_daktela.records.table import Table, TableShape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tap_daktela.api.envelope import Page
+    from tap_daktela.paging.plan import Batch
+    from tap_daktela.reading.instance import Instance
+    from tap_daktela.reading.server_clock import Clock
+    from tap_daktela.streams.fields import Field, Stream
+
+logger = logging.getLogger(__name__)
+
+_FIRST = datetime.min.replace(tzinfo=UTC)
+_DAY = timedelta(days=1)
+_HOUR = timedelta(hours=1)
+"""A clock change alone can make a range end this long before it begins."""
+
+
+class StreamError(Exception):
+    """A stream of one instance cannot be read to its end; the message says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Everything before `instant`, in UTC, has been read, as far as it lies in the run's range."""
+
+    instant: datetime
+    replaces_bookmark: bool = False
+    """Whether the bookmark goes back to it, because the bookmark of the state cannot be right."""
+
+
+class _ClockChanged(Exception):  # noqa: N818 - not an error but a request to plan again
+    """The first response with rows shows another zone or time than the range was planned with."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """What an incremental stream reads in this run."""
+
+    lower: str | None
+    """Local time, inclusive; None for the beginning of all time."""
+    upper: str
+    """Local time, exclusive."""
+    end: datetime
+    """The instant that `upper` stands for."""
+    replaces_bookmark: bool = False
+    """Whether the bookmark of the state cannot be right."""
+
+
+def plan_range(instance: Instance, clock: Clock, bookmark: datetime | None) -> Range | None:
+    """Return what to read in this run, or None if there is nothing to read.
+
+    The upper bound is the clock of the instance less the time that records take to settle. The lower bound is the
+    bookmark less the look-back, or the start date if there is no bookmark.
+    """
+    run = instance.run
+    end = clock.now - timedelta(minutes=run.settle_minutes)
+    if run.end_date:
+        end = min(end, parse_instant(run.end_date, clock.zone, upper=True))
+    start = parse_instant(run.start_date, clock.zone) if run.start_date else None
+    resume = None if bookmark is None else clock.resume_from(bookmark)
+    if resume != bookmark:
+        _warn_of_bookmark(instance, clock, resume)
+    if resume is not None:
+        if start is not None and start > resume:
+            instance.warn_once(
+                f"start_date, {run.start_date}, is later than a bookmark in the state and has no effect: streams "
+                "are read from their bookmark on. To begin at start_date, use --full-refresh or remove the state"
+            )
+        lookback = timedelta(minutes=run.lookback_minutes)
+        # The calendar begins in the year 1.
+        start = resume - lookback if resume - _FIRST > lookback + _DAY else None
+    if start is not None and start > end + _HOUR:
+        instance.warn_once(f"nothing to read: the range would begin at {start:%F %T} and end at {end:%F %T} UTC")
+    upper = upper_text(end, clock.zone)
+    lower = lower_text(start, clock.zone) if start else None
+    return None if lower is not None and lower >= upper else Range(lower, upper, end, resume != bookmark)
+
+
+def _warn_of_bookmark(instance: Instance, clock: Clock, resume: datetime | None) -> None:
+    if resume is not None:
+        instance.warn_once(
+            f"the clock of the instance, {clock.now:%F %T} UTC, is behind bookmarks in the state, so it has gone "
+            f"back; that of this machine is at {clock.machine_now:%F %T} UTC. These streams are read again from "
+            "a time before their bookmarks"
+        )
+        return
+    start = instance.run.start_date
+    instance.warn_once(
+        "bookmarks in the state lie in the future, so a clock was wrong when they were written. These streams are "
+        f"read again from {f'start_date, {start},' if start else 'the beginning'} on"
+    )
+
+
+class Sync:
+    """Reads one stream of one instance once."""
+
+    def __init__(
+        self, stream: Stream, columns: Iterable[Field], instance: Instance, bookmark: datetime | None
+    ) -> None:
+        """Prepare to read `columns`; `bookmark` is None for a stream that begins anew.
+
+        Raises:
+            InstanceError: nothing of the instance can be read.
+            StreamError: this stream cannot be.
+        """
+        self._stream = stream
+        self._columns = tuple(columns)
+        self._instance = instance
+        self._bookmark = bookmark
+        self._source = PageSource(instance.fetcher, instance.page_limits[stream.endpoint], self._observe)
+        self._is_confirmed = False
+        """Whether a response of the stream has confirmed its clock."""
+        self.rows = 0
+        """How many rows have been read."""
+        self.expected: int | None = None
+        """How many there are, as far as the server has told."""
+        self._is_partial = False
+        self._take = instance.run.page_size
+        """How many rows the server can send in a page, as far as the stream has shown."""
+        self._who = f"{stream.name} ({instance.server})"
+        with self._as_stream_error():
+            self._clock = instance.clock(stream.endpoint)
+        self._compile()
+        self._fields = RequestedFields(stream, self._columns, instance)
+
+    def read(self) -> Iterator[Table | Checkpoint]:
+        """Yield tables of records, and checkpoints between them.
+
+        Raises:
+            StreamError: the stream cannot be read to its end.
+        """
+        with self._as_stream_error():
+            is_read = False
+            while not is_read:
+                try:
+                    yield from self._read_by_clock()
+                    is_read = True
+                except RequestError as error:
+                    if not self._fields.adapt(error):
+                        raise
+                    self._compile()
+                    self._log(self._fields.take_warnings())
+            if self.rows:
+                self._fields.check(self._without_value)
+        self._report()
+
+    def why_incomplete(self) -> str:
+        """Return what the instance did that may make its records incomplete, or an empty text; valid after `read`.
+
+        An instance that returns no rows counts as incomplete: missing permissions look like an empty table.
+        """
+        tally = self._shape.tally
+        if tally.keyless:
+            return f"returned {tally.keyless} rows without a key"
+        if self._is_partial:
+            return "added or deleted rows during each attempt to read them"
+        return "" if tally.records else "returned no rows"
+
+    def _read_by_clock(self) -> Iterator[Table | Checkpoint]:
+        """Read the stream, and plan its range again if the first response shows another zone or time."""
+        try:
+            yield from self._read()
+        except _ClockChanged:
+            self._instance.fetcher.abandon()
+            yield from self._read()
+
+    def _observe(self, page: Page) -> None:
+        """Compare the clock of a response with that of the stream, and use the clock of the first one.
+
+        Raises:
+            _ClockChanged: the range has to be planned again.
+            StreamError: responses of the stream are in different zones.
+        """
+        self._note_take(page)
+        clock = self._instance.server_clock.observe(page.time, page.timezone)
+        is_confirmed, self._is_confirmed = self._is_confirmed, True
+        if clock == self._clock:
+            return
+        if is_confirmed:
+            raise StreamError(
+                f"responses of {self._stream.endpoint} are in {self._clock.zone.key} and in {clock.zone.key}, so "
+                "the times of its rows are ambiguous: set timezone to the zone of the instance"
+            )
+        self._clock = clock
+        self._compile()
+        if self._stream.replication_key is not None:
+            raise _ClockChanged
+
+    def _note_take(self, page: Page) -> None:
+        """Warn, once for each size, if the server could not send pages as large as requested."""
+        if page.take is not None and page.take < self._take:
+            self._take = page.take
+            logger.warning(
+                "%s: pages of %d rows are too large for the server; reading pages of %d rows. Set page_size to %d "
+                "to avoid the failed requests",
+                self._who,
+                self._instance.run.page_size,
+                page.take,
+                page.take,
+            )
+
+    def _read(self) -> Iterator[Table | Checkpoint]:
+        cursor = self._stream.replication_key
+        if cursor is None:
+            yield from self._tables(read_by_name(self._source, self._fields.query))
+            return
+        wanted = plan_range(self._instance, self._clock, self._bookmark)
+        if wanted is None:
+            return
+        if self._bookmark is not None:
+            yield from self._read_late_closures(cursor, wanted)
+        yield from self._read_range(cursor, wanted)
+
+    def _read_late_closures(self, cursor: str, wanted: Range) -> Iterator[Table]:
+        """Read again what began before the range and was closed in it, for closing moves no replication key.
+
+        What was postponed before it was closed, or changed without being closed, this cannot see
+        (daktela-api.md §4.2).
+        """
+        closed = self._stream.closed
+        if closed is None or wanted.lower is None:
+            return
+        query = replace(
+            self._fields.query,
+            fields=tuple(dict.fromkeys([*self._fields.query.fields, closed])),
+            conditions=(*self._fields.query.conditions, Condition(cursor, "lt", wanted.lower)),
+        )
+        window = Window(wanted.lower, wanted.upper)
+        yield from self._tables(read_windows(self._source, query, closed, window))
+
+    def _read_range(self, cursor: str, wanted: Range) -> Iterator[Table | Checkpoint]:
+        tally = self._shape.tally
+        window = Window(wanted.lower, wanted.upper)
+        for batch in self._counted(read_windows(self._source, self._fields.query, cursor, window)):
+            yield self._table(batch.rows)
+            # While all rows of a type lack their item, the account may lack a right. No bookmark passes them.
+            if batch.end and not tally.itemless:
+                at_end = batch.end == wanted.upper
+                yield self._checkpoint(
+                    wanted, wanted.end if at_end else earliest_instant(batch.end, self._clock.zone)
+                )
+            del batch
+        if tally.itemless:
+            if problem := missing_items(self._stream, self._instance, tally):
+                raise StreamError(problem)
+            yield self._checkpoint(wanted, wanted.end)
+
+    def _checkpoint(self, wanted: Range, instant: datetime) -> Checkpoint:
+        """Return the checkpoint for rows that have been read up to `instant`, as far as the clocks agree on it."""
+        settled = self._instance.server_clock.latest_bookmark - timedelta(
+            minutes=self._instance.run.settle_minutes
+        )
+        return Checkpoint(min(instant, settled), wanted.replaces_bookmark)
+
+    def _tables(self, batches: Iterator[Batch]) -> Iterator[Table]:
+        """Yield the tables of batches, and note how far that is."""
+        for batch in self._counted(batches):
+            yield self._table(batch.rows)
+            del batch
+
+    def _counted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Yield batches, and note how far that is."""
+        before, rows = self.expected or 0, 0
+        for batch in batches:
+            rows += len(batch.rows)
+            self.rows += len(batch.rows)
+            if batch.total is not None:
+                self.expected = before + max(batch.total, rows)
+            self._is_partial = self._is_partial or batch.is_partial
+            yield batch
+            # Or its rows would be in memory together with the next ones; so wherever rows are handed on.
+            del batch
+
+    def _compile(self) -> None:
+        run, instance = self._instance.run, self._instance
+        dialect = Dialect(
+            server=instance.server,
+            prefix=instance.prefix,
+            zone=self._clock.zone,
+            local_datetimes=run.local_datetimes,
+            nulls_for_mismatches=run.nulls_for_mismatches,
+        )
+        self._shape = Shape(self._stream, self._columns, dialect)
+        self._table_shape = TableShape(self._shape)
+        self._without_value = {column.name for column in self._columns if column.extra}
+
+    def _table(self, rows: list[Any]) -> Table:
+        """Return the records of a page, and note which further fields have values."""
+        table = self._table_shape(rows)
+        if self._without_value:
+            self._without_value = {name for name in self._without_value if not table.has_value(name)}
+        return table
+
+    @contextmanager
+    def _as_stream_error(self) -> Iterator[None]:
+        try:
+            yield
+        except RequestError as error:
+            raise StreamError(f"{error}{advice(error, self._stream)}") from None
+        except SignInError as error:
+            raise self._instance.give_up(str(error)) from None
+        except (ReadError, ShapeError) as error:
+            raise StreamError(str(error)) from None
+
+    def _report(self) -> None:
+        tally, who = self._shape.tally, self._who
+        logger.info("%s: %d records", who, tally.records)
+        for kind, count in tally.orphans.items():
+            logger.info("%s: left out %d activities of type %s without their item (orphans)", who, count, kind)
+        self._log([*losses(tally), *self._fields.take_warnings()])
+        self._instance.nameless.add(self._stream.name, tally)
+
+    def _log(self, warnings: Iterable[str]) -> None:
+        for warning in warnings:
+            logger.warning("%s: %s", self._who, warning)

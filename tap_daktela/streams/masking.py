@@ -1,0 +1,71 @@
+"""How a value of a row is shown in a message. Pure.
+
+Values of rows may be personal, and messages end up in logs that more people read than the warehouse. So the
+letters of a text are shown as `a` and its digits as `9`: `+420 777 123` becomes `+999 999 999`. That is enough to
+recognize the format of a value. The exception is a value that tries to be the date, number or boolean that its
+column expects, such as `9999-99-99`: there the value itself explains the error.
+"""
+
+from __future__ import annotations
+
+import re
+
+from tap_daktela.streams.fields import Kind
+
+_MAX_LENGTH = 40
+"""Characters of a value that are shown."""
+
+_DATE = re.compile(
+    # A year first or last, then optionally a time, a fraction and an offset: 2026-13-01 25:00, 31.12.2026, 1/2/26.
+    r"-?\d{1,4}([-./])\d{1,2}\1\d{1,4}([T ]\d{1,2}(:\d{1,2}){0,2}([.,]\d{1,9})?)? ?(Z|[+-]\d\d(:?\d\d)?)?"
+    # A time without a date.
+    r"|\d{1,2}:\d{1,2}(:\d{1,2})?"
+    # Seconds or milliseconds since 1970 (2001 to 2033), 20261231, 20261231235959, and small numbers. Other digits
+    # may be a phone number.
+    r"|1\d{9}(\d{3})?(\.\d+)?|(19|20)\d{6}(\d{6})?|-?\d{1,4}",
+    re.ASCII,
+)
+_NUMBER = re.compile(
+    r"[+-]?\d+([.,]\d*)?([eE][+-]?\d+)?|[+-]?[.,]\d+|[+-]?inf(inity)?|nan"
+    # Grouped by thousands. More than two groups may be a phone number.
+    r"|-?\d{1,3}[ .,'\u00a0\u202f]\d{3}([.,]\d+)?",
+    re.ASCII | re.IGNORECASE,
+)
+_BOOLEAN = re.compile(
+    r"-?\d{1,2}|y|yes|n|no|t|true|f|false|on|off|ano|ne|enabled|disabled|null|none",
+    re.ASCII | re.IGNORECASE,
+)
+_ATTEMPTS = {
+    Kind.DATETIME: _DATE,
+    Kind.INTEGER: _NUMBER,
+    Kind.NUMBER: _NUMBER,
+    Kind.BOOLEAN: _BOOLEAN,
+}
+"""The form of values that are shown as they are, by the kind of column that they were sent for."""
+_TYPES: dict[type, str] = {list: "a list", dict: "an object"}
+
+
+def describe(value: object, kind: Kind) -> str:
+    """Return a row's value for a message, in quotes; `kind` is that of the column or field.
+
+    At most 40 characters are shown. Of a list or an object, only the type is.
+    """
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, (str, int, float)):
+        return _TYPES.get(type(value), type(value).__name__)
+    try:
+        text = str(value)
+    except ValueError:
+        # Python refuses to write integers of more than 4,300 digits.
+        return "a number of too many digits"
+    attempt = _ATTEMPTS.get(kind)
+    if len(text) <= _MAX_LENGTH and attempt is not None and attempt.fullmatch(text.strip()):
+        return repr(text)
+    return repr(mask(text))
+
+
+def mask(text: str) -> str:
+    """Return the first 40 characters of `text` with all letters replaced by `a` and all digits by `9`."""
+    masked = re.sub(r"\d", "9", re.sub(r"[^\W\d_]", "a", text[:_MAX_LENGTH]))
+    return masked if len(text) <= _MAX_LENGTH else f"{masked}…"

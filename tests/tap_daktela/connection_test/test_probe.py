@@ -1,0 +1,84 @@
+"""What one page of a stream tells a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tap_daktela.connection_test.probe import Probe
+from tap_daktela.reading.stream_reader import StreamError
+from tap_daktela.streams.definitions import STREAMS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tap_daktela.reading.instance import Instance
+    from tap_daktela.streams.fields import Stream
+    from tests.simulator import Simulator
+
+    Connect = Callable[..., Instance]
+
+BY_NAME = {stream.name: stream for stream in STREAMS}
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=list(BY_NAME))
+def test_a_probe_costs_a_page_and_says_how_many_rows_there_are(
+    daktela: Simulator, connect: Connect, stream: Stream
+) -> None:
+    told = Probe(stream, connect(daktela)).finding()
+    rows = daktela.dataset.tables[stream.endpoint]
+    count = len([row for row in rows if not stream.activity_type or row["type"] == stream.activity_type])
+    assert told == f"{count} rows"
+    # The total of a list that fits a page may be that of the page alone.
+    pages = 1 if count > 100 else 2
+    assert [request.endpoint for request in daktela.requests] == ["whoim", *[stream.endpoint] * pages]
+
+
+@pytest.mark.parametrize(
+    ("total", "cap", "told"),
+    [
+        ("int", None, "60 rows"),
+        ("none", None, "60 rows"),
+        ("page", None, "60 rows"),
+        ("int", 20, "60 rows"),
+        ("none", 20, "more than 20 rows"),
+        ("page", 20, "more than 20 rows"),
+        ("zero", 20, "more than 20 rows"),
+    ],
+)
+def test_t1_a_probe_does_not_take_the_rows_of_a_page_for_all_rows(
+    daktela: Simulator, connect: Connect, total: str, cap: int | None, told: str
+) -> None:
+    daktela.total_as, daktela.page_cap = total, cap
+    assert Probe(BY_NAME["tickets"], connect(daktela)).finding() == told
+
+
+def test_a_probe_of_an_empty_stream_costs_a_page(daktela: Simulator, connect: Connect) -> None:
+    daktela.dataset.tables["tickets"].clear()
+    daktela.refresh()
+    assert Probe(BY_NAME["tickets"], connect(daktela)).finding() == "0 rows"
+    assert [request.endpoint for request in daktela.requests] == ["whoim", "tickets"]
+
+
+def test_a_probe_notes_refused_fields_and_does_without_them(daktela: Simulator, connect: Connect) -> None:
+    daktela.unknown_fields = "refuse"
+    probe = Probe(BY_NAME["queues"], connect(daktela))
+    assert probe.finding() == f"{len(daktela.dataset.tables['queues'])} rows"
+    (note,) = probe.drift()
+    assert note.startswith("this instance refuses fields")
+    assert note.endswith(": deleted, usersCount")
+
+
+def test_a_probe_says_what_may_not_be_read(daktela: Simulator, connect: Connect) -> None:
+    daktela.forbidden, daktela.strip_items, daktela.strip_relations = {"groups"}, {"CALL"}, {"category"}
+    instance = connect(daktela)
+
+    def probe(name: str) -> str:
+        return Probe(BY_NAME[name], instance).finding()
+
+    with pytest.raises(StreamError, match="lacks the right to read groups"):
+        probe("groups")
+    with pytest.raises(StreamError, match="type CALL"):
+        probe("activities_call")
+    assert "category" in probe("tickets")

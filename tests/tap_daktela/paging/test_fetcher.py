@@ -1,0 +1,357 @@
+from __future__ import annotations
+
+import re
+import threading
+import time
+import weakref
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from typing_extensions import override
+
+from tap_daktela.api import unread as unread_module
+from tap_daktela.api.address import parse
+from tap_daktela.api.client import Client, Credentials, Transport
+from tap_daktela.api.outcome import RequestError
+from tap_daktela.api.query import Query
+from tap_daktela.api.room import Room
+from tap_daktela.api.rows import PageReader, column
+from tap_daktela.api.unread import Unread
+from tap_daktela.paging.fetcher import Fetcher
+from tests.retries import QUICK
+from tests.simulator import Fault, Simulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tap_daktela.api.envelope import Page
+    from tap_daktela.api.retry import Patience
+
+ATTEMPTS = QUICK.attempts
+GROUPS = Query(endpoint="groups", fields=("name",), sort=("name",), take=2)
+
+
+class _Gate:
+    """A client whose answers are let out one by one."""
+
+    def __init__(self) -> None:
+        self.open = threading.Semaphore(0)
+        self.asked: deque[int] = deque()
+        self.cancelled: list[threading.Event | None] = []
+        self.lock = threading.Lock()
+        self.in_flight = self.most_in_flight = 0
+
+    def ask(self, query: Query, cancelled: threading.Event, _patience: Patience) -> Unread:
+        with self.lock:
+            self.asked.append(query.skip)
+            self.cancelled.append(cancelled)
+            self.in_flight += 1
+            self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        self.open.acquire()
+        with self.lock:
+            self.in_flight -= 1
+        room = Room(deque())
+        room.fill([b'{"result": {"data": [{"name": %d}]}}' % query.skip])
+        return Unread(query, room)
+
+
+def _patient() -> Callable[[], None]:
+    """Return a check that ends a test which would otherwise wait for ever."""
+    end = time.monotonic() + 30
+
+    def check() -> None:
+        assert time.monotonic() < end, "nobody answers"
+
+    return check
+
+
+def _gated(gate: _Gate, concurrency: int, check: Callable[[], None] | None = None) -> Fetcher:
+    return Fetcher(cast("Client", gate), concurrency, check or _patient())
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    """Wait for what other threads are about to do."""
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def _fetcher(simulator: Simulator, concurrency: int = 3) -> Fetcher:
+    client = Client(
+        parse(simulator.url), Credentials(access_token=simulator.access_token), Transport(retries=QUICK)
+    )
+    return Fetcher(client, concurrency, _patient())
+
+
+def test_pages_come_to_whoever_asked_for_them_whatever_their_order(daktela: Simulator) -> None:
+    fetcher = _fetcher(daktela)
+    futures = {skip: fetcher.submit(GROUPS.page(skip)) for skip in range(6)}
+    names = sorted((row["name"] for row in daktela.dataset.tables["groups"]), key=str.casefold)
+    for skip in reversed(futures):
+        assert [row["name"] for row in fetcher.take(futures[skip]).rows] == names[skip : skip + 2]
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_no_more_requests_are_in_flight_than_allowed(concurrency: int) -> None:
+    gate = _Gate()
+    fetcher = _gated(gate, concurrency)
+    futures = [fetcher.submit(GROUPS.page(skip)) for skip in range(10)]
+    _until(lambda: len(gate.asked) == concurrency)
+    gate.open.release(10)
+    assert [fetcher.take(future).rows[0]["name"] for future in futures] == list(range(10))
+    assert gate.most_in_flight == concurrency
+
+
+def test_pages_are_asked_for_in_the_order_of_asking() -> None:
+    gate = _Gate()
+    fetcher = _gated(gate, 1)
+    gate.open.release(5)
+    futures = [fetcher.submit(GROUPS.page(skip)) for skip in (4, 2, 0, 1, 3)]
+    for future in futures:
+        fetcher.take(future)
+    assert list(gate.asked) == [4, 2, 0, 1, 3]
+
+
+def test_a_page_is_held_from_asking_to_taking() -> None:
+    gate = _Gate()
+    gate.open.release(10)
+    fetcher = _gated(gate, 1)
+    futures = [fetcher.submit(GROUPS) for _ in range(2)]
+    assert (fetcher.held, fetcher.has_room) == (2, False)
+    fetcher.wait(futures[0])
+    assert fetcher.held == 2
+    fetcher.take(futures[0])
+    assert (fetcher.held, fetcher.has_room) == (1, True)
+    fetcher.page(GROUPS)
+    assert fetcher.held == 1
+
+
+def test_an_error_comes_to_whoever_waits_and_the_next_page_none_the_less(daktela: Simulator) -> None:
+    daktela.faults = [Fault("403")]
+    fetcher = _fetcher(daktela, 1)
+    bad, good = fetcher.submit(GROUPS), fetcher.submit(GROUPS)
+    with pytest.raises(RequestError, match="403"):
+        fetcher.take(bad)
+    assert len(fetcher.take(good).rows) == 2
+
+
+@pytest.mark.parametrize("kind", ["html", "empty", "truncated-json", "error-200", "no-result"])
+def test_an_answer_that_is_no_page_counts_as_an_attempt(
+    daktela: Simulator, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    fetcher = _fetcher(daktela)
+    usual = fetcher.page(GROUPS)
+    daktela.faults = [Fault(kind)]
+    future = fetcher.submit(GROUPS)
+    assert fetcher.wait(future).rows == usual.rows
+    assert "attempt 2 of 6 follows" in caplog.text
+    assert fetcher.wait(future) is fetcher.take(future)
+    assert len(daktela.requests) == 3
+    daktela.faults = [Fault(kind, times=None)]
+    with pytest.raises(RequestError, match=f"{ATTEMPTS} times"):
+        fetcher.page(GROUPS)
+    assert len(daktela.requests) == 3 + ATTEMPTS
+    assert fetcher.held == 0
+
+
+def test_answers_that_are_no_pages_count_with_those_before_them(
+    daktela: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    fetcher = _fetcher(daktela)
+    daktela.faults = [Fault("503", times=2), Fault("html", times=None)]
+    with pytest.raises(RequestError, match=f"{ATTEMPTS} times"):
+        fetcher.page(GROUPS)
+    assert len(daktela.requests) == ATTEMPTS
+    assert re.findall(r"attempt (\d) of 6", caplog.text) == ["2", "3", "4", "5", "6"]
+
+
+def test_an_answer_that_is_no_page_is_asked_for_again_when_that_is_seen(daktela: Simulator) -> None:
+    fetcher = _fetcher(daktela)
+    daktela.faults = [Fault("html")]
+    future = fetcher.submit(GROUPS)
+    _until(future.done)
+    assert fetcher.peek(future, ("name",)) is None
+    _until(lambda: len(daktela.requests) == 2)
+    assert fetcher.peek(future, ("name",)) is None
+    assert len(fetcher.take(future).rows) == 2
+    assert len(daktela.requests) == 2
+
+
+def test_answers_are_read_by_whoever_takes_them(daktela: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = []
+
+    class Noting(PageReader):
+        @override
+        def __call__(self, body: bytes) -> Page:
+            threads.append(threading.current_thread())
+            return super().__call__(body)
+
+    monkeypatch.setattr(unread_module, "PageReader", Noting)
+    assert len(_fetcher(daktela).page(GROUPS).rows) == 2
+    assert threads == [threading.current_thread()]
+
+
+def test_a_page_is_looked_at_once_it_is_there_and_only_if_it_is_one(daktela: Simulator) -> None:
+    gate = _Gate()
+    fetcher = _gated(gate, 1)
+    future = fetcher.submit(GROUPS)
+    assert fetcher.peek(future, ("name",)) is None
+    gate.open.release()
+    _until(future.done)
+    assert fetcher.peek(future, ("name",)) == fetcher.wait(future)
+    daktela.faults = [Fault("403"), Fault("html")]
+    fetcher = _fetcher(daktela, 1)
+    for _ in range(2):
+        future = fetcher.submit(GROUPS)
+        _until(future.done)
+        assert fetcher.peek(future, ("name",)) is None
+    assert fetcher.held == 2
+
+
+def test_a_look_at_a_page_is_at_some_of_its_fields(daktela: Simulator) -> None:
+    fetcher = _fetcher(daktela, 1)
+    future = fetcher.submit(replace(GROUPS, fields=("name", "title")))
+    _until(future.done)
+    glance = fetcher.peek(future, ("name",))
+    assert glance is not None
+    assert [row.get("title") for row in glance.rows] == [None, None]
+    page = fetcher.take(future)
+    assert column(page.rows, "name") == column(glance.rows, "name")
+    assert None not in column(page.rows, "title")
+
+
+def test_an_answer_that_is_no_page_is_looked_at_once(daktela: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[tuple[str, ...]] = []
+    glance = Unread.glance
+
+    def noting(unread: Unread, fields: tuple[str, ...]) -> Page | None:
+        looks.append(fields)
+        return glance(unread, fields)
+
+    monkeypatch.setattr(Unread, "glance", noting)
+    daktela.faults = [Fault("html")]
+    fetcher = _fetcher(daktela, 1)
+    future = fetcher.submit(GROUPS)
+    _until(future.done)
+    assert [fetcher.peek(future, ("name",)) for _ in range(3)] == [None] * 3
+    assert len(looks) == 1
+
+
+def test_a_page_that_has_been_taken_is_held_by_no_thread(daktela: Simulator) -> None:
+    fetcher = _fetcher(daktela, 3)
+    pages = [weakref.ref(fetcher.page(GROUPS)) for _ in range(6)]
+    # A thread hands a page over before it lets go of it.
+    _until(lambda: not any(page() for page in pages))
+
+
+def test_a_page_that_cannot_be_had_is_held_no_longer(daktela: Simulator) -> None:
+    daktela.faults = [Fault("403")]
+    fetcher = _fetcher(daktela)
+    with pytest.raises(RequestError):
+        fetcher.page(GROUPS)
+    assert fetcher.held == 0
+
+
+def test_an_error_that_is_a_time_out_of_the_client_s_own_ends_the_waiting() -> None:
+    class Slow(_Gate):
+        @override
+        def ask(self, query: Query, cancelled: threading.Event, _patience: Patience) -> Unread:
+            raise TimeoutError("mine")
+
+    with pytest.raises(TimeoutError, match="mine"):
+        _gated(Slow(), 1).page(GROUPS)
+
+
+def test_whoever_waits_is_told_to_stop() -> None:
+    class StopNow(Exception):  # noqa: N818 - no error
+        pass
+
+    checks = 0
+
+    def check() -> None:
+        nonlocal checks
+        checks += 1
+        if checks > 2:
+            raise StopNow
+
+    fetcher = _gated(_Gate(), 1, check)
+    with pytest.raises(StopNow):
+        fetcher.page(GROUPS)
+
+
+def test_a_stop_is_heeded_even_if_every_page_is_there_already() -> None:
+    gate = _Gate()
+    gate.open.release(1)
+    checks: list[int] = []
+    fetcher = _gated(gate, 1, lambda: checks.append(1))
+    future = fetcher.submit(GROUPS)
+    _until(future.done)
+    fetcher.take(future)
+    assert checks == [1]
+
+
+def test_what_is_abandoned_before_it_was_sent_is_never_sent() -> None:
+    gate = _Gate()
+    fetcher = _gated(gate, 1)
+    for skip in range(5):
+        fetcher.submit(GROUPS.page(skip))
+    _until(lambda: len(gate.asked) == 1)
+    fetcher.abandon()
+    assert fetcher.held == 0
+    gate.open.release(10)
+    assert fetcher.page(GROUPS.page(9)).rows[0]["name"] == 9
+    assert list(gate.asked) == [0, 9]
+
+
+def test_a_page_that_is_dropped_is_held_no_longer_and_never_sent() -> None:
+    gate = _Gate()
+    fetcher = _gated(gate, 1)
+    futures = [fetcher.submit(GROUPS.page(skip)) for skip in range(3)]
+    _until(lambda: len(gate.asked) == 1)
+    for future in futures[:2]:
+        fetcher.drop(future)
+    assert fetcher.held == 1
+    gate.open.release(10)
+    assert fetcher.take(futures[2]).rows[0]["name"] == 2
+    assert list(gate.asked) == [0, 2]
+
+
+def test_what_is_abandoned_in_flight_is_told_so_and_what_follows_is_not() -> None:
+    gate = _Gate()
+    fetcher = _gated(gate, 1)
+    fetcher.submit(GROUPS)
+    _until(lambda: len(gate.asked) == 1)
+    fetcher.abandon()
+    gate.open.release(2)
+    fetcher.page(GROUPS)
+    before, after = gate.cancelled
+    assert before is not None
+    assert before.is_set()
+    assert after is not None
+    assert not after.is_set()
+
+
+def test_an_abandoned_request_is_not_retried(daktela: Simulator, caplog: pytest.LogCaptureFixture) -> None:
+    daktela.faults = [Fault("429", retry_after=60, times=None)]
+    fetcher = _fetcher(daktela, 1)
+    future = fetcher.submit(GROUPS)
+    _until(lambda: bool(caplog.records))
+    fetcher.abandon()
+    with pytest.raises(RequestError):
+        fetcher.wait(future)
+    attempts = len(daktela.requests)
+    assert attempts == 1
+
+
+def test_a_request_of_another_kind_is_made_in_the_same_threads_and_holds_nothing() -> None:
+    fetcher = _gated(_Gate(), 1)
+    assert fetcher.run(lambda: threading.current_thread().name) == "fetch-0"
+    assert fetcher.held == 0
+
+
+def test_threads_do_not_keep_a_process_from_ending() -> None:
+    fetcher = _gated(_Gate(), 2)
+    assert fetcher.run(lambda: threading.current_thread().daemon)

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tap_daktela.api.outcome import Action, RequestError, Verdict
+from tap_daktela.api.query import Query
+from tap_daktela.paging.smaller_pages import MIN_ROWS, fetch_with_fewer_rows, smaller_sizes
+
+if TYPE_CHECKING:
+    from tap_daktela.api.retry import Patience
+
+QUERY = Query(endpoint="activities", fields=("name",), take=1000)
+TIMED_OUT = Verdict(Action.RETRY, "did not answer within 60 s", timed_out=True)
+EXPIRED = replace(TIMED_OUT, reason="did not complete the request within 600 s", expired=True)
+TOO_LARGE = Verdict(Action.RETRY, "sent a response of more than 64 MiB", too_large=True)
+CRASHED = Verdict(Action.RETRY, "answered 500, 6 times", HTTPStatus.INTERNAL_SERVER_ERROR)
+UNAVAILABLE = Verdict(Action.RETRY, "answered 503, 6 times", HTTPStatus.SERVICE_UNAVAILABLE)
+FORBIDDEN = Verdict(Action.REFUSE, "answered 403", HTTPStatus.FORBIDDEN)
+
+
+class Server:
+    """Fails for more rows than it can send, and otherwise returns how many were requested."""
+
+    def __init__(self, most: int, verdict: Verdict, then: Verdict | None = None) -> None:
+        self.most = most
+        self.verdicts = [verdict, then or verdict]
+        self.asked: list[int] = []
+        self.patience: list[Patience] = []
+
+    def __call__(self, query: Query, patience: Patience) -> int:
+        self.asked.append(query.take)
+        self.patience.append(patience)
+        if query.take > self.most:
+            verdict = self.verdicts[len(self.asked) > 1]
+            raise RequestError(verdict, str(query))
+        return query.take
+
+
+@pytest.mark.parametrize(
+    ("take", "sizes"),
+    [(1000, [250, 62, 15, 10]), (100, [25, 10]), (41, [10]), (11, [10]), (10, []), (2, [])],
+)
+def test_sizes_shrink_to_a_quarter_until_few_rows_are_left(take: int, sizes: list[int]) -> None:
+    assert smaller_sizes(take) == sizes
+
+
+@pytest.mark.parametrize("verdict", [TIMED_OUT, TOO_LARGE, CRASHED])
+@pytest.mark.parametrize(("most", "received"), [(1000, 1000), (999, 250), (100, 62), (10, 10)])
+def test_a_page_that_is_too_large_is_fetched_with_fewer_rows(verdict: Verdict, most: int, received: int) -> None:
+    server = Server(most, verdict)
+    assert fetch_with_fewer_rows(QUERY, server) == received
+    assert server.asked == [size for size in (1000, 250, 62, 15, 10) if size >= received]
+
+
+def test_the_time_outs_of_all_sizes_are_not_more_than_those_of_one_request() -> None:
+    server = Server(0, TIMED_OUT)
+    with pytest.raises(RequestError):
+        fetch_with_fewer_rows(QUERY, server)
+    assert sum(patience.time_outs or 6 for patience in server.patience) == 6
+    assert [patience.oversized for patience in server.patience] == [None, 1, 1, 1, 1]
+
+
+def test_requests_that_take_as_long_as_a_whole_one_may_are_made_twice() -> None:
+    server = Server(0, EXPIRED)
+    with pytest.raises(RequestError):
+        fetch_with_fewer_rows(QUERY, server)
+    assert server.asked == [1000, 250]
+    assert [patience.expired for patience in server.patience] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "told"),
+    [
+        (
+            TIMED_OUT,
+            "did not answer within 60 s; requests for fewer rows, down to 10, failed, too (see page_size and",
+        ),
+        (TOO_LARGE, "of more than 64 MiB; requests for fewer rows, down to 10, failed, too (see page_size) (GET"),
+        (CRASHED, "answered 500, 6 times; requests for fewer rows, down to 10, failed, too (see page_size) (GET"),
+    ],
+)
+def test_t2_a_page_that_fails_with_few_rows_names_the_setting(verdict: Verdict, told: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        fetch_with_fewer_rows(QUERY, Server(0, verdict))
+    assert told in str(caught.value)
+    assert "activities.json, rows 0 to 999" in str(caught.value)
+    assert caught.value.verdict.status == verdict.status
+
+
+@pytest.mark.parametrize("verdict", [UNAVAILABLE, FORBIDDEN])
+def test_what_fewer_rows_do_not_help_against_fails_as_it_is(verdict: Verdict) -> None:
+    server = Server(0, verdict)
+    with pytest.raises(RequestError, match=verdict.reason):
+        fetch_with_fewer_rows(QUERY, server)
+    assert server.asked == [1000]
+
+
+def test_another_error_with_fewer_rows_is_raised_as_it_is() -> None:
+    server = Server(0, TIMED_OUT, FORBIDDEN)
+    with pytest.raises(RequestError, match="answered 403"):
+        fetch_with_fewer_rows(QUERY, server)
+    assert server.asked == [1000, 250]
+
+
+def test_a_page_that_has_failed_already_is_not_fetched_again() -> None:
+    server = Server(300, CRASHED)
+    assert fetch_with_fewer_rows(QUERY, server, RequestError(CRASHED, "GET")) == 250
+    assert server.asked == [250]
+
+
+@pytest.mark.parametrize("take", [1, MIN_ROWS])
+def test_a_small_page_is_retried_as_any_other_request(take: int) -> None:
+    server = Server(0, TIMED_OUT)
+    with pytest.raises(RequestError, match=r"did not answer within 60 s \(GET"):
+        fetch_with_fewer_rows(replace(QUERY, take=take), server)
+    assert [patience.time_outs for patience in server.patience] == [None]

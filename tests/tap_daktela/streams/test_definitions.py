@@ -1,0 +1,225 @@
+"""The declarations say what `daktela-api.md` §5.2 and the contract of the streams say; written out by hand."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tap_daktela.streams.definitions import STREAMS
+from tap_daktela.streams.fields import SERVER, UNIQUE_ID, Kind, Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BY_NAME = {stream.name: stream for stream in STREAMS}
+
+DEFAULT = [
+    *("accounts", "groups", "pauses", "queues", "statuses", "templates", "tickets"),
+    *("activities", "activities_call", "activities_email", "activities_chat"),
+]
+FURTHER = [
+    *("users", "contacts", "ticket_categories", "campaign_records", "crm_records"),
+    *("activities_sms", "activities_fbm", "activities_igdm", "activities_wap", "activities_vbr"),
+]
+
+# Columns of the original extractor; `*` marks those that it prefixed. It called the columns that follow them
+# `server` and, in item tables, `unique_key`.
+ORIGINAL = {
+    "accounts": "*name title survey description deleted",
+    "users": "*name title description algo email nps_score backoffice_user deleted",
+    "groups": "*name title description type deleted",
+    "pauses": "*name title paid type max_duration calculated_from auto_pause deleted",
+    "queues": "*name title description type direction deactivated deleted usersCount",
+    "statuses": "*name title validation nextcall blacklist_database blacklist_expiration_time color deleted",
+    "templates": "*name title description format usingtype content deleted id_template",
+    "tickets": """
+        *name title email description stage priority sla_deadtime sla_change sla_notify sla_duration sla_custom
+        survey survey_offered satisfaction satisfaction_comment reopen deleted created edited first_answer
+        first_answer_duration closed unread has_attachment isBookmarked
+    """,
+    "activities_call": """
+        *activities_name *queue_name time *item_id_call item_call_time item_direction item_answered item_clid
+        *item_prefix_clid_name item_did item_waiting_time item_ringing_time item_hold_time item_duration
+        item_orig_pos item_position item_disposition_cause item_disconnection_cause item_pressed_key
+        item_missed_call item_missed_call_time item_attempts item_score item_note
+    """,
+    "activities_email": """
+        *activities_name *queue_name time *item_name item_address item_direction item_wait_time item_duration
+        item_answered item_text item_time title
+    """,
+    "activities_chat": """
+        *activities_name *queue_name time item_title item_email item_wait_time item_duration item_answered
+        item_disconnection item_time *item_name item_ip item_country_code item_country_name item_region_code
+        item_region_name item_city item_zip_code item_time_zone item_latitude item_longitude item_metro_code
+        item_queue_title item_referer
+    """,
+    "activities": """
+        *name time *ticket_name *queue_name *user_name *status_name *contact_name record_customFields_hodnoceni
+        record_customFields_operator record_customFields_id_hovoru title action type survey record priority
+        description time_wait time_open time_close important status
+    """,
+}
+
+KEYS = {
+    **dict.fromkeys([*DEFAULT, *FURTHER], ("name",)),
+    **{name: ("activities_name", "item_name") for name in BY_NAME if name.startswith("activities_")},
+    "activities_call": ("activities_name", "item_id_call"),
+}
+REPLICATION_KEYS = {
+    **dict.fromkeys(["tickets", "contacts", "campaign_records", "crm_records"], "edited"),
+    **{name: "time" for name in BY_NAME if name.startswith("activities")},
+}
+ENDPOINTS = {
+    **{name: name for name in BY_NAME},
+    **{name: "activities" for name in BY_NAME if name.startswith("activities")},
+    "ticket_categories": "ticketsCategories",
+    "campaign_records": "campaignsRecords",
+    "crm_records": "crmRecords",
+}
+TYPES = {name: name.removeprefix("activities_").upper() for name in BY_NAME if name.startswith("activities_")}
+
+each_stream = pytest.mark.parametrize("stream", STREAMS, ids=list(BY_NAME))
+
+
+def test_the_streams_are_the_contract_s_in_its_order() -> None:
+    assert [stream.name for stream in STREAMS] == [*DEFAULT, *FURTHER]
+
+
+def test_eleven_streams_are_selected_by_default() -> None:
+    assert [stream.name for stream in STREAMS if stream.selected_by_default] == DEFAULT
+
+
+@pytest.mark.parametrize("name", ORIGINAL)
+def test_the_original_s_columns_come_first_with_its_names_in_its_order(name: str) -> None:
+    columns = [column.removeprefix("*") for column in ORIGINAL[name].split()]
+    assert [column.name for column in BY_NAME[name].fields][: len(columns)] == columns
+
+
+@pytest.mark.parametrize("name", ORIGINAL)
+def test_the_original_s_prefixed_columns_are_keys_and_no_other_of_its_columns_is(name: str) -> None:
+    columns = ORIGINAL[name].split()
+    kinds = {column.name: column.kind for column in BY_NAME[name].fields}
+    keys = [column for column in columns if kinds[column.removeprefix("*")] in {Kind.KEY, Kind.PREFIXED}]
+    assert keys == [column for column in columns if column.startswith("*")]
+
+
+@each_stream
+def test_a_stream_has_the_contract_s_endpoint_keys_and_replication_key(stream: Stream) -> None:
+    assert stream.endpoint == ENDPOINTS[stream.name]
+    assert stream.keys == KEYS[stream.name]
+    assert stream.replication_key == REPLICATION_KEYS.get(stream.name)
+    assert stream.activity_type == TYPES.get(stream.name)
+
+
+@each_stream
+def test_the_keys_are_columns_of_keys(stream: Stream) -> None:
+    assert {stream.field(key).kind for key in stream.keys} == {Kind.KEY}
+
+
+@each_stream
+def test_the_replication_key_is_a_datetime_of_the_same_name_in_the_api(stream: Stream) -> None:
+    if stream.replication_key is not None:
+        column = stream.field(stream.replication_key)
+        assert (column.kind, column.source, column.official) == (Kind.DATETIME, column.name, True)
+
+
+@each_stream
+def test_column_names_are_unique_even_without_case(stream: Stream) -> None:
+    names = [column.name.casefold() for column in stream.fields]
+    assert sorted(names) == sorted(set(names))
+
+
+@each_stream
+def test_the_stream_and_every_column_are_described_in_a_sentence(stream: Stream) -> None:
+    for description in (stream.description, *(column.description for column in stream.fields)):
+        assert re.fullmatch(r"\S.*\S\.", description), description
+        assert "  " not in description, description
+
+
+@each_stream
+def test_the_server_is_the_last_column_but_for_the_unique_id_of_items(stream: Stream) -> None:
+    computed = (SERVER, UNIQUE_ID) if stream.activity_type else (SERVER,)
+    assert stream.fields[-len(computed) :] == computed
+    assert not set(stream.fields[: -len(computed)]) & {SERVER, UNIQUE_ID}
+
+
+@each_stream
+def test_every_other_column_is_asked_for_where_it_stands(stream: Stream) -> None:
+    for column in stream.fields:
+        if column in {SERVER, UNIQUE_ID}:
+            continue
+        assert re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*){0,3}", column.request), column
+        assert column.source.split(".")[0] == column.request.split(".")[0], column
+        if column.kind not in {Kind.KEYS, Kind.TITLES, Kind.SCALAR}:
+            assert column.source == column.request, column
+
+
+@each_stream
+def test_no_two_columns_read_the_same_value_in_the_same_way(stream: Stream) -> None:
+    places = [(column.source, column.kind) for column in stream.fields if column.source]
+    assert sorted(places, key=str) == sorted(set(places), key=str)
+
+
+@each_stream
+def test_a_column_that_names_a_join_names_a_column_of_a_stream(stream: Stream) -> None:
+    for column in stream.fields:
+        for target, name in re.findall(r"joins (\w+)\.(\w+)", column.description):
+            assert BY_NAME[target].field(name).kind is Kind.KEY, column
+
+
+@each_stream
+def test_an_item_stream_s_second_key_is_what_tells_an_orphan(stream: Stream) -> None:
+    if stream.activity_type:
+        assert stream.item_keys == {stream.activity_type: stream.field(stream.keys[1]).source}
+        assert stream.closed == "time_close"
+
+
+def test_activities_know_the_items_of_calls_e_mails_and_chats() -> None:
+    assert BY_NAME["activities"].item_keys == {"CALL": "item.id_call", "EMAIL": "item.name", "CHAT": "item.name"}
+    assert BY_NAME["activities"].closed == "time_close"
+
+
+def test_what_holds_the_access_to_a_mailbox_or_an_account_is_not_asked_for() -> None:
+    asked = {f"{stream.name}.{column.request}" for stream in STREAMS for column in stream.fields}
+    assert not asked & {"queues.options", "users.options", "users.fcmSettings", "users.emailAuth"}
+    assert not [name for name in asked if re.search("token|password|secret", name, re.IGNORECASE)]
+
+
+def test_keys_of_any_stream_have_the_same_type_wherever_they_stand() -> None:
+    for stream in STREAMS:
+        for column in stream.fields:
+            if "joins" in column.description:
+                assert column.kind in {Kind.KEY, Kind.KEYS}, (stream.name, column)
+
+
+# Names in a database.
+
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "in lower case": str.lower,
+    "snake_case, an underscore before each capital": lambda name: re.sub("(?<!^)([A-Z])", r"_\1", name).lower(),
+    "snake_case, an underscore before each word": lambda name: re.sub(
+        "(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name
+    ).lower(),
+    "without underscores": lambda name: name.replace("_", "").lower(),
+}
+"""What loaders make of the name of a column."""
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("stream", STREAMS, ids=list(BY_NAME))
+def test_no_two_columns_of_a_stream_have_the_same_name_in_a_database(stream: Stream, spelling: str) -> None:
+    names = [SPELLINGS[spelling](column.name) for column in stream.fields]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=list(BY_NAME))
+def test_names_have_at_most_63_bytes_and_need_no_other_characters_than_letters_digits_and_underscores(
+    stream: Stream,
+) -> None:
+    for name in (stream.name, *(column.name for column in stream.fields)):
+        assert re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_]{0,62}", name)
+        # Loaders add columns of their own.
+        assert not name.startswith("_sdc")
