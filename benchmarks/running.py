@@ -75,15 +75,15 @@ def cost(command: list[str], source: Path | None = None, sink: Path | None = Non
 
 def medians(cases: Mapping[str, Callable[[], Cost]], runs: int) -> dict[str, Cost]:
     """Run all cases in turns, several times, and return the medians of each; the first turn is not counted."""
-    costs: dict[str, list[Cost]] = {name: [] for name in cases}
+    metrics: dict[str, list[Cost]] = {name: [] for name in cases}
     for turn in range(runs + 1):
         for name, case in cases.items():
             found = case()
             if turn:
-                costs[name].append(found)
+                metrics[name].append(found)
             sys.stderr.write(f"  {name}: {found.seconds:.2f} s, {found.megabytes:.0f} MB\n")
     return {
-        name: Cost(*(median(values) for values in zip(*several, strict=True))) for name, several in costs.items()
+        name: Cost(*(median(values) for values in zip(*several, strict=True))) for name, several in metrics.items()
     }
 
 

@@ -26,7 +26,7 @@ from tap_daktela.inputs.state import read_bookmark
 from tap_daktela.inputs.stream_maps import ExpressionError
 from tap_daktela.reading.failures import unexpected
 from tap_daktela.reading.instance import InstanceError
-from tap_daktela.reading.stream_reader import Checkpoint, StreamError, Sync
+from tap_daktela.reading.stream_reader import Checkpoint, StreamError, StreamReader
 from tap_daktela.records.activation import UNFINISHED
 from tap_daktela.records.writer import PageWriter
 from tap_daktela.streams.catalog_types import fitted_columns
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib import Catalog, CatalogEntry, RecordMessage
 
     from tap_daktela.reading.instance import Instance
-    from tap_daktela.reading.run_metrics import Costs
+    from tap_daktela.reading.run_metrics import RunMetrics
     from tap_daktela.records.activation import Activation
     from tap_daktela.records.table import Table
     from tap_daktela.streams import fields
@@ -57,7 +57,7 @@ class Run(Protocol):
         """The instances by name."""
 
     @property
-    def costs(self) -> Costs:
+    def metrics(self) -> RunMetrics:
         """What the streams cost."""
 
     @property
@@ -125,7 +125,7 @@ class DaktelaStream(Stream):
         for instance in self._run.instances.values():
             instance.release()
         # Not the stream's logger: from the SDK's version 0.55 on, that one drops further fields on Python 3.11.
-        self._run.costs.tell(self._tap.logger)
+        self._run.metrics.log(self._tap.logger)
         self._run.activation.log(self.logger)
         self._run.log_missing_rights()
         self._run.raise_failures()
@@ -174,14 +174,14 @@ class DaktelaStream(Stream):
         """Yield the records of one instance, page by page, and move its bookmark between them."""
         instance = self._run.instances[str((context or {})["server"])]
         try:
-            with self._run.costs.of(self.name, instance) as cost:
-                sync = Sync(self.declaration, self.selected_columns(), instance, self.bookmark(context))
+            with self._run.metrics.of(self.name, instance) as cost:
+                sync = StreamReader(self.declaration, self.selected_columns(), instance, self.bookmark(context))
                 for step in sync.read():
                     if isinstance(step, Checkpoint):
                         self.advance(context, step)
                     else:
                         cost.rows += len(step)
-                        self._run.costs.reporter.tell(sync.rows, sync.expected)
+                        self._run.metrics.reporter.tell(sync.rows, sync.expected)
                         yield step
                     # Or it would be in memory together with the next one.
                     del step

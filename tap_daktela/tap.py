@@ -25,7 +25,7 @@ from typing_extensions import override
 from tap_daktela.api.redaction import echo
 from tap_daktela.api.retry import DEFAULT_RETRIES, RetryPolicy
 from tap_daktela.cli.config import given, register_secrets, with_numbers
-from tap_daktela.cli.errors import InputError, PlainCommand, RunError, check_environment
+from tap_daktela.cli.errors import InputError, OneLineErrorCommand, RunError, check_environment
 from tap_daktela.cli.json_files import read_settings_files
 from tap_daktela.cli.progress import reporter
 from tap_daktela.cli.signals import Terminated, termination
@@ -36,7 +36,7 @@ from tap_daktela.inputs.state import merge_partitions
 from tap_daktela.inputs.stream_maps import StreamMapper, stream_map_problems
 from tap_daktela.reading.failures import Failures
 from tap_daktela.reading.instance import Instance
-from tap_daktela.reading.run_metrics import Costs
+from tap_daktela.reading.run_metrics import RunMetrics
 from tap_daktela.records.activation import Activation, shared_tables, unread_instances
 from tap_daktela.records.writer import PageWriter
 from tap_daktela.stream import DaktelaStream
@@ -108,9 +108,9 @@ class TapDaktela(Tap):
         }
 
     @cached_property
-    def costs(self) -> Costs:
+    def metrics(self) -> RunMetrics:
         """What the run costs, stream by stream."""
-        return Costs(reporter(self.logger))
+        return RunMetrics(reporter(self.logger))
 
     @cached_property
     def activation(self) -> Activation:
@@ -241,7 +241,7 @@ class TapDaktela(Tap):
             self.logger.warning("%s: stopping with the state reached so far", error.signal)
             termination.acknowledge()
             self.state_writer.write_state(self.state)
-            self.costs.tell(self.logger)
+            self.metrics.log(self.logger)
             raise
 
     # The command.
@@ -322,7 +322,7 @@ class TapDaktela(Tap):
         )
 
 
-class _Command(PlainCommand, SingerCommand):
+class _Command(OneLineErrorCommand, SingerCommand):
     """The SDK's command, which says in one line what a user can put right, and exits with 1."""
 
 

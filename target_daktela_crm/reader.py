@@ -16,7 +16,7 @@ import msgspec
 from singer_sdk.io_base import GenericSingerReader, SingerMessageType
 from typing_extensions import override
 
-from tap_daktela.api.json_text import BOM, whole
+from tap_daktela.api.json_text import BOM, replace_lone_surrogates
 from target_daktela_crm.exact_json import decode, read_number
 
 if TYPE_CHECKING:
@@ -156,10 +156,10 @@ def _is_too_deep(message: dict[str, Any], line: bytes) -> bool:
 
 def _repaired_keys(content: dict[str, Any]) -> dict[str, Any]:
     """Return an object with U+FFFD in place of lone surrogates."""
-    return {whole(key): _repaired_value(value) for key, value in content.items()}
+    return {replace_lone_surrogates(key): _repaired_value(value) for key, value in content.items()}
 
 
 def _repaired_value(value: Any) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, str):
-        return whole(value)
+        return replace_lone_surrogates(value)
     return [_repaired_value(element) for element in value] if isinstance(value, list) else value

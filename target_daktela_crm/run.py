@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_daktela.api.auth import SignInError
 from tap_daktela.api.client import Client
-from tap_daktela.api.retry import Patience
+from tap_daktela.api.retry import RetryLimits
 from tap_daktela.cli.errors import RunError
 from tap_daktela.cli.progress import reporter
 from target_daktela_crm.delivery.batching import encode_request, request_size
@@ -168,7 +168,7 @@ class Run:
         settings = self._settings
         if settings.dry_run is not None:
             return RequestFolder(settings.dry_run)
-        client = Client(settings.address, settings.credentials, settings.transport)
+        client = Client(settings.address, settings.credentials, settings.http)
         return SyncEndpoint(client, settings.sync_path, self._full_load_hours)
 
     def _stage(self, *, cut_off: bool) -> None:
@@ -202,7 +202,7 @@ class Run:
                 f"the request would have {size:,} bytes, more than max_request_bytes: not written"
             )
             return
-        endpoint.post(encode_request(self.store.entries(), delete=True), Patience())
+        endpoint.post(encode_request(self.store.entries(), delete=True), RetryLimits())
         self.counts.requests, self.counts.accepted, self.counts.bytes = 1, 1, size
         self.counts.companies, self.counts.contacts = queue.companies, queue.contacts
         self.summary.notes.append(

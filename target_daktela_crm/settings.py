@@ -27,7 +27,7 @@ from tap_daktela.cli.config import (
     instance_problems,
     read_address,
     read_credentials,
-    read_transport,
+    read_http_settings,
     server_name,
     type_problems,
     unknown_problems,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from tap_daktela.api.address import Address
-    from tap_daktela.api.client import Credentials, Transport
+    from tap_daktela.api.client import Credentials, HttpSettings
     from tap_daktela.api.retry import RetryPolicy
     from target_daktela_crm.business_hours import BusinessHours
 
@@ -224,7 +224,7 @@ class Settings:
     server: str
     address: Address
     credentials: Credentials
-    transport: Transport
+    http: HttpSettings
     sync_path: str
     preset: str
     streams: Mapping[str, Any] = field(repr=False)
@@ -268,7 +268,7 @@ def read(config: Mapping[str, Any], user_agent: str, retries: RetryPolicy = DEFA
         server=server,
         address=read_address(values, allow_http=values["allow_http"]),
         credentials=read_credentials(values),
-        transport=read_transport(values, user_agent, connections=1, retries=retries),
+        http=read_http_settings(values, user_agent, connections=1, retries=retries),
         sync_path="/" + values["sync_path"].lstrip("/"),
         preset=values["preset"],
         streams=values.get("streams") or {},

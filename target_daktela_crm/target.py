@@ -31,7 +31,7 @@ from typing_extensions import override
 
 from tap_daktela.api.retry import DEFAULT_RETRIES, RetryPolicy
 from tap_daktela.cli.config import given, register_secrets, with_defaults, with_numbers
-from tap_daktela.cli.errors import InputError, PlainCommand, RunError, check_environment
+from tap_daktela.cli.errors import InputError, OneLineErrorCommand, RunError, check_environment
 from tap_daktela.cli.json_files import read_settings_files
 from tap_daktela.cli.output import OutputError
 from tap_daktela.cli.signals import Terminated
@@ -489,7 +489,7 @@ _OPTIONS = (
 )
 
 
-class _Command(PlainCommand, SingerCommand):
+class _Command(OneLineErrorCommand, SingerCommand):
     """The SDK's command, which reports errors in one line and exits with 1."""
 
 

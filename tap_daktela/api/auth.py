@@ -28,9 +28,9 @@ class SignInError(Exception):
 class Renewal(Enum):
     """How a refused token was replaced."""
 
-    HERE = "signed in again"
-    ELSEWHERE = "another thread had signed in meanwhile"
-    IMPOSSIBLE = "a static token has no successor"
+    REFRESHED = "signed in again"
+    ALREADY_REFRESHED = "another thread had signed in meanwhile"
+    NOT_POSSIBLE = "a static token has no successor"
 
 
 class TokenAuth(AuthBase):
@@ -63,11 +63,11 @@ class TokenAuth(AuthBase):
         """Replace the token that was `refused`, unless another thread has done so already."""
         with self._lock:
             if self._token != refused:
-                return Renewal.ELSEWHERE
+                return Renewal.ALREADY_REFRESHED
             if self._sign_in is None:
-                return Renewal.IMPOSSIBLE
+                return Renewal.NOT_POSSIBLE
             self._replace()
-            return Renewal.HERE
+            return Renewal.REFRESHED
 
     def _replace(self) -> None:
         """Sign in. Credentials that have been refused are not tried again, which might lock the account."""

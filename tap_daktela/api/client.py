@@ -20,7 +20,7 @@ from requests.utils import check_header_validity
 from urllib3.exceptions import HTTPError
 
 from tap_daktela.api.auth import Renewal, SignInError, TokenAuth
-from tap_daktela.api.connection_errors import judge_exception, judge_proxy
+from tap_daktela.api.connection_errors import classify_exception, classify_proxy_refusal
 from tap_daktela.api.envelope import (
     Answer,
     EnvelopeError,
@@ -29,9 +29,9 @@ from tap_daktela.api.envelope import (
     read_acceptance,
     read_answer,
 )
-from tap_daktela.api.outcome import Action, RequestError, Verdict, judge, judge_body
+from tap_daktela.api.outcome import Action, Outcome, RequestError, classify, classify_body
 from tap_daktela.api.redaction import redact_server_text, register
-from tap_daktela.api.retry import CancelledError, Patience, RateLimit, Retries, RetryPolicy
+from tap_daktela.api.retry import CancelledError, RateLimit, Retries, RetryLimits, RetryPolicy
 from tap_daktela.api.room import Room
 from tap_daktela.api.session import (
     DeadlineError,
@@ -71,7 +71,7 @@ MAX_TIMEOUTS = 10
 _LISTS = 32
 """Of how many lists, or windows of one, the request is kept prepared."""
 
-_ACCEPTED = Verdict(Action.ACCEPT, status=HTTPStatus.OK)
+_ACCEPTED = Outcome(Action.ACCEPT, status=HTTPStatus.OK)
 
 _NOT_SIGNED_IN = frozenset(
     {
@@ -93,7 +93,7 @@ class Credentials:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Transport:
+class HttpSettings:
     """How requests are made."""
 
     timeout: float = 60.0
@@ -145,24 +145,24 @@ class _Request:
 class _RetryNeeded(Exception):  # noqa: N818 - not an error but a request to repeat
     """An attempt failed, and another one may succeed."""
 
-    def __init__(self, verdict: Verdict) -> None:
-        super().__init__(verdict.reason)
-        self.verdict = verdict
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.reason)
+        self.outcome = outcome
 
 
 class Client:
     """The requests to one instance. Safe to use from several threads."""
 
-    def __init__(self, address: Address, credentials: Credentials, transport: Transport) -> None:
+    def __init__(self, address: Address, credentials: Credentials, http: HttpSettings) -> None:
         self.address = address
         self.traffic = Traffic()
         self._counting = threading.Lock()
         self._spare: deque[mmap.mmap] = deque()
         self._credentials = credentials
-        self._transport = transport
+        self._http = http
         register(credentials.access_token)
         register(credentials.password)
-        self._session = make_session(transport.user_agent, transport.connections)
+        self._session = make_session(http.user_agent, http.connections)
         self._rate_limit = RateLimit()
         self._prepared_list = lru_cache(maxsize=_LISTS)(self._prepare_list)
         self._auth = TokenAuth(
@@ -203,7 +203,7 @@ class Client:
         _ = self._auth.token
 
     def page(
-        self, query: Query, patience: Patience | None = None, cancelled: threading.Event | None = None
+        self, query: Query, limits: RetryLimits | None = None, cancelled: threading.Event | None = None
     ) -> Page:
         """Return the rows that `query` asks for.
 
@@ -213,10 +213,10 @@ class Client:
             RequestError: the request failed, after all retries that `patience` allows.
             SignInError: the token expired, and the instance does not issue another one.
         """
-        return self._send(self._list(query), reader(query), cancelled, patience)
+        return self._send(self._list(query), reader(query), cancelled, limits)
 
     def ask(
-        self, query: Query, cancelled: threading.Event | None = None, patience: Patience | None = None
+        self, query: Query, cancelled: threading.Event | None = None, limits: RetryLimits | None = None
     ) -> Unread:
         """Return the response to `query`, whatever its body contains.
 
@@ -224,7 +224,7 @@ class Client:
             RequestError, SignInError: as `page` does.
         """
         room = Room(self._spare)
-        failed = self._send_counting(replace(self._list(query), room=room), bytes, cancelled, patience)[1]
+        failed = self._send_counting(replace(self._list(query), room=room), bytes, cancelled, limits)[1]
         return Unread(query, room, failed + 1)
 
     def ask_again(self, unread: Unread, cancelled: threading.Event | None = None) -> Page:
@@ -236,18 +236,18 @@ class Client:
         request = replace(self._list(unread.query), come=[unread.body], attempt=unread.attempts)
         return self._send(request, reader(unread.query), cancelled)
 
-    def post(self, path: str, body: bytes, patience: Patience) -> None:
+    def post(self, path: str, body: bytes, limits: RetryLimits) -> None:
         """Send JSON to a path below the instance's URL that is not part of the API, until it is taken in.
 
         To be used where sending the same again does no harm.
 
         Raises:
-            RequestError: it is not taken in; the verdict says what was the matter with the last attempt.
+            RequestError: it is not taken in; the outcome says what was the matter with the last attempt.
             SignInError: the token expired and no other can be had.
         """
         url = self.address.base + path
         prepare = self._preparing("POST", url, data=body, headers={"Content-Type": "application/json"})
-        self._send(_Request(prepare, f"POST {url}", self._auth), read_acceptance, limits=patience)
+        self._send(_Request(prepare, f"POST {url}", self._auth), read_acceptance, limits=limits)
 
     def _preparing(
         self,
@@ -307,9 +307,9 @@ class Client:
                 read,
             )
         except RequestError as error:
-            if error.verdict.status in _NOT_SIGNED_IN and not error.verdict.from_gateway:
-                answered_401 = error.verdict.status == HTTPStatus.UNAUTHORIZED
-                reason = "answered 401" if answered_401 else error.verdict.reason
+            if error.outcome.status in _NOT_SIGNED_IN and not error.outcome.from_gateway:
+                answered_401 = error.outcome.status == HTTPStatus.UNAUTHORIZED
+                reason = "answered 401" if answered_401 else error.outcome.reason
                 raise SignInError(f"{refusal} (Daktela {reason})") from None
             raise
         result = answer.result
@@ -326,7 +326,7 @@ class Client:
         request: _Request,
         read: Callable[[bytes], Read],
         cancelled: threading.Event | None = None,
-        limits: Patience | None = None,
+        limits: RetryLimits | None = None,
     ) -> Read:
         """Make a request until it is answered, refused, or fails for good; return what was read."""
         return self._send_counting(request, read, cancelled, limits)[0]
@@ -336,11 +336,11 @@ class Client:
         request: _Request,
         read: Callable[[bytes], Read],
         cancelled: threading.Event | None = None,
-        limits: Patience | None = None,
+        limits: RetryLimits | None = None,
     ) -> tuple[Read, int]:
         """As `_send` does, and return how many attempts failed, too."""
         cancelled = cancelled or threading.Event()
-        retries = Retries(self._transport.retries, limits, request.attempt - 1)
+        retries = Retries(self._http.retries, limits, request.attempt - 1)
         # A login waits for no other request: one of those may wait for its token.
         rate_limit = self._rate_limit if request.auth else RateLimit()
         try:
@@ -349,7 +349,7 @@ class Client:
                 try:
                     answer = self._attempt(request, read)
                 except _RetryNeeded as error:
-                    self._prepare_retry(request, error.verdict, retries, rate_limit, cancelled)
+                    self._prepare_retry(request, error.outcome, retries, rate_limit, cancelled)
                 else:
                     rate_limit.exhausted = False
                     return answer, retries.failed
@@ -357,14 +357,14 @@ class Client:
             error.repeated = error.repeated or retries.failed > 0
             raise
         except CancelledError:
-            raise RequestError(Verdict(Action.RETRY, "was not asked again"), request.name) from None
+            raise RequestError(Outcome(Action.RETRY, "was not asked again"), request.name) from None
         finally:
             rate_limit.release()
 
     def _prepare_retry(
         self,
         request: _Request,
-        verdict: Verdict,
+        outcome: Outcome,
         retries: Retries,
         rate_limit: RateLimit,
         cancelled: threading.Event,
@@ -375,22 +375,22 @@ class Client:
             RequestError: it has failed too often.
             CancelledError: it is no longer needed.
         """
-        seconds = retries.next_wait(verdict)
-        if seconds is None or (verdict.rate_limited and rate_limit.exhausted):
-            if verdict.rate_limited and retries.waits_for_quota:
+        seconds = retries.next_wait(outcome)
+        if seconds is None or (outcome.rate_limited and rate_limit.exhausted):
+            if outcome.rate_limited and retries.waits_for_quota:
                 rate_limit.exhausted = True
-            reason = verdict.reason + (f", {retries.failed} times" if retries.failed > 1 else "")
-            failure = RequestError(replace(verdict, reason=reason), request.name)
+            reason = outcome.reason + (f", {retries.failed} times" if retries.failed > 1 else "")
+            failure = RequestError(replace(outcome, reason=reason), request.name)
             failure.repeated = retries.failed > 1
             raise failure from None
         self._count(retries=1)
-        if verdict.rate_limited and rate_limit.hold(cancelled):
+        if outcome.rate_limited and rate_limit.hold(cancelled):
             # The request of another thread has waited for the server meanwhile.
             return
-        asked = f", less than the {verdict.wait:,.0f} s asked for" if (verdict.wait or 0) > seconds else ""
+        asked = f", less than the {outcome.wait:,.0f} s asked for" if (outcome.wait or 0) > seconds else ""
         logger.warning(
             "%s; attempt %d of %d follows in %.1f s%s (%s)",
-            verdict.text,
+            outcome.text,
             retries.failed + 1,
             retries.most,
             seconds,
@@ -405,21 +405,21 @@ class Client:
         signed_in_again = False
         while True:
             token = request.auth.token if request.auth else ""
-            verdict, body = (_ACCEPTED, request.come.pop()) if request.come else self._exchange(request)
-            if verdict.action is Action.ACCEPT:
+            outcome, body = (_ACCEPTED, request.come.pop()) if request.come else self._exchange(request)
+            if outcome.action is Action.ACCEPT:
                 try:
                     return read(body)
                 except EnvelopeError as error:
-                    verdict = judge_body(error)
-            if verdict.action is Action.RETRY:
-                raise _RetryNeeded(verdict)
-            if verdict.action is not Action.SIGN_IN or request.auth is None or signed_in_again:
-                raise RequestError(verdict, request.name)
+                    outcome = classify_body(error)
+            if outcome.action is Action.RETRY:
+                raise _RetryNeeded(outcome)
+            if outcome.action is not Action.SIGN_IN or request.auth is None or signed_in_again:
+                raise RequestError(outcome, request.name)
             renewal = request.auth.renew(token)
-            if renewal is Renewal.IMPOSSIBLE:
-                hint = "" if verdict.from_gateway else ", which may have expired: check access_token"
-                raise RequestError(replace(verdict, reason=verdict.reason + hint), request.name)
-            signed_in_again = renewal is Renewal.HERE
+            if renewal is Renewal.NOT_POSSIBLE:
+                hint = "" if outcome.from_gateway else ", which may have expired: check access_token"
+                raise RequestError(replace(outcome, reason=outcome.reason + hint), request.name)
+            signed_in_again = renewal is Renewal.REFRESHED
 
     @cached_property
     def _route(self) -> Route:
@@ -430,9 +430,9 @@ class Client:
         Raises:
             EnvironmentSettingError: they cannot be used.
         """
-        return find_route(self._session, self.address, verify_tls=self._transport.verify_tls)
+        return find_route(self._session, self.address, verify_tls=self._http.verify_tls)
 
-    def _exchange(self, request: _Request) -> tuple[Verdict, bytes]:
+    def _exchange(self, request: _Request) -> tuple[Outcome, bytes]:
         """Send a request; return what to do about its answer, and the answer's body."""
         self._count(requests=1)
         try:
@@ -443,16 +443,16 @@ class Client:
             route = self._route
         except (requests.RequestException, ValueError) as error:
             # Texts of such errors may repeat a header of the request.
-            return Verdict(Action.REFUSE, f"could not be asked: {type(error).__name__}"), b""
+            return Outcome(Action.FAIL, f"could not be asked: {type(error).__name__}"), b""
         except EnvironmentSettingError as error:
-            return Verdict(Action.REFUSE, str(error), subject=""), b""
+            return Outcome(Action.FAIL, str(error), subject=""), b""
         return self._transfer(request, prepared, route)
 
     def _transfer(
         self, request: _Request, prepared: requests.PreparedRequest, route: Route
-    ) -> tuple[Verdict, bytes]:
+    ) -> tuple[Outcome, bytes]:
         """Send a request that is prepared, within the limits on time and size."""
-        timeout = self._transport.timeout
+        timeout = self._http.timeout
         # Not by the session, which reads the whole body of a redirect and prepares the request to follow it.
         adapter = self._session.get_adapter(str(prepared.url))
         has_begun = False
@@ -466,16 +466,16 @@ class Client:
             self._count(bytes=size)
         except DeadlineError:
             reason = f"did not complete the request within {MAX_TIMEOUTS * timeout:g} s"
-            return Verdict(Action.RETRY, reason, timed_out=True, expired=True), b""
+            return Outcome(Action.RETRY, reason, timed_out=True, expired=True), b""
         except ResponseTooLargeError:
             reason = f"sent a response of more than {request.max_bytes // _MIB} MiB{request.hint}"
-            return Verdict(Action.RETRY, reason, too_large=True), b""
+            return Outcome(Action.RETRY, reason, too_large=True), b""
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            return replace(judge_exception(error, route, timeout), incomplete=has_begun), b""
+            return replace(classify_exception(error, route, timeout), incomplete=has_begun), b""
         if response.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and route.proxy:
             # Over plain http, the answer of a proxy looks like that of the instance; only it sends this status.
-            return judge_proxy(response.status_code, route), body
-        return judge(response, body), body
+            return classify_proxy_refusal(response.status_code, route), body
+        return classify(response, body), body
 
     def _count(self, **more: int) -> None:
         with self._counting:

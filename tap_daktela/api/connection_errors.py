@@ -1,6 +1,6 @@
-"""Why a request got no answer: an exception of `requests` or `urllib3` in, a `Verdict` out.
+"""Why a request got no answer: an exception of `requests` or `urllib3` in, a `Outcome` out.
 
-Both libraries wrap the exceptions of the layers below, so the verdict depends on all causes of an exception. The
+Both libraries wrap the exceptions of the layers below, so the outcome depends on all causes of an exception. The
 text of an exception is never part of a message, since it may repeat a header or a URL.
 """
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import requests
 import urllib3.exceptions as urllib3_errors
 
-from tap_daktela.api.outcome import Action, Verdict
+from tap_daktela.api.outcome import Action, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,21 +28,21 @@ _TUNNEL = re.compile(r"Tunnel connection failed: (\d+)")
 """How `http.client` reports the status with which a proxy answers CONNECT."""
 
 
-def judge_exception(error: Exception, route: Route, timeout: float) -> Verdict:
-    """Return the verdict on a request that failed with `error`; `timeout` is in seconds."""
+def classify_exception(error: Exception, route: Route, timeout: float) -> Outcome:
+    """Return the outcome of a request that failed with `error`; `timeout` is in seconds."""
     causes = list(_causes(error))
     if route.proxy and _first(causes, urllib3_errors.ProxyError, requests.exceptions.ProxyError):
         return _of_proxy(causes, route, timeout)
     if certificate := _first(causes, ssl.SSLCertVerificationError):
-        return Verdict(Action.REFUSE, _certificate_reason(certificate, route.host))
+        return Outcome(Action.FAIL, _certificate_reason(certificate, route.host))
     if system := _system_reason(causes):
-        return Verdict(Action.RETRY, system)
-    for kinds, verdict in _VERDICTS:
+        return Outcome(Action.RETRY, system)
+    for kinds, outcome in _OUTCOMES:
         if cause := _first(causes, *kinds):
-            return verdict(cause, route, timeout)
+            return outcome(cause, route, timeout)
     if reason := _library_reason(causes):
-        return Verdict(Action.RETRY, reason)
-    return Verdict(Action.REFUSE, f"could not be asked: {type(error).__name__}")
+        return Outcome(Action.RETRY, reason)
+    return Outcome(Action.FAIL, f"could not be asked: {type(error).__name__}")
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -67,25 +67,25 @@ _TIMEOUTS = (requests.Timeout, TimeoutError, urllib3_errors.TimeoutError)
 _TLS = (ssl.SSLError, requests.exceptions.SSLError, urllib3_errors.SSLError)
 
 
-def _not_found(_cause: BaseException, route: Route, _timeout: float) -> Verdict:
-    return Verdict(Action.RETRY, f"was not found (no such host: {route.host}); check url and server")
+def _not_found(_cause: BaseException, route: Route, _timeout: float) -> Outcome:
+    return Outcome(Action.RETRY, f"was not found (no such host: {route.host}); check url and server")
 
 
-def _not_reached(_cause: BaseException, _route: Route, _timeout: float) -> Verdict:
-    return Verdict(Action.RETRY, "could not be reached")
+def _not_reached(_cause: BaseException, _route: Route, _timeout: float) -> Outcome:
+    return Outcome(Action.RETRY, "could not be reached")
 
 
-def _timed_out(_cause: BaseException, _route: Route, timeout: float) -> Verdict:
-    return Verdict(Action.RETRY, f"did not answer within {timeout:g} s", timed_out=True)
+def _timed_out(_cause: BaseException, _route: Route, timeout: float) -> Outcome:
+    return Outcome(Action.RETRY, f"did not answer within {timeout:g} s", timed_out=True)
 
 
-def _tls_failed(cause: BaseException, _route: Route, _timeout: float) -> Verdict:
+def _tls_failed(cause: BaseException, _route: Route, _timeout: float) -> Outcome:
     reason = getattr(cause, "reason", None)
     named = f" ({reason})" if isinstance(reason, str) else ""
-    return Verdict(Action.RETRY, f"failed in the TLS handshake{named}; check the scheme and the port of the url")
+    return Outcome(Action.RETRY, f"failed in the TLS handshake{named}; check the scheme and the port of the url")
 
 
-_VERDICTS: tuple[tuple[tuple[type[BaseException], ...], Callable[[BaseException, Route, float], Verdict]], ...] = (
+_OUTCOMES: tuple[tuple[tuple[type[BaseException], ...], Callable[[BaseException, Route, float], Outcome]], ...] = (
     (_NO_SUCH_HOST, _not_found),
     # In urllib3, this is a kind of time-out.
     ((urllib3_errors.NewConnectionError,), _not_reached),
@@ -118,39 +118,39 @@ def _certificate_reason(error: BaseException, host: str) -> str:
 # Proxies.
 
 
-def _of_proxy(causes: Sequence[BaseException], route: Route, timeout: float) -> Verdict:
-    """Return the verdict on a request that did not get through a proxy."""
+def _of_proxy(causes: Sequence[BaseException], route: Route, timeout: float) -> Outcome:
+    """Return the outcome of a request that did not get through a proxy."""
     subject, setting = f"The proxy {route.proxy}", route.proxy_setting
     status = next((int(match[1]) for cause in causes if (match := _TUNNEL.search(str(cause)))), None)
     if status is not None:
-        return judge_proxy(status, route)
+        return classify_proxy_refusal(status, route)
     if _first(causes, *_NO_SUCH_HOST):
-        return Verdict(Action.RETRY, f"was not found (no such host); check {setting}", subject=subject)
+        return Outcome(Action.RETRY, f"was not found (no such host); check {setting}", subject=subject)
     system = _system_reason(causes)
     if system is None and _first(causes, *_TIMEOUTS):
         reason = f"did not answer within {timeout:g} s; check {setting}"
-        return Verdict(Action.RETRY, reason, subject=subject, timed_out=True)
+        return Outcome(Action.RETRY, reason, subject=subject, timed_out=True)
     if _first(causes, ssl.SSLError):
         reason = f"does not speak TLS, or has a certificate that cannot be verified; check {setting}"
-        return Verdict(Action.REFUSE, reason, subject=subject)
-    return Verdict(Action.RETRY, f"{system or 'closed the connection'}; check {setting}", subject=subject)
+        return Outcome(Action.FAIL, reason, subject=subject)
+    return Outcome(Action.RETRY, f"{system or 'closed the connection'}; check {setting}", subject=subject)
 
 
-def judge_proxy(status: int, route: Route) -> Verdict:
-    """Return the verdict on a status with which a proxy refuses to let a request through."""
+def classify_proxy_refusal(status: int, route: Route) -> Outcome:
+    """Return the outcome of a status with which a proxy refuses to let a request through."""
     subject = f"The proxy {route.proxy}"
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         reason = (
             f"asks for a user name and password (407); put them into {route.proxy_setting}, as in "
             "http://user:password@proxy:3128"
         )
-        return Verdict(Action.REFUSE, reason, subject=subject)
-    action = Action.RETRY if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Action.REFUSE
+        return Outcome(Action.FAIL, reason, subject=subject)
+    action = Action.RETRY if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Action.FAIL
     reason = (
         f"did not connect to {route.host} ({status}); have the host allowed there, or add it to NO_PROXY if it "
         "can be reached without a proxy"
     )
-    return Verdict(action, reason, subject=subject)
+    return Outcome(action, reason, subject=subject)
 
 
 # Everything else.

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from tap_daktela.api.json_text import BOM, whole, without_nul
+from tap_daktela.api.json_text import BOM, replace_lone_surrogates, strip_nul
 from tap_daktela.api.redaction import redact_server_text
 
 _LONGEST_MESSAGE = 300
@@ -164,7 +164,7 @@ def _messages(error: object, place: tuple[str, ...] = ()) -> list[str]:
 
 
 def _decode(body: bytes) -> Any:  # noqa: ANN401 - JSON
-    body = without_nul(body.removeprefix(BOM))
+    body = strip_nul(body.removeprefix(BOM))
     if not body.strip():
         raise EnvelopeError("an empty answer")
     if body.lstrip()[:1] == b"<":
@@ -214,11 +214,11 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def _whole(value: Any) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, str):
-        return whole(value)
+        return replace_lone_surrogates(value)
     if isinstance(value, list):
         return [_whole(element) for element in value]
     if isinstance(value, dict):
-        return {whole(key): _whole(element) for key, element in value.items()}
+        return {replace_lone_surrogates(key): _whole(element) for key, element in value.items()}
     return value
 
 

@@ -1,7 +1,7 @@
 """What to do about the answer to a request: accept it, ask again, sign in again, or stop.
 
-In: a response. Out: a `Verdict`. For requests without an answer, `connection_errors.py` makes one. The tap and the
-target read the same verdicts; what they do about a refusal is their own.
+In: a response. Out: a `Outcome`. For requests without an answer, `connection_errors.py` makes one. The tap and the
+target read the same outcomes; what they do about a refusal is their own.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Action(Enum):
     ACCEPT = "accept"
     RETRY = "retry"
     SIGN_IN = "sign in"
-    REFUSE = "refuse"
+    FAIL = "fail"
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Outcome:
     """What to do about one attempt, and why."""
 
     action: Action
@@ -81,29 +81,29 @@ _OVERLOADED = frozenset({HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.BAD_GATEWA
 class RequestError(Exception):
     """A request that failed, after all retries."""
 
-    def __init__(self, verdict: Verdict, request: str) -> None:
-        super().__init__(f"{verdict.text} ({request})")
-        self.verdict = verdict
+    def __init__(self, outcome: Outcome, request: str) -> None:
+        super().__init__(f"{outcome.text} ({request})")
+        self.outcome = outcome
         self.request = request
         self.repeated = False
-        """Whether the verdict is on a repetition; what became of the first attempt may then be unknown."""
+        """Whether the outcome is on a repetition; what became of the first attempt may then be unknown."""
 
 
-def judge(response: requests.Response, body: bytes) -> Verdict:
-    """Return the verdict on an answer by its status alone; a 2xx may still hold an error in its body."""
+def classify(response: requests.Response, body: bytes) -> Outcome:
+    """Return the outcome of an answer by its status alone; a 2xx may still hold an error in its body."""
     status = response.status_code
     if response.ok and not response.is_redirect and status < HTTPStatus.MULTIPLE_CHOICES:
-        return Verdict(Action.ACCEPT, status=status)
+        return Outcome(Action.ACCEPT, status=status)
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        return Verdict(Action.REFUSE, _redirect_reason(response), status)
+        return Outcome(Action.FAIL, _redirect_reason(response), status)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         wait = retry_after(response.headers.get("Retry-After"))
-        return Verdict(Action.RETRY, "asked for fewer requests (429)", status, wait)
+        return Outcome(Action.RETRY, "asked for fewer requests (429)", status, wait)
     if status == HTTPStatus.REQUEST_TIMEOUT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         wait = retry_after(response.headers.get("Retry-After"))
         timed_out = status in _GATEWAY_TIMEOUTS
-        return Verdict(Action.RETRY, _with_message(f"answered {status}", body), status, wait, timed_out=timed_out)
-    return _refusal(status, body)
+        return Outcome(Action.RETRY, _with_message(f"answered {status}", body), status, wait, timed_out=timed_out)
+    return _classify_client_error(status, body)
 
 
 def _with_message(reason: str, body: bytes) -> str:
@@ -116,19 +116,19 @@ _GATEWAY_TIMEOUTS = frozenset({HTTPStatus.GATEWAY_TIMEOUT, 524})
 """Answers of gateways that waited too long for the server behind them; 524 is Cloudflare's."""
 
 
-def _refusal(status: int, body: bytes) -> Verdict:
-    """Return the verdict on a 4xx that another attempt does not change.
+def _classify_client_error(status: int, body: bytes) -> Outcome:
+    """Return the outcome of a 4xx that another attempt does not change.
 
     Daktela answers 401, 403 and 404 with an empty body, and others with its envelope (daktela-api.md §1). So any
     other body comes from something in front of it.
     """
-    action = Action.SIGN_IN if status == HTTPStatus.UNAUTHORIZED else Action.REFUSE
+    action = Action.SIGN_IN if status == HTTPStatus.UNAUTHORIZED else Action.FAIL
     if page := foreign_page(body):
         reason = f"answered {status} with {page}, so not Daktela itself but something in front of it did"
-        return Verdict(action, reason + _GATEWAY_HINTS.get(status, ""), status, from_gateway=True)
+        return Outcome(action, reason + _GATEWAY_HINTS.get(status, ""), status, from_gateway=True)
     if action is Action.SIGN_IN:
-        return Verdict(action, "refused the token (401)", status)
-    return Verdict(action, _with_message(f"answered {status}", body), status)
+        return Outcome(action, "refused the token (401)", status)
+    return Outcome(action, _with_message(f"answered {status}", body), status)
 
 
 _FIREWALL = ", such as a firewall, a proxy or a list of allowed IP addresses; have this machine's address allowed"
@@ -139,11 +139,11 @@ _GATEWAY_HINTS: dict[int, str] = {
 }
 
 
-def judge_body(error: EnvelopeError) -> Verdict:
-    """Return the verdict on a 2xx whose body is no answer: never an empty page, but worth asking again."""
+def classify_body(error: EnvelopeError) -> Outcome:
+    """Return the outcome of a 2xx whose body is no answer: never an empty page, but worth asking again."""
     if isinstance(error, ReportedError):
-        return Verdict(Action.RETRY, f"answered 200 with an error: {error}", HTTPStatus.OK, reported=True)
-    return Verdict(Action.RETRY, f"sent {error}", HTTPStatus.OK, incomplete=True)
+        return Outcome(Action.RETRY, f"answered 200 with an error: {error}", HTTPStatus.OK, reported=True)
+    return Outcome(Action.RETRY, f"sent {error}", HTTPStatus.OK, incomplete=True)
 
 
 def retry_after(value: str | None) -> float | None:

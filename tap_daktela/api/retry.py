@@ -1,6 +1,6 @@
 """How often a request is repeated, and how long to wait before that. No HTTP in here.
 
-`RetryPolicy` holds the waits, `Patience` what a caller allows for one request, `Retries` counts its failures.
+`RetryPolicy` holds the waits, `RetryLimits` what a caller allows for one request, `Retries` counts its failures.
 `RateLimit` makes the requests of several threads wait for one that was answered with 429.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tap_daktela.api.outcome import Verdict
+    from tap_daktela.api.outcome import Outcome
 
 _EXPIRED = 2
 """Attempts of a request that does not end within the time limit of a whole request."""
@@ -40,22 +40,22 @@ class RetryPolicy:
     max_retry_after: float = 600.0
     """The longest wait that a `Retry-After` is granted."""
 
-    def wait(self, verdict: Verdict, failures: int) -> float:
+    def wait(self, outcome: Outcome, failures: int) -> float:
         """Return the seconds to wait after so many failures of this kind: at least what the server asked for."""
         longest, jitter = self.max_wait, 0.5
-        if verdict.rate_limited:
+        if outcome.rate_limited:
             longest, jitter = self.max_rate_limit_wait, 0.25
         # The exponent is limited, since a float overflows after a thousand failures.
         backoff: float = min(self.first_wait * 2.0 ** min(failures - 1, 30), longest)
         wait = backoff * (1 - random.uniform(0, jitter))  # noqa: S311 - no cryptography
-        return max(wait, min(verdict.wait or 0.0, self.max_retry_after))
+        return max(wait, min(outcome.wait or 0.0, self.max_retry_after))
 
 
 DEFAULT_RETRIES = RetryPolicy()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patience:
+class RetryLimits:
     """How many attempts a caller allows for one request. None stands for as many as the policy has."""
 
     attempts: int | None = None
@@ -73,9 +73,9 @@ class Patience:
 class Retries:
     """The failed attempts of one request."""
 
-    def __init__(self, policy: RetryPolicy, limits: Patience | None = None, failed: int = 0) -> None:
+    def __init__(self, policy: RetryPolicy, limits: RetryLimits | None = None, failed: int = 0) -> None:
         """Begin to count; `failed` attempts have been made already."""
-        limits = limits or Patience()
+        limits = limits or RetryLimits()
         self._policy = policy
         self.failed = failed
         """Attempts that have failed."""
@@ -92,32 +92,32 @@ class Retries:
         self._expired_left = limits.expired or _EXPIRED
         self._oversized_left = limits.oversized or self.most
 
-    def next_wait(self, verdict: Verdict) -> float | None:
+    def next_wait(self, outcome: Outcome) -> float | None:
         """Count a failed attempt; return the seconds until the next one, or None if there is none."""
         self.failed += 1
-        if verdict.rate_limited:
+        if outcome.rate_limited:
             self._rate_limits += 1
             self._rate_limits_left -= 1
             left, failures = self._rate_limits_left, self._rate_limits
         else:
-            left, failures = self._usual_left(verdict), self.failed - self._rate_limits
+            left, failures = self._usual_left(outcome), self.failed - self._rate_limits
         self.most = self.failed + max(left, 0)
-        return self._policy.wait(verdict, failures) if left > 0 else None
+        return self._policy.wait(outcome, failures) if left > 0 else None
 
-    def _usual_left(self, verdict: Verdict) -> int:
-        if verdict.too_large:
+    def _usual_left(self, outcome: Outcome) -> int:
+        if outcome.too_large:
             # It would be as large again.
             return 0
         self._left -= 1
-        self._time_outs_left -= verdict.timed_out
-        self._reports_left -= verdict.reported
-        self._expired_left -= verdict.expired
-        self._oversized_left -= verdict.fewer_rows_may_help
+        self._time_outs_left -= outcome.timed_out
+        self._reports_left -= outcome.reported
+        self._expired_left -= outcome.expired
+        self._oversized_left -= outcome.fewer_rows_may_help
         left = [self._left]
-        left += [self._time_outs_left] if verdict.timed_out else []
-        left += [self._reports_left] if verdict.reported else []
-        left += [self._expired_left] if verdict.expired else []
-        left += [self._oversized_left] if verdict.fewer_rows_may_help else []
+        left += [self._time_outs_left] if outcome.timed_out else []
+        left += [self._reports_left] if outcome.reported else []
+        left += [self._expired_left] if outcome.expired else []
+        left += [self._oversized_left] if outcome.fewer_rows_may_help else []
         return min(left)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tap_daktela.api.envelope import Page, error_text, read_page, read_total
-from tap_daktela.api.json_text import without_nul
+from tap_daktela.api.json_text import strip_nul
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +75,7 @@ class PageReader:
             ReportedError, EnvelopeError: as `read_page` does.
         """
         try:
-            answer: Any = self._decode(without_nul(body))
+            answer: Any = self._decode(strip_nul(body))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return read_page(body)
         if error_text(answer.error):

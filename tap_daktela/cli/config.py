@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import jsonschema
 
 from tap_daktela.api import address
-from tap_daktela.api.client import Credentials, Transport
+from tap_daktela.api.client import Credentials, HttpSettings
 from tap_daktela.api.redaction import register
 
 if TYPE_CHECKING:
@@ -104,11 +104,11 @@ def read_address(entry: Mapping[str, Any], *, allow_http: bool) -> Address:
     return address.parse(_url(entry), allow_http=allow_http)
 
 
-def read_transport(
+def read_http_settings(
     values: Mapping[str, Any], user_agent: str, connections: int, retries: RetryPolicy
-) -> Transport:
+) -> HttpSettings:
     """Return how requests are made; `values` has the defaults of what is not given."""
-    return Transport(
+    return HttpSettings(
         # The SDK reads the numbers of a configuration file as decimals.
         timeout=float(values["request_timeout"]),
         verify_tls=values["verify_tls"],

@@ -33,7 +33,7 @@ class RunError(Exception):
     """A run could not do everything that it was to do; the message says what is left."""
 
 
-class PlainCommand(click.Command):
+class OneLineErrorCommand(click.Command):
     """A command whose output is complete, that a signal ends, and that shows one line for each problem."""
 
     @override

@@ -2,7 +2,7 @@
 
 The modules, from the whole to a part:
 
-    checkup.py   all instances and streams, and the exit code
-    probe.py     one stream of one instance
-    drift.py     differences between rows and definitions
+    checkup.py        all instances and streams, and the exit code
+    stream_check.py   one stream of one instance
+    drift.py          differences between rows and definitions
 """

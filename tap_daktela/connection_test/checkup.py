@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from tap_daktela.api.auth import SignInError
 from tap_daktela.api.outcome import RequestError
 from tap_daktela.api.redaction import echo
-from tap_daktela.connection_test.probe import Probe
+from tap_daktela.connection_test.stream_check import StreamCheck
 from tap_daktela.reading.failures import unexpected
 from tap_daktela.reading.instance import InstanceError
-from tap_daktela.reading.permissions import advice
+from tap_daktela.reading.permissions import hint_for
 from tap_daktela.reading.stream_reader import StreamError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _clock(instance: Instance, streams: tuple[Stream, ...]) -> Clock:
         try:
             return instance.clock(stream.endpoint)
         except RequestError as error:
-            reasons.append(f"{error}{advice(error, stream)}")
+            reasons.append(f"{error}{hint_for(error, stream)}")
         except SignInError as error:
             raise InstanceError(str(error)) from None
     raise InstanceError(f"no stream can be read: {reasons[0]}")
@@ -76,21 +76,21 @@ def _check_stream(stream: Stream, instance: Instance) -> bool:
     """Print a stream's line, and notes below it; return whether it can be read, or is one that few users need."""
     notes: list[str] = []
     try:
-        probe = Probe(stream, instance)
+        check = StreamCheck(stream, instance)
         try:
-            finding, ok = probe.finding(), True
+            result, ok = check.run(), True
         except StreamError as error:
-            finding, ok = str(error), False
-        notes = probe.drift()
+            result, ok = str(error), False
+        notes = check.drift()
     except StreamError as error:
-        finding, ok = str(error), False
+        result, ok = str(error), False
     except InstanceError:
         raise
     except Exception as error:
         logger.debug("%s of %s failed", stream.name, instance.server, exc_info=True)
-        finding, ok = unexpected(error), False
+        result, ok = unexpected(error), False
     mark = "ok" if ok else "FAILED" if stream.selected_by_default else "not readable"
-    echo(f"  {stream.name:<20} {mark}: {finding}")
+    echo(f"  {stream.name:<20} {mark}: {result}")
     for note in notes:
         echo(f"  {'':<20} note: {note}")
     return ok or not stream.selected_by_default

@@ -14,7 +14,7 @@ from tap_daktela.streams.fields import Kind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tap_daktela.records.row_mapper import Leaf, Node
+    from tap_daktela.records.row_mapper import FieldTree, Leaf
     from tap_daktela.streams.fields import Stream
 
 _MOST_NAMES = 10
@@ -48,7 +48,7 @@ class Sample:
     """Whether the build is one of before 2023, which lacks what has come since."""
 
 
-def differences(stream: Stream, root: Node, sample: Sample) -> Iterator[str]:
+def differences(stream: Stream, root: FieldTree, sample: Sample) -> Iterator[str]:
     """Yield a line each for fields of another type, for those that are not sent, and for those that are new.
 
     `root` is the shape's tree of the columns that are asked for.
@@ -108,7 +108,7 @@ def _names(rows: Iterable[dict[str, Any]]) -> set[str]:
 # Fields of another type.
 
 
-def _retyped(root: Node, rows: Iterable[dict[str, Any]]) -> list[str]:
+def _retyped(root: FieldTree, rows: Iterable[dict[str, Any]]) -> list[str]:
     """Return the fields with values of a type that is neither the declared one nor PHP's spelling of it."""
     found: dict[str, tuple[str, set[str]]] = {}
     for row in rows:
@@ -120,7 +120,7 @@ def _retyped(root: Node, rows: Iterable[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _misfits(node: Node, row: dict[str, Any], path: str) -> Iterator[tuple[str, str, object]]:
+def _misfits(node: FieldTree, row: dict[str, Any], path: str) -> Iterator[tuple[str, str, object]]:
     """Yield (place, declared type, value) of what does not fit in a row."""
     for leaf in node.leaves:
         value = row.get(leaf.name)

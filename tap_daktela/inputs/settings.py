@@ -30,7 +30,7 @@ from tap_daktela.cli.config import (
     instance_problems,
     read_address,
     read_credentials,
-    read_transport,
+    read_http_settings,
     read_zone,
     server_name,
     suggest,
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tap_daktela.api.address import Address
-    from tap_daktela.api.client import Credentials, Transport
+    from tap_daktela.api.client import Credentials, HttpSettings
     from tap_daktela.api.retry import RetryPolicy
     from tap_daktela.streams.fields import Stream
 
@@ -265,7 +265,7 @@ class Settings:
     """The tap's settings, checked and with their defaults."""
 
     instances: tuple[InstanceSettings, ...]
-    transport: Transport
+    http: HttpSettings
     start_date: str | None
     end_date: str | None
     settle_minutes: int
@@ -290,7 +290,7 @@ def read(
     concurrency = 1 if values["backend"] == "sequential" else int(values["concurrency"])
     return Settings(
         instances=tuple(_instance(entry, values) for entry in _entries(values)),
-        transport=read_transport(values, user_agent, concurrency, retries),
+        http=read_http_settings(values, user_agent, concurrency, retries),
         start_date=values.get("start_date"),
         end_date=values.get("end_date"),
         settle_minutes=int(values["settle_minutes"]),
@@ -326,7 +326,7 @@ def _extra_field(stream: Stream, field: str) -> Field:
     lists = [column.request for column in stream.fields if column.kind is Kind.KEYS]
     return Field(
         name=_column_name(field),
-        kind=Kind.PART if "." in field else Kind.LOOSE,
+        kind=Kind.PART if "." in field else Kind.ANY_AS_TEXT,
         description=f"API field `{field}`, asked for by the setting extra_fields.",
         source=field,
         request=next((name for name in lists if f"{field}.".startswith(f"{name}.")), field),

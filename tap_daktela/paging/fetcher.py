@@ -43,19 +43,19 @@ class Fetcher:
         """For each request that has not been taken: set if it is no longer needed."""
         self._workers = _Workers(concurrency)
         self.concurrency = concurrency
-        self.ahead = 2 * concurrency
+        self.max_outstanding = 2 * concurrency
         """How many pages may be in flight or waiting to be read, besides the one that is being read."""
-        self.held = 0
+        self.outstanding = 0
         """How many there are."""
 
     @property
     def has_room(self) -> bool:
         """Whether another page may be asked for ahead of its turn."""
-        return self.held < self.ahead
+        return self.outstanding < self.max_outstanding
 
     def submit(self, query: Query) -> Future[Unread]:
         """Request a page, with fewer rows if the server cannot send as many; it is held until it is taken."""
-        self.held += 1
+        self.outstanding += 1
         return self._put(partial(self._ask, query))
 
     def wait(self, future: Future[Unread]) -> Page:
@@ -91,9 +91,9 @@ class Fetcher:
 
     def release(self) -> None:
         """Hold a page less."""
-        self.held -= 1
+        self.outstanding -= 1
 
-    def drop(self, future: Future[Unread]) -> None:
+    def discard(self, future: Future[Unread]) -> None:
         """Forget a page that is not needed after all; its request is not repeated."""
         future.cancel()
         self._cancellations.pop(future).set()
@@ -107,16 +107,16 @@ class Fetcher:
         """Make a request of another kind in one of the threads, wait for it and return its result."""
         return self._wait(self._put(lambda _cancelled: request()))
 
-    def abandon(self) -> None:
+    def cancel_all(self) -> None:
         """Forget all requests: those that have not been sent are not, the others are not repeated."""
         for cancelled in self._cancellations.values():
             cancelled.set()
         self._cancellations.clear()
-        self.held = 0
+        self.outstanding = 0
 
     def close(self) -> None:
         """End the threads and close the idle connections. A later request starts and opens new ones."""
-        self.abandon()
+        self.cancel_all()
         self._workers.stop()
         self._workers = _Workers(self.concurrency)
         self._client.close()
@@ -128,9 +128,7 @@ class Fetcher:
         return unread.again
 
     def _ask(self, query: Query, cancelled: threading.Event) -> Unread:
-        return fetch_with_fewer_rows(
-            query, lambda smaller, patience: self._client.ask(smaller, cancelled, patience)
-        )
+        return fetch_with_fewer_rows(query, lambda smaller, limits: self._client.ask(smaller, cancelled, limits))
 
     def _ask_again(self, unread: Unread, cancelled: threading.Event) -> Page:
         query = unread.query
@@ -139,9 +137,7 @@ class Fetcher:
         except RequestError as error:
             return fetch_with_fewer_rows(
                 query,
-                lambda smaller, patience: replace(
-                    self._client.page(smaller, patience, cancelled), take=smaller.take
-                ),
+                lambda smaller, limits: replace(self._client.page(smaller, limits, cancelled), take=smaller.take),
                 error,
             )
 

@@ -80,12 +80,12 @@ def _submit(fetcher: Fetcher, plan: Plan, futures: dict[Request, Future[Unread]]
     """Send the requests that a plan asks for, as far as there is room, and cancel those that it has discarded."""
     for request in plan.discarded():
         if request in futures:
-            fetcher.drop(futures.pop(request))
+            fetcher.discard(futures.pop(request))
     if plan.turn is not None and plan.turn not in futures:
         futures[plan.turn] = fetcher.submit(plan.turn.query)
     for request in plan.unexamined():
         page = fetcher.peek(futures[request], request.query.sort) if request in futures else None
         if page is not None:
             plan.examine(Reply(request, page))
-    for request in plan.next_requests(max(0, fetcher.ahead - fetcher.held)):
+    for request in plan.next_requests(max(0, fetcher.max_outstanding - fetcher.outstanding)):
         futures[request] = fetcher.submit(request.query)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from tap_daktela.api.outcome import RequestError
-from tap_daktela.api.retry import Patience
+from tap_daktela.api.retry import RetryLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,8 +29,8 @@ _DIVISOR = 4
 _MAX_TIMEOUTS = 6
 _EXPIRED_TIMEOUTS = 3
 """Time-outs that a request counts for if it was stopped after ten times as long as others."""
-_FIRST = Patience(time_outs=2, expired=1)
-_SMALLER = Patience(time_outs=1, expired=1, oversized=1)
+_FIRST = RetryLimits(time_outs=2, expired=1)
+_SMALLER = RetryLimits(time_outs=1, expired=1, oversized=1)
 
 
 def smaller_sizes(take: int) -> list[int]:
@@ -43,7 +43,7 @@ def smaller_sizes(take: int) -> list[int]:
 
 
 def fetch_with_fewer_rows(
-    query: Query, fetch: Callable[[Query, Patience], Fetched], failure: RequestError | None = None
+    query: Query, fetch: Callable[[Query, RetryLimits], Fetched], failure: RequestError | None = None
 ) -> Fetched:
     """Return what `fetch` returns for a query, or for one with fewer rows if the server cannot send as many.
 
@@ -55,12 +55,12 @@ def fetch_with_fewer_rows(
     sizes = smaller_sizes(query.take)
     if failure is None:
         try:
-            return fetch(query, _FIRST if sizes else Patience())
+            return fetch(query, _FIRST if sizes else RetryLimits())
         except RequestError as error:
             failure = error
     last, take = failure, query.take
-    timeouts = _timeouts(failure) * (1 if failure.verdict.expired else 2)
-    while last.verdict.fewer_rows_may_help and sizes and timeouts < _MAX_TIMEOUTS:
+    timeouts = _timeouts(failure) * (1 if failure.outcome.expired else 2)
+    while last.outcome.fewer_rows_may_help and sizes and timeouts < _MAX_TIMEOUTS:
         take = sizes.pop(0)
         logger.warning("%s; requesting %d rows instead of %d", last, take, query.take)
         try:
@@ -72,15 +72,15 @@ def fetch_with_fewer_rows(
 
 
 def _timeouts(error: RequestError) -> int:
-    return _EXPIRED_TIMEOUTS if error.verdict.expired else int(error.verdict.timed_out)
+    return _EXPIRED_TIMEOUTS if error.outcome.expired else int(error.outcome.timed_out)
 
 
 def _final(first: RequestError, last: RequestError, take: int) -> RequestError:
     """Return the error to raise: one of another kind as it is, otherwise the first one, with what was tried."""
-    if last is first or not last.verdict.fewer_rows_may_help:
+    if last is first or not last.outcome.fewer_rows_may_help:
         return last
-    settings = "page_size and request_timeout" if last.verdict.timed_out else "page_size"
-    reason = f"{first.verdict.reason}; requests for fewer rows, down to {take}, failed, too (see {settings})"
-    final = RequestError(replace(first.verdict, reason=reason), first.request)
+    settings = "page_size and request_timeout" if last.outcome.timed_out else "page_size"
+    reason = f"{first.outcome.reason}; requests for fewer rows, down to {take}, failed, too (see {settings})"
+    final = RequestError(replace(first.outcome, reason=reason), first.request)
     final.repeated = True
     return final

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from tap_daktela.records.row_mapper import Tally
+    from tap_daktela.records.row_mapper import RowStats
 
 _MAX_STREAMS = 3
 """Streams that a warning names; of the others it gives the number."""
@@ -83,13 +83,13 @@ class NamelessRelations:
     entries: dict[str, dict[str, int]] = field(default_factory=dict)
     """List of relations -> stream -> entries without their name."""
 
-    def add(self, stream: str, tally: Tally) -> None:
+    def add(self, stream: str, stats: RowStats) -> None:
         """Note what was counted of a stream."""
-        for relation, count in tally.nameless.items():
+        for relation, count in stats.nameless.items():
             # The same right lets an account read `queue`, of an activity, and `item.queue`, of its chat.
             counts = self.counts.setdefault(relation.removeprefix("item."), {})
-            counts[stream] = (max(count, counts.get(stream, (0, 0))[0]), tally.records)
-        for relation, count in tally.nameless_entries.items():
+            counts[stream] = (max(count, counts.get(stream, (0, 0))[0]), stats.records)
+        for relation, count in stats.nameless_entries.items():
             self.entries.setdefault(relation, {})[stream] = count
 
     def take_warnings(self) -> Iterator[str]:

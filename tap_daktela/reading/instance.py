@@ -47,7 +47,7 @@ class Instance:
     """One Daktela instance during a run."""
 
     settings: InstanceSettings
-    run: Settings
+    tap_settings: Settings
     check: Callable[[], None]
     """Called while waiting for the instance; raises to end the run."""
     user: str = ""
@@ -70,17 +70,17 @@ class Instance:
     @property
     def prefix(self) -> str:
         """What every key of the instance begins with."""
-        return f"{self.server}_" if self.run.prefix_keys else ""
+        return f"{self.server}_" if self.tap_settings.prefix_keys else ""
 
     @cached_property
     def client(self) -> Client:
         """The requests to the instance."""
-        return Client(self.settings.address, self.settings.credentials, self.run.transport)
+        return Client(self.settings.address, self.settings.credentials, self.tap_settings.http)
 
     @cached_property
     def fetcher(self) -> Fetcher:
         """The pool of requests to the instance."""
-        return Fetcher(self.client, self.run.concurrency, self.check)
+        return Fetcher(self.client, self.tap_settings.concurrency, self.check)
 
     def end_stream(self) -> None:
         """Forget the requests of a stream; with many instances, give threads and connections back, too.
@@ -88,10 +88,10 @@ class Instance:
         Streams are read one after the other, each over all instances. So the connections of an instance are idle
         until the next stream, and with 200 instances they would be more than a process may open.
         """
-        if len(self.run.instances) * self.run.concurrency > MAX_IDLE_CONNECTIONS:
+        if len(self.tap_settings.instances) * self.tap_settings.concurrency > MAX_IDLE_CONNECTIONS:
             self.release()
         elif "fetcher" in vars(self):
-            self.fetcher.abandon()
+            self.fetcher.cancel_all()
 
     def release(self) -> None:
         """Give threads and connections back until the next request; the instance stays signed in."""
@@ -101,7 +101,7 @@ class Instance:
     @cached_property
     def server_clock(self) -> ServerClock:
         """The clock and the zone of the instance."""
-        return ServerClock(self.settings.timezone, self.run.clock_tolerance, self.warn_once)
+        return ServerClock(self.settings.timezone, self.tap_settings.clock_tolerance, self.warn_once)
 
     def clock(self, endpoint: str) -> Clock:
         """Return the instance's time, signing in if need be; it is requested once in a run.
@@ -119,7 +119,7 @@ class Instance:
             self._is_identified = True
         return self.server_clock.clock
 
-    def give_up(self, reason: str) -> InstanceError:
+    def mark_failed(self, reason: str) -> InstanceError:
         """Return the error that ends all streams of the instance, for this stream and those to come."""
         self._error = InstanceError(reason)
         return self._error
@@ -135,10 +135,10 @@ class Instance:
         try:
             identity = self.fetcher.run(self.client.identify)
         except SignInError as error:
-            raise self.give_up(str(error)) from None
+            raise self.mark_failed(str(error)) from None
         except RequestError as error:
-            if error.verdict.status not in _NO_SUCH_ENDPOINT or _is_firewall(error):
-                raise self.give_up(f"{self.settings.address.base}: {error}") from None
+            if error.outcome.status not in _NO_SUCH_ENDPOINT or _is_firewall(error):
+                raise self.mark_failed(f"{self.settings.address.base}: {error}") from None
             page = self.fetcher.page(Query(endpoint=endpoint, fields=("name",), sort=("name",), take=1))
             self.server_clock.guess(page.time, page.timezone)
         else:
@@ -148,4 +148,4 @@ class Instance:
 
 def _is_firewall(error: RequestError) -> bool:
     """Return whether something in front of the instance refuses requests, which then concerns all endpoints."""
-    return error.verdict.from_gateway and error.verdict.status == HTTPStatus.FORBIDDEN
+    return error.outcome.from_gateway and error.outcome.status == HTTPStatus.FORBIDDEN

@@ -38,12 +38,12 @@ _REFUSALS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY, 
 
 def is_too_long(error: RequestError) -> bool:
     """Return whether a request was refused because of its length."""
-    return error.verdict.status in _TOO_LONG
+    return error.outcome.status in _TOO_LONG
 
 
 def may_be_refused_fields(error: RequestError) -> bool:
     """Return whether a request may have been refused because of the fields that it names."""
-    return error.verdict.status in _REFUSALS or error.verdict.reported
+    return error.outcome.status in _REFUSALS or error.outcome.reported
 
 
 # What to request.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tap_daktela.api.outcome import RequestError
     from tap_daktela.reading.instance import Instance
-    from tap_daktela.records.row_mapper import Tally
+    from tap_daktela.records.row_mapper import RowStats
     from tap_daktela.streams.fields import Stream
 
 _FEW = 2
@@ -30,62 +30,62 @@ def type_condition(stream: Stream) -> tuple[Condition, ...]:
     return (Condition("type", "eq", stream.activity_type),) if stream.activity_type else ()
 
 
-def advice(error: RequestError, stream: Stream) -> str:
+def hint_for(error: RequestError, stream: Stream) -> str:
     """Return what to do about a refusal, to be read after it; empty where there is nothing to add."""
     if is_too_long(error):
         return f"; the request names too many fields: deselect columns of {stream.name}"
-    if error.verdict.from_gateway:
+    if error.outcome.from_gateway:
         return ""
-    if error.verdict.status == HTTPStatus.FORBIDDEN:
+    if error.outcome.status == HTTPStatus.FORBIDDEN:
         return (
             f"; the account lacks the right to read {stream.endpoint}: grant it in Daktela, or deselect the stream"
         )
-    if error.verdict.status == HTTPStatus.NOT_FOUND:
+    if error.outcome.status == HTTPStatus.NOT_FOUND:
         return f"; this instance has no {stream.endpoint}: check the url, or deselect the stream"
     return ""
 
 
-def missing_items(stream: Stream, instance: Instance, tally: Tally) -> str:
+def missing_items(stream: Stream, instance: Instance, stats: RowStats) -> str:
     """Return what is wrong where all rows of a type lack their item, empty if they are but a few orphans.
 
     The latest rows of the type tell: if none of those has its item either, the account may not see items.
     """
-    for kind in tally.itemless:
+    for kind in stats.itemless:
         *_, part = stream.item_keys[kind].split(".")
         latest = Query(
             endpoint=stream.endpoint,
             fields=("name", stream.item_keys[kind]),
             conditions=(Condition("type", "eq", kind),),
             sort=("-time", "name"),
-            take=instance.run.page_size,
+            take=instance.tap_settings.page_size,
         )
         items = [row.get("item") for row in instance.fetcher.page(latest).rows]
         if len(items) > _FEW and not any(isinstance(item, (dict, Row)) and item.get(part) for item in items):
             return (
-                f"none of {tally.orphans[kind]} activities of type {kind} came with its item: the account may see "
+                f"none of {stats.orphans[kind]} activities of type {kind} came with its item: the account may see "
                 f"these activities, but lacks the right to read what is in them: grant it in Daktela ({latest})"
             )
     return ""
 
 
-def remarks(tally: Tally) -> Iterator[str]:
+def data_warnings(stats: RowStats) -> Iterator[str]:
     """Yield what was left out of the rows of one stream, or became null, and why."""
-    for relation, count in tally.nameless.items():
+    for relation, count in stats.nameless.items():
         yield (
-            f"{count} of {tally.records} records came with {relation} but without its name, so its key is null: "
+            f"{count} of {stats.records} records came with {relation} but without its name, so its key is null: "
             "the account lacks the right to read it; grant it in Daktela"
         )
-    for relation, count in tally.nameless_entries.items():
+    for relation, count in stats.nameless_entries.items():
         yield (
             f"{count} entries of {relation} came without their name, so {relation}_name and {relation}_title lack "
             "them: the account lacks the right to read them; grant it in Daktela"
         )
-    yield from losses(tally)
+    yield from losses(stats)
 
 
-def losses(tally: Tally) -> Iterator[str]:
+def losses(stats: RowStats) -> Iterator[str]:
     """Yield what was left out of the rows of one stream, or became null, for other reasons than rights."""
-    for column, count in tally.mismatches.items():
+    for column, count in stats.mismatches.items():
         yield f"{count} values of {column} did not fit its type and became null"
-    if tally.keyless:
-        yield f"{tally.keyless} rows were left out because their key is null"
+    if stats.keyless:
+        yield f"{stats.keyless} rows were left out because their key is null"

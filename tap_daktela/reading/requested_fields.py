@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_daktela.api.outcome import RequestError
 from tap_daktela.api.query import Condition, Query
-from tap_daktela.api.retry import Patience
+from tap_daktela.api.retry import RetryLimits
 from tap_daktela.reading.optional_fields import (
     FieldSearch,
     absent,
@@ -54,7 +54,7 @@ class RequestedFields:
             fields=shortened(requested_fields(stream, self._columns)),
             conditions=type_condition(stream),
             sort=("name",),
-            take=instance.run.page_size,
+            take=instance.tap_settings.page_size,
         )
         """The query of the stream, for all of its rows by name."""
 
@@ -64,7 +64,7 @@ class RequestedFields:
         Raises:
             RequestError, SignInError: it cannot be found out which fields are refused.
         """
-        self._instance.fetcher.abandon()
+        self._instance.fetcher.cancel_all()
         if self._is_final or not may_be_refused_fields(error):
             return False
         fields = shortened(self.query.fields, 0)
@@ -118,7 +118,7 @@ class RequestedFields:
         required = requested_fields(self._stream, [column for column in self._columns if column.official])
         optional = [field for field in self.query.fields if field not in required]
         search = FieldSearch(self._is_accepted, required, is_limit=is_too_long(error))
-        accepted = search.run(optional, error.verdict.reason)
+        accepted = search.run(optional, error.outcome.reason)
         if accepted is None:
             return ()
         self._refused = columns_of(self._columns, frozenset(optional).difference(accepted))
@@ -141,7 +141,7 @@ class RequestedFields:
             first, last = _ALL_TIME
             conditions = (*conditions, Condition(cursor, "gte", first), Condition(cursor, "lt", last))
         query = replace(self.query, fields=fields, conditions=conditions, take=1)
-        ask = partial(self._instance.client.page, query, patience=Patience(reports=1))
+        ask = partial(self._instance.client.page, query, limits=RetryLimits(reports=1))
         try:
             self._instance.fetcher.run(ask)
         except RequestError as error:
@@ -159,5 +159,5 @@ class RequestedFields:
 
     def _once(self, query: Query) -> Page:
         """Return a page that is not worth a repetition."""
-        ask = partial(self._instance.client.page, query, patience=Patience(attempts=1))
+        ask = partial(self._instance.client.page, query, limits=RetryLimits(attempts=1))
         return self._instance.fetcher.run(ask)

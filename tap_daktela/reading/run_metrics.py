@@ -34,7 +34,7 @@ class Cost:
 
 
 @dataclass
-class Costs:
+class RunMetrics:
     """The costs of a run, in the order in which streams were read."""
 
     reporter: Reporter
@@ -64,7 +64,7 @@ class Costs:
             self._settle = None
             self.reporter.end()
 
-    def tell(self, logger: logging.Logger) -> None:
+    def log(self, logger: logging.Logger) -> None:
         """Write the table to standard error and the same into the log, once, if the log takes such messages."""
         told, self._is_told = self._is_told, True
         if self._settle is not None:
@@ -74,16 +74,16 @@ class Costs:
             log_summary(logger, as_table(self.all), as_objects(self.all))
 
 
-def as_objects(costs: list[Cost]) -> list[dict[str, Any]]:
+def as_objects(metrics: list[Cost]) -> list[dict[str, Any]]:
     """Return costs as plain data."""
-    return [{**vars(cost), "seconds": round(cost.seconds, 1)} for cost in costs]
+    return [{**vars(cost), "seconds": round(cost.seconds, 1)} for cost in metrics]
 
 
-def as_table(costs: list[Cost]) -> str:
+def as_table(metrics: list[Cost]) -> str:
     """Return costs as lines to read, with their sums below where there are several."""
-    rows = [_cells(cost) for cost in costs]
-    if len(costs) > 1:
-        sums = {name: sum(getattr(cost, name) for cost in costs) for name in _COUNTED}
+    rows = [_cells(cost) for cost in metrics]
+    if len(metrics) > 1:
+        sums = {name: sum(getattr(cost, name) for cost in metrics) for name in _COUNTED}
         rows.append(_cells(Cost("all", "", **sums)))
     rows.insert(0, [each.name for each in fields(Cost)])
     widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]

@@ -20,10 +20,10 @@ from tap_daktela.api.query import Condition
 from tap_daktela.paging.pages import PageSource, read_by_name, read_windows
 from tap_daktela.paging.plan import ReadError
 from tap_daktela.paging.windows import Window
-from tap_daktela.reading.permissions import advice, losses, missing_items
+from tap_daktela.reading.permissions import hint_for, losses, missing_items
 from tap_daktela.reading.requested_fields import RequestedFields
-from tap_daktela.records.row_mapper import Dialect, Shape, ShapeError
-from tap_daktela.records.table import Table, TableShape
+from tap_daktela.records.row_mapper import InstanceFormat, MismatchError, RowMapper
+from tap_daktela.records.table import Table, TableMapper
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -60,7 +60,7 @@ class _ClockChanged(Exception):  # noqa: N818 - not an error but a request to pl
 
 
 @dataclass(frozen=True)
-class Range:
+class ReadRange:
     """What an incremental stream reads in this run."""
 
     lower: str | None
@@ -73,13 +73,13 @@ class Range:
     """Whether the bookmark of the state cannot be right."""
 
 
-def plan_range(instance: Instance, clock: Clock, bookmark: datetime | None) -> Range | None:
+def plan_range(instance: Instance, clock: Clock, bookmark: datetime | None) -> ReadRange | None:
     """Return what to read in this run, or None if there is nothing to read.
 
     The upper bound is the clock of the instance less the time that records take to settle. The lower bound is the
     bookmark less the look-back, or the start date if there is no bookmark.
     """
-    run = instance.run
+    run = instance.tap_settings
     end = clock.now - timedelta(minutes=run.settle_minutes)
     if run.end_date:
         end = min(end, parse_instant(run.end_date, clock.zone, upper=True))
@@ -100,7 +100,7 @@ def plan_range(instance: Instance, clock: Clock, bookmark: datetime | None) -> R
         instance.warn_once(f"nothing to read: the range would begin at {start:%F %T} and end at {end:%F %T} UTC")
     upper = upper_text(end, clock.zone)
     lower = lower_text(start, clock.zone) if start else None
-    return None if lower is not None and lower >= upper else Range(lower, upper, end, resume != bookmark)
+    return None if lower is not None and lower >= upper else ReadRange(lower, upper, end, resume != bookmark)
 
 
 def _warn_of_bookmark(instance: Instance, clock: Clock, resume: datetime | None) -> None:
@@ -111,14 +111,14 @@ def _warn_of_bookmark(instance: Instance, clock: Clock, resume: datetime | None)
             "a time before their bookmarks"
         )
         return
-    start = instance.run.start_date
+    start = instance.tap_settings.start_date
     instance.warn_once(
         "bookmarks in the state lie in the future, so a clock was wrong when they were written. These streams are "
         f"read again from {f'start_date, {start},' if start else 'the beginning'} on"
     )
 
 
-class Sync:
+class StreamReader:
     """Reads one stream of one instance once."""
 
     def __init__(
@@ -142,7 +142,7 @@ class Sync:
         self.expected: int | None = None
         """How many there are, as far as the server has told."""
         self._is_partial = False
-        self._take = instance.run.page_size
+        self._take = instance.tap_settings.page_size
         """How many rows the server can send in a page, as far as the stream has shown."""
         self._who = f"{stream.name} ({instance.server})"
         with self._as_stream_error():
@@ -176,19 +176,19 @@ class Sync:
 
         An instance that returns no rows counts as incomplete: missing permissions look like an empty table.
         """
-        tally = self._shape.tally
-        if tally.keyless:
-            return f"returned {tally.keyless} rows without a key"
+        stats = self._shape.stats
+        if stats.keyless:
+            return f"returned {stats.keyless} rows without a key"
         if self._is_partial:
             return "added or deleted rows during each attempt to read them"
-        return "" if tally.records else "returned no rows"
+        return "" if stats.records else "returned no rows"
 
     def _read_by_clock(self) -> Iterator[Table | Checkpoint]:
         """Read the stream, and plan its range again if the first response shows another zone or time."""
         try:
             yield from self._read()
         except _ClockChanged:
-            self._instance.fetcher.abandon()
+            self._instance.fetcher.cancel_all()
             yield from self._read()
 
     def _observe(self, page: Page) -> None:
@@ -221,7 +221,7 @@ class Sync:
                 "%s: pages of %d rows are too large for the server; reading pages of %d rows. Set page_size to %d "
                 "to avoid the failed requests",
                 self._who,
-                self._instance.run.page_size,
+                self._instance.tap_settings.page_size,
                 page.take,
                 page.take,
             )
@@ -238,7 +238,7 @@ class Sync:
             yield from self._read_late_closures(cursor, wanted)
         yield from self._read_range(cursor, wanted)
 
-    def _read_late_closures(self, cursor: str, wanted: Range) -> Iterator[Table]:
+    def _read_late_closures(self, cursor: str, wanted: ReadRange) -> Iterator[Table]:
         """Read again what began before the range and was closed in it, for closing moves no replication key.
 
         What was postponed before it was closed, or changed without being closed, this cannot see
@@ -255,27 +255,27 @@ class Sync:
         window = Window(wanted.lower, wanted.upper)
         yield from self._tables(read_windows(self._source, query, closed, window))
 
-    def _read_range(self, cursor: str, wanted: Range) -> Iterator[Table | Checkpoint]:
-        tally = self._shape.tally
+    def _read_range(self, cursor: str, wanted: ReadRange) -> Iterator[Table | Checkpoint]:
+        stats = self._shape.stats
         window = Window(wanted.lower, wanted.upper)
         for batch in self._counted(read_windows(self._source, self._fields.query, cursor, window)):
             yield self._table(batch.rows)
             # While all rows of a type lack their item, the account may lack a right. No bookmark passes them.
-            if batch.end and not tally.itemless:
+            if batch.end and not stats.itemless:
                 at_end = batch.end == wanted.upper
                 yield self._checkpoint(
                     wanted, wanted.end if at_end else earliest_instant(batch.end, self._clock.zone)
                 )
             del batch
-        if tally.itemless:
-            if problem := missing_items(self._stream, self._instance, tally):
+        if stats.itemless:
+            if problem := missing_items(self._stream, self._instance, stats):
                 raise StreamError(problem)
             yield self._checkpoint(wanted, wanted.end)
 
-    def _checkpoint(self, wanted: Range, instant: datetime) -> Checkpoint:
+    def _checkpoint(self, wanted: ReadRange, instant: datetime) -> Checkpoint:
         """Return the checkpoint for rows that have been read up to `instant`, as far as the clocks agree on it."""
         settled = self._instance.server_clock.latest_bookmark - timedelta(
-            minutes=self._instance.run.settle_minutes
+            minutes=self._instance.tap_settings.settle_minutes
         )
         return Checkpoint(min(instant, settled), wanted.replaces_bookmark)
 
@@ -299,16 +299,16 @@ class Sync:
             del batch
 
     def _compile(self) -> None:
-        run, instance = self._instance.run, self._instance
-        dialect = Dialect(
+        run, instance = self._instance.tap_settings, self._instance
+        dialect = InstanceFormat(
             server=instance.server,
             prefix=instance.prefix,
             zone=self._clock.zone,
             local_datetimes=run.local_datetimes,
             nulls_for_mismatches=run.nulls_for_mismatches,
         )
-        self._shape = Shape(self._stream, self._columns, dialect)
-        self._table_shape = TableShape(self._shape)
+        self._shape = RowMapper(self._stream, self._columns, dialect)
+        self._table_shape = TableMapper(self._shape)
         self._without_value = {column.name for column in self._columns if column.extra}
 
     def _table(self, rows: list[Any]) -> Table:
@@ -323,19 +323,19 @@ class Sync:
         try:
             yield
         except RequestError as error:
-            raise StreamError(f"{error}{advice(error, self._stream)}") from None
+            raise StreamError(f"{error}{hint_for(error, self._stream)}") from None
         except SignInError as error:
-            raise self._instance.give_up(str(error)) from None
-        except (ReadError, ShapeError) as error:
+            raise self._instance.mark_failed(str(error)) from None
+        except (ReadError, MismatchError) as error:
             raise StreamError(str(error)) from None
 
     def _report(self) -> None:
-        tally, who = self._shape.tally, self._who
-        logger.info("%s: %d records", who, tally.records)
-        for kind, count in tally.orphans.items():
+        stats, who = self._shape.stats, self._who
+        logger.info("%s: %d records", who, stats.records)
+        for kind, count in stats.orphans.items():
             logger.info("%s: left out %d activities of type %s without their item (orphans)", who, count, kind)
-        self._log([*losses(tally), *self._fields.take_warnings()])
-        self._instance.nameless.add(self._stream.name, tally)
+        self._log([*losses(stats), *self._fields.take_warnings()])
+        self._instance.nameless.add(self._stream.name, stats)
 
     def _log(self, warnings: Iterable[str]) -> None:
         for warning in warnings:

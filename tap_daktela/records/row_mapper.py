@@ -2,7 +2,7 @@
 
 In: rows as the server sends them, with the spellings that PHP gives to booleans, integers and empty objects
 (daktela-api.md §3). Out: records that fit the stream's JSON Schema, or None for a row that is left out; what
-was left out or could not be read is counted in a `Tally`.
+was left out or could not be read is counted in a `RowStats`.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ Row: TypeAlias = Any
 Record = dict[str, Any]
 
 
-class ShapeError(Exception):
+class MismatchError(Exception):
     """A value does not fit its column's type, and the run was asked to stop at that."""
 
 
 @dataclass
-class Tally:
+class RowStats:
     """What a stream's rows of one instance came to."""
 
     records: int = 0
@@ -81,13 +81,13 @@ class Leaf(NamedTuple):
 
 
 @dataclass
-class Node:
+class FieldTree:
     """A level of the row: the columns whose values stand at it, and the objects below it."""
 
     leaves: list[Leaf] = field(default_factory=list)
     lists: dict[str, str] = field(default_factory=dict)
     """Name in the row of a list of related objects -> its dotted place."""
-    branches: dict[str, Node] = field(default_factory=dict)
+    branches: dict[str, FieldTree] = field(default_factory=dict)
     relation: str = ""
     """The object's dotted place, if its `name` is a key of another stream."""
 
@@ -103,7 +103,7 @@ class Node:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dialect:
+class InstanceFormat:
     """What the rows of one instance share, whatever their stream."""
 
     server: str
@@ -117,13 +117,13 @@ class Dialect:
     """Whether a value that does not fit its column becomes null; otherwise it ends the stream."""
 
 
-class Shape:
+class RowMapper:
     """The function from a row of one stream to its record, compiled for a selection of columns."""
 
-    def __init__(self, stream: Stream, columns: Iterable[Field], dialect: Dialect) -> None:
+    def __init__(self, stream: Stream, columns: Iterable[Field], dialect: InstanceFormat) -> None:
         """Prepare for records of exactly `columns`, in their order."""
-        self.tally = Tally()
-        self.root = Node()
+        self.stats = RowStats()
+        self.root = FieldTree()
         self.template: Record = {}
         """The columns in their order, with the values of those that are the same in all records."""
         self.keys = stream.keys
@@ -133,7 +133,7 @@ class Shape:
         columns = tuple(columns)
         of_kind = converters(dialect.prefix, dialect.zone, local_datetimes=dialect.local_datetimes)
         for column in columns:
-            _plant(self.root, column, of_kind)
+            _add_field(self.root, column, of_kind)
             self.template[column.name] = dialect.server if column.kind is Kind.SERVER else None
         self._has_unique_id = "unique_id" in self.template
         self._item_keys = {kind: source.split(".")[-1] for kind, source in stream.item_keys.items()}
@@ -142,7 +142,7 @@ class Shape:
         """Return the record of `row`, or None if it is left out: an orphan, or a row without its key.
 
         Raises:
-            ShapeError: a value does not fit its column.
+            MismatchError: a value does not fit its column.
         """
         return next(map(self.of_item, self.without_orphans([row])), None)
 
@@ -150,50 +150,50 @@ class Shape:
         """Return the record of a row that is no orphan, or None if it lacks its key.
 
         Raises:
-            ShapeError: a value does not fit its column.
+            MismatchError: a value does not fit its column.
         """
         record = self.template.copy()
         self._fill(record, row, self.root)
         keys = [record[key] for key in self._stream.keys]
         if None in keys:
-            self.tally.keyless += 1
+            self.stats.keyless += 1
             return None
         if self._has_unique_id:
             [record["unique_id"]] = unique_ids([keys])
-        self.tally.records += 1
+        self.stats.records += 1
         return record
 
-    def _fill(self, record: Record, row: Row, node: Node) -> None:
+    def _fill(self, record: Record, row: Row, tree: FieldTree) -> None:
         get = row.get
-        for leaf in node.leaves:
+        for leaf in tree.leaves:
             value = get(leaf.name)
             if value is not None:
                 try:
                     record[leaf.column] = leaf.converted(value)
                 except (ValueError, TypeError, OverflowError) as error:
                     self._refuse(record, leaf, value, error)
-        self._count_nameless_entries(row, node)
-        for name, branch in node.branches.items():
+        self._count_nameless_entries(row, tree)
+        for name, branch in tree.branches.items():
             value = get(name)
             if isinstance(value, dict):
                 if branch.relation and value.get("name") is None and is_there(value):
-                    self.tally.nameless[branch.relation] += 1
+                    self.stats.nameless[branch.relation] += 1
                 self._fill(record, value, branch)
             elif branch.relation and value is not None:
                 self._fill_relation(record, value, branch)
 
-    def _count_nameless_entries(self, row: Row, node: Node) -> None:
-        for name, relation in node.lists.items():
+    def _count_nameless_entries(self, row: Row, tree: FieldTree) -> None:
+        for name, relation in tree.lists.items():
             # A value that is no list is a mismatch of its columns.
             with suppress(ValueError):
                 if (value := row.get(name)) and (count := entries_without_name(value)):
-                    self.tally.nameless_entries[relation] += count
+                    self.stats.nameless_entries[relation] += count
 
-    def _fill_relation(self, record: Record, value: object, branch: Node) -> None:
+    def _fill_relation(self, record: Record, value: object, branch: FieldTree) -> None:
         """Fill in a relation that is no object."""
         if value == []:
             # PHP's empty object: the relation is there, and nothing of it may be seen.
-            self.tally.nameless[branch.relation] += 1
+            self.stats.nameless[branch.relation] += 1
         elif value != "":
             # A scalar can only be the related object's name.
             self._fill(record, {"name": value}, branch)
@@ -217,21 +217,21 @@ class Shape:
                 with_item.append(kind)
             else:
                 orphans.append(kind)
-        self.tally.items.update(with_item)
-        self.tally.orphans.update(orphans)
+        self.stats.items.update(with_item)
+        self.stats.orphans.update(orphans)
         return kept
 
     def _refuse(self, record: Record, leaf: Leaf, value: object, error: Exception) -> None:
         if self._dialect.nulls_for_mismatches:
-            self.tally.mismatches[leaf.column] += 1
+            self.stats.mismatches[leaf.column] += 1
             return
         key = next((record[key] for key in self._stream.keys if record.get(key)), "unknown")
         what, shown = f"{leaf.column} of record {key}", describe(value, leaf.kind)
         advice = "set on_type_mismatch to null to go on without such values"
         if isinstance(error, CatalogTypeError):
             reason = f"does not fit its schema in the catalog ({error})"
-            raise ShapeError(f"{what} {reason}: {shown}; change that schema, or {advice}")
-        raise ShapeError(f"{what} is not of type {leaf.kind.value}: {shown}; {advice}, and report this one")
+            raise MismatchError(f"{what} {reason}: {shown}; change that schema, or {advice}")
+        raise MismatchError(f"{what} is not of type {leaf.kind.value}: {shown}; {advice}, and report this one")
 
 
 def unique_ids(keys: Iterable[Iterable[str]]) -> list[str]:
@@ -244,7 +244,7 @@ def is_there(relation: Row) -> bool:
     return "name" not in relation or any(value is not None for value in relation.values())
 
 
-def _plant(root: Node, column: Field, of_kind: dict[Kind, Converter]) -> None:
+def _add_field(root: FieldTree, column: Field, of_kind: dict[Kind, Converter]) -> None:
     """Put a column into the tree of places."""
     if not column.source:
         return
@@ -255,12 +255,12 @@ def _plant(root: Node, column: Field, of_kind: dict[Kind, Converter]) -> None:
         return
     if column.kind in {Kind.KEYS, Kind.TITLES}:
         *path, name = path
-    node = root
+    tree = root
     for depth, part in enumerate(path):
-        node = node.branches.setdefault(part, Node())
+        tree = tree.branches.setdefault(part, FieldTree())
         is_item = path[: depth + 1] == ["item"]
         if depth == len(path) - 1 and column.kind is Kind.KEY and name == "name" and not is_item:
-            node.relation = ".".join(path)
+            tree.relation = ".".join(path)
     if column.kind in {Kind.KEYS, Kind.TITLES}:
-        node.lists[name] = ".".join([*path, name])
-    node.leaves.append(Leaf(name, column.name, column.kind, of_kind[column.kind], column.to_catalog))
+        tree.lists[name] = ".".join([*path, name])
+    tree.leaves.append(Leaf(name, column.name, column.kind, of_kind[column.kind], column.to_catalog))

@@ -18,14 +18,14 @@ import msgspec
 from msgspec.structs import astuple
 
 from tap_daktela.api.rows import Row, as_dictionary, attribute
-from tap_daktela.records.row_mapper import Tally, is_there, unique_ids
+from tap_daktela.records.row_mapper import RowStats, is_there, unique_ids
 from tap_daktela.streams.converters import entries_without_name
 from tap_daktela.streams.fields import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tap_daktela.records.row_mapper import Leaf, Node, Record, Shape
+    from tap_daktela.records.row_mapper import FieldTree, Leaf, Record, RowMapper
 
 Values = Sequence[Any]
 
@@ -35,7 +35,7 @@ _INTEGERS: frozenset[type] = frozenset({int, _NONE})
 _PLAIN: dict[Kind, frozenset[type]] = {
     Kind.TEXT: _TEXTS,
     Kind.SCALAR: _TEXTS,
-    Kind.LOOSE: _TEXTS,
+    Kind.ANY_AS_TEXT: _TEXTS,
     Kind.NUMBER: frozenset({float, _NONE}),
     Kind.BOOLEAN: frozenset({bool, _NONE}),
     Kind.OBJECT: frozenset({dict, _NONE}),
@@ -87,10 +87,10 @@ class Layout:
         return msgspec.defstruct("Row", [(field, Any) for field in fields], rename=fields, gc=False)
 
 
-class TableShape:
+class TableMapper:
     """The function from a page of rows of one stream to the table of their records."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: RowMapper) -> None:
         self._shape = shape
         self._layout = Layout(shape.template)
 
@@ -98,7 +98,7 @@ class TableShape:
         """Return the records of `rows`, without those that are left out.
 
         Raises:
-            ShapeError: a value does not fit its column.
+            MismatchError: a value does not fit its column.
         """
         kept = self._shape.without_orphans(rows)
         try:
@@ -117,7 +117,7 @@ class TableShape:
         """
         shape, count = self._shape, len(rows)
         columns: dict[str, Values] = {}
-        found = Tally()
+        found = RowStats()
         try:
             self._walk(rows, shape.root, columns, found)
         except (ValueError, TypeError, OverflowError):
@@ -127,40 +127,40 @@ class TableShape:
             raise _UnusualError
         if "unique_id" in shape.template:
             columns["unique_id"] = unique_ids(zip(*keys, strict=True))
-        shape.tally.nameless.update(+found.nameless)
-        shape.tally.nameless_entries.update(+found.nameless_entries)
-        shape.tally.records += count
+        shape.stats.nameless.update(+found.nameless)
+        shape.stats.nameless_entries.update(+found.nameless_entries)
+        shape.stats.records += count
         return [columns.get(name) or [constant] * count for name, constant in shape.template.items()]
 
     def _walk(
         self,
         rows: Sequence[Any],
-        node: Node,
+        tree: FieldTree,
         columns: dict[str, Values],
-        tally: Tally,
+        stats: RowStats,
         blank: object = None,
     ) -> None:
         """Fill in the columns of a level of the rows, and of those below it; count in `tally` what has no name.
 
         `blank` stands in `rows` for those that do not have the level.
         """
-        found = dict(zip(node.names, _columns_of(rows, node.names), strict=True))
-        if node.relation and None in found["name"]:
+        found = dict(zip(tree.names, _columns_of(rows, tree.names), strict=True))
+        if tree.relation and None in found["name"]:
             pairs = zip(rows, found["name"], strict=True)
             without = [row for row, name in pairs if name is None and row is not blank]
-            tally.nameless[node.relation] += sum(is_there(as_dictionary(row)) for row in without)
-        for name, relation in node.lists.items():
-            tally.nameless_entries[relation] += sum(entries_without_name(value) for value in found[name] if value)
-        for leaf in node.leaves:
+            stats.nameless[tree.relation] += sum(is_there(as_dictionary(row)) for row in without)
+        for name, relation in tree.lists.items():
+            stats.nameless_entries[relation] += sum(entries_without_name(value) for value in found[name] if value)
+        for leaf in tree.leaves:
             columns[leaf.column] = _converted(found[leaf.name], leaf, self._shape.prefix)
-        for name, branch in node.branches.items():
+        for name, branch in tree.branches.items():
             objects = found[name] if branch.relation else _without_empty_lists(found[name])
             types = {*map(type, objects)} - {_NONE}
             if len(types) > 1 or not all(issubclass(each, (dict, Row)) for each in types):
                 raise _UnusualError
             empty = _empty(next(iter(types), dict), branch)
             inner = [empty if value is None else value for value in objects]
-            self._walk(inner, branch, columns, tally, empty)
+            self._walk(inner, branch, columns, stats, empty)
 
 
 def _without_empty_lists(objects: Values) -> Values:
@@ -168,10 +168,10 @@ def _without_empty_lists(objects: Values) -> Values:
     return [None if value == [] else value for value in objects] if list in {*map(type, objects)} else objects
 
 
-def _empty(kind: Any, node: Node) -> Any:  # noqa: ANN401 - a class, and a row
+def _empty(kind: Any, tree: FieldTree) -> Any:  # noqa: ANN401 - a class, and a row
     """Return what stands for a level in a row that does not have it."""
     if issubclass(kind, dict):
-        return node.blank
+        return tree.blank
     name = attribute("name")
     return kind(**{name: None}) if name in kind.__struct_fields__ else kind()
 

@@ -52,7 +52,7 @@ def converters(prefix: str, zone: ZoneInfo, *, local_datetimes: bool = False) ->
         Kind.KEYS: lambda value: [key(_name(entry)) for entry in _entries(value) if _has_name(entry)],
         Kind.TITLES: lambda value: [_title(entry) for entry in _entries(value) if _has_name(entry)],
         Kind.SCALAR: lambda value: None if isinstance(value, (dict, list, Row)) else _text(value),
-        Kind.LOOSE: _loose,
+        Kind.ANY_AS_TEXT: _loose,
     }
 
 

@@ -36,7 +36,7 @@ class Kind(Enum):
     SCALAR = "scalar"
     """Text where the API sends a scalar, null where it sends an object: all that the original extractor kept
     of a relation that it asked for by its bare name (daktela-api.md §5.3)."""
-    LOOSE = "loose"
+    ANY_AS_TEXT = "loose"
     """Text of whatever comes: a scalar as it is, a list of one as its element, an empty list as null,
     anything else as JSON. Custom fields are lists of texts (daktela-api.md §3)."""
     PART = "part"
@@ -177,9 +177,9 @@ def mapping(name: str, description: str, source: str = "", *, official: bool = T
     return _declare(Kind.OBJECT, name, description, source, official=official)
 
 
-def loose(name: str, description: str, source: str = "", *, official: bool = False) -> Field:
+def any_as_text(name: str, description: str, source: str = "", *, official: bool = False) -> Field:
     """Return a column of text for a value of any shape, such as a custom field."""
-    return _declare(Kind.LOOSE, name, description, source, official=official)
+    return _declare(Kind.ANY_AS_TEXT, name, description, source, official=official)
 
 
 def relation(name: str, what: str, *, joins: str = "", titled: bool = True) -> tuple[Field, ...]:
@@ -212,7 +212,7 @@ def relations(name: str, what: str) -> tuple[Field, ...]:
     )
 
 
-def bare(name: str, description: str, *, official: bool = True) -> Field:
+def scalar_relation(name: str, description: str, *, official: bool = True) -> Field:
     """Return a column with what the original extractor kept of a relation asked for by its bare name.
 
     Only the relation's name is asked for, since its whole object can be very large; the scalar that a build

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tap_daktela.api.auth import SignInError
 from tap_daktela.api.client import Client
 from tap_daktela.api.outcome import Action, RequestError
-from tap_daktela.api.retry import Patience
+from tap_daktela.api.retry import RetryLimits
 from tap_daktela.cli.errors import InputError, RunError
 from target_daktela_crm.delivery.batching import encode_request, request_size
 from target_daktela_crm.delivery.dry_run import RequestFolder
@@ -60,7 +60,7 @@ def deliver_stage(store: Store, settings: Settings, *, accept_unknown: bool) -> 
     body = encode_request(store.entries(), delete=True)
     counts = DeliveryCounts()
     if settings.dry_run is not None:
-        RequestFolder(settings.dry_run).post(body, Patience())
+        RequestFolder(settings.dry_run).post(body, RetryLimits())
     else:
         counts.retries = _send(body, store, settings)
         _mark_delivered(store, stage)
@@ -153,7 +153,7 @@ def _check_complete(store: Store, load: LoadCounts) -> None:
 
 def _send(body: bytes, store: Store, settings: Settings) -> int:
     """Send the load; return the number of retries."""
-    client = Client(settings.address, settings.credentials, settings.transport)
+    client = Client(settings.address, settings.credentials, settings.http)
     try:
         # Before the outcome becomes unknown, since refused credentials change nothing.
         client.sign_in()
@@ -161,7 +161,7 @@ def _send(body: bytes, store: Store, settings: Settings) -> int:
         raise RunError(f"{error}. Nothing was delivered, and the load is still staged") from None
     store.mark_outcome_unknown()
     try:
-        client.post(settings.sync_path, body, Patience())
+        client.post(settings.sync_path, body, RetryLimits())
     except (SignInError, RequestError) as error:
         if _is_certain(error):
             store.clear_unknown_outcome()
@@ -176,9 +176,9 @@ def _send(body: bytes, store: Store, settings: Settings) -> int:
 
 def _is_certain(error: SignInError | RequestError) -> bool:
     """Return whether the request was certainly refused: at its first attempt."""
-    if not isinstance(error, RequestError) or error.repeated or error.verdict.status is None:
+    if not isinstance(error, RequestError) or error.repeated or error.outcome.status is None:
         return False
-    return error.verdict.action in {Action.REFUSE, Action.SIGN_IN}
+    return error.outcome.action in {Action.FAIL, Action.SIGN_IN}
 
 
 def _mark_delivered(store: Store, stage: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from tap_daktela.cli.errors import RunError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tap_daktela.api.retry import Patience
+    from tap_daktela.api.retry import RetryLimits
 
 
 class RequestFolder:
@@ -29,7 +29,7 @@ class RequestFolder:
     def check(self) -> None:
         """A request may always be written."""
 
-    def post(self, body: bytes, limits: Patience) -> None:  # noqa: ARG002 - there are no retries
+    def post(self, body: bytes, limits: RetryLimits) -> None:  # noqa: ARG002 - there are no retries
         """Write a request.
 
         Raises:

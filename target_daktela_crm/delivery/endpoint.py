@@ -9,7 +9,7 @@ from tap_daktela.cli.errors import RunError
 
 if TYPE_CHECKING:
     from tap_daktela.api.client import Client
-    from tap_daktela.api.retry import Patience
+    from tap_daktela.api.retry import RetryLimits
     from target_daktela_crm.business_hours import BusinessHours
 
 
@@ -27,7 +27,7 @@ class Endpoint(Protocol):
             RunError: it may not.
         """
 
-    def post(self, body: bytes, limits: Patience) -> None:
+    def post(self, body: bytes, limits: RetryLimits) -> None:
         """Send a request; return when it is accepted.
 
         Raises:
@@ -59,7 +59,7 @@ class SyncEndpoint:
         """
         check_business_hours(self._business_hours)
 
-    def post(self, body: bytes, limits: Patience) -> None:
+    def post(self, body: bytes, limits: RetryLimits) -> None:
         """Send a request; return when it is accepted.
 
         Raises:

@@ -25,7 +25,7 @@ from itertools import filterfalse
 from typing import TYPE_CHECKING, Protocol
 
 from tap_daktela.api.outcome import Action, RequestError
-from tap_daktela.api.retry import Patience
+from tap_daktela.api.retry import RetryLimits
 from tap_daktela.cli.errors import RunError
 from target_daktela_crm.delivery.batching import Batch, encode_request, pack, request_size
 from target_daktela_crm.entities import QueueEntry
@@ -260,7 +260,7 @@ class Sender:
         self._endpoint.check()
         self._reporter.tell(self.counts.companies + self.counts.contacts)
         self._store.mark_sending(entries)
-        limits = Patience(
+        limits = RetryLimits(
             attempts=_FEWER_ATTEMPTS if self._failure else None,
             time_outs=_MAX_TIMEOUTS,
             reports=1 if self._reports_errors else None,
@@ -270,7 +270,7 @@ class Sender:
         try:
             self._endpoint.post(body, limits)
         except RequestError as error:
-            if not error.repeated and error.verdict.action in {Action.REFUSE, Action.SIGN_IN}:
+            if not error.repeated and error.outcome.action in {Action.FAIL, Action.SIGN_IN}:
                 self._store.mark_refused()
             self._raise(error, len(entries))
         finally:
@@ -285,22 +285,22 @@ class Sender:
 
     def _raise(self, error: RequestError, entries: int) -> None:
         """Raise an exception for the way in which a request of so many entries has failed."""
-        verdict = error.verdict
-        self._unanswered = self._unanswered + _MAX_TIMEOUTS if verdict.timed_out else 0
+        outcome = error.outcome
+        self._unanswered = self._unanswered + _MAX_TIMEOUTS if outcome.timed_out else 0
         # A timeout of a single entry is caused by the server, not by the entry.
-        if verdict.timed_out and entries > 1 and self._unanswered < _MAX_UNANSWERED:
-            raise _TooSlowError(verdict.reason) from None
-        if verdict.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-            raise _TooLargeError(verdict.reason) from None
-        if verdict.status in _REFUSALS or verdict.reported:
+        if outcome.timed_out and entries > 1 and self._unanswered < _MAX_UNANSWERED:
+            raise _TooSlowError(outcome.reason) from None
+        if outcome.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            raise _TooLargeError(outcome.reason) from None
+        if outcome.status in _REFUSALS or outcome.reported:
             # The parts of this request are not repeated if they are answered with an error in a 2xx.
-            self._reports_errors = self._reports_errors or verdict.reported
+            self._reports_errors = self._reports_errors or outcome.reported
             self._refusals += 1
-            raise _RefusedError(verdict.reason) from None
-        if verdict.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise _RefusedError(outcome.reason) from None
+        if outcome.status == HTTPStatus.INTERNAL_SERVER_ERROR:
             self._failure = error
             self._refusals += 1
-            raise _RefusedError(verdict.reason) from None
+            raise _RefusedError(outcome.reason) from None
         raise RunError(stop_message(error)) from None
 
     def _write_reject(self, entry: QueueEntry, reason: str, *, is_consequence: bool = False) -> None:
@@ -320,8 +320,8 @@ _HINTS: dict[int | None, str] = {
 def stop_message(error: RequestError | SignInError) -> str:
     """Return the message of a run that a request has stopped."""
     hint = ""
-    if isinstance(error, RequestError) and not error.verdict.from_gateway:
-        hint = _HINTS.get(error.verdict.status, "")
+    if isinstance(error, RequestError) and not error.outcome.from_gateway:
+        hint = _HINTS.get(error.outcome.status, "")
     return (
         f"{error}{': ' if hint else ''}{hint}. Nothing more is sent, and no STATE message was written: all "
         "received records are in the store, and the next run sends what Daktela does not have"

@@ -163,20 +163,20 @@ class Pool:
         self.server = server
         self.random = Random(server.seed + 1)
         self.concurrency = concurrency
-        self.ahead = 2 * concurrency
-        self.held = self.most_held = self.requests = 0
+        self.max_outstanding = 2 * concurrency
+        self.outstanding = self.most_held = self.requests = 0
         self.pending: list[tuple[Query, Future[Page]]] = []
 
     @property
     def has_room(self) -> bool:
-        return self.held < self.ahead
+        return self.outstanding < self.max_outstanding
 
     def submit(self, query: Query) -> Future[Page]:
         future: Future[Page] = Future()
         self.pending.append((query, future))
         self.requests += 1
-        self.held += 1
-        self.most_held = max(self.most_held, self.held)
+        self.outstanding += 1
+        self.most_held = max(self.most_held, self.outstanding)
         if self.random.random() < 0.5:
             self._answer_one()
         return future
@@ -191,12 +191,12 @@ class Pool:
 
     def take(self, future: Future[Page]) -> Page:
         page = self.wait(future)
-        self.held -= 1
+        self.outstanding -= 1
         return page
 
-    def drop(self, future: Future[Page]) -> None:
+    def discard(self, future: Future[Page]) -> None:
         self.pending = [pair for pair in self.pending if pair[1] is not future]
-        self.held -= 1
+        self.outstanding -= 1
 
     def _answer_one(self) -> None:
         query, future = self.pending.pop(self.random.randrange(min(len(self.pending), self.concurrency)))
@@ -259,8 +259,8 @@ def assert_sound(reading: Reading, window: Window = WINDOW) -> None:
     assert reading.ends == sorted(set(reading.ends))
     assert reading.ends[-1] == window.end
     # Besides those asked for ahead: the page whose turn it is.
-    assert reading.pool.most_held <= reading.pool.ahead + 1
-    assert reading.pool.held == 0
+    assert reading.pool.most_held <= reading.pool.max_outstanding + 1
+    assert reading.pool.outstanding == 0
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing_extensions import override
 from tap_daktela.api import unread
 from tap_daktela.api.rows import PageReader
 from tap_daktela.paging.fetcher import Fetcher
-from tap_daktela.reading.stream_reader import Checkpoint, Sync
+from tap_daktela.reading.stream_reader import Checkpoint, StreamReader
 from tap_daktela.streams.definitions import STREAMS
 from tap_daktela.tap import TapDaktela
 from tests.simulator import Simulator, generate
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def held(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def outstanding(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many pages are held with each that is asked for."""
     numbers: list[int] = []
     submit = Fetcher.submit
 
     def counted(fetcher: Fetcher, query: Query) -> Future[Unread]:
         future = submit(fetcher, query)
-        numbers.append(fetcher.held)
+        numbers.append(fetcher.outstanding)
         return future
 
     monkeypatch.setattr(Fetcher, "submit", counted)
@@ -47,13 +47,13 @@ def held(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.mark.parametrize("concurrency", [1, 5])
 def test_t5_pages_held_are_bounded_with_one_dense_window_among_sparse_ones(
-    concurrency: int, held: list[int]
+    concurrency: int, outstanding: list[int]
 ) -> None:
     # Thousands of rows in one second and a few in each of sixty days: most windows are nearly empty, one is not.
     dataset = generate(activities=1500, tickets=10, seed=1, days=60, burst=("2026-02-20 10:00:00", 2500))
     with Simulator(dataset) as simulator:
         instance = instance_of(simulator, page_size=20, concurrency=concurrency)
-        sync = Sync(ACTIVITIES, ACTIVITIES.fields, instance, None)
+        sync = StreamReader(ACTIVITIES, ACTIVITIES.fields, instance, None)
         records = checkpoints = 0
         for step in sync.read():
             if isinstance(step, Checkpoint):
@@ -65,24 +65,24 @@ def test_t5_pages_held_are_bounded_with_one_dense_window_among_sparse_ones(
                     time.sleep(0.05)
     assert records > 3900
     assert checkpoints > 5
-    assert len(held) > 100
-    assert max(held) <= 2 * concurrency + 1
+    assert len(outstanding) > 100
+    assert max(outstanding) <= 2 * concurrency + 1
     assert simulator.max_in_flight <= concurrency
-    assert instance.fetcher.held == 0
+    assert instance.fetcher.outstanding == 0
 
 
-def test_t5_pages_of_a_full_table_are_bounded_too(held: list[int]) -> None:
+def test_t5_pages_of_a_full_table_are_bounded_too(outstanding: list[int]) -> None:
     dataset = generate(activities=10, tickets=10, accounts=3000, seed=1)
     with Simulator(dataset) as simulator:
         instance = instance_of(simulator, page_size=20)
-        steps = Sync(ACCOUNTS, ACCOUNTS.fields, instance, None).read()
+        steps = StreamReader(ACCOUNTS, ACCOUNTS.fields, instance, None).read()
         records = 0
         for step in steps:
             assert not isinstance(step, Checkpoint)
             records += len(step)
     assert records == 3000
-    assert len(held) > 150
-    assert max(held) <= 11
+    assert len(outstanding) > 150
+    assert max(outstanding) <= 11
     assert simulator.max_in_flight <= 5
 
 
@@ -120,9 +120,9 @@ def test_t5_a_reader_that_stops_stops_the_requests() -> None:
     dataset = generate(activities=3000, tickets=10, seed=1)
     with Simulator(dataset, latency=0.01) as simulator:
         instance = instance_of(simulator, page_size=10)
-        steps = Sync(ACTIVITIES, ACTIVITIES.fields, instance, None).read()
+        steps = StreamReader(ACTIVITIES, ACTIVITIES.fields, instance, None).read()
         next(steps)
-        instance.fetcher.abandon()
+        instance.fetcher.cancel_all()
         time.sleep(0.3)
         count = len(simulator.requests)
         time.sleep(0.3)
@@ -136,7 +136,7 @@ def test_sequential_has_one_request_in_flight_and_parallel_several() -> None:
     for backend in ("sequential", "parallel"):
         with Simulator(dataset, latency=0.03) as simulator:
             instance = instance_of(simulator, page_size=50, backend=backend)
-            for _ in Sync(ACTIVITIES, ACTIVITIES.fields, instance, None).read():
+            for _ in StreamReader(ACTIVITIES, ACTIVITIES.fields, instance, None).read():
                 pass
             found[backend] = simulator.max_in_flight
     assert found["sequential"] == 1

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tap_daktela.api.address import parse
-from tap_daktela.api.client import Client, Credentials, Transport
-from tap_daktela.api.outcome import Action, RequestError, Verdict
+from tap_daktela.api.client import Client, Credentials, HttpSettings
+from tap_daktela.api.outcome import Action, Outcome, RequestError
 from tap_daktela.api.query import Query
-from tap_daktela.api.retry import CancelledError, Patience, RateLimit, Retries, RetryPolicy
+from tap_daktela.api.retry import CancelledError, RateLimit, Retries, RetryLimits, RetryPolicy
 from tap_daktela.paging.fetcher import Fetcher
 from tests.simulator import Fault, Simulator, generate
 from tests.tap_daktela import original
@@ -23,8 +23,8 @@ from tests.tap_daktela.running import run_tap, settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LIMITED = Verdict(Action.RETRY, "asked for fewer requests (429)", 429)
-FAILED = Verdict(Action.RETRY, "answered 503", 503)
+LIMITED = Outcome(Action.RETRY, "asked for fewer requests (429)", 429)
+FAILED = Outcome(Action.RETRY, "answered 503", 503)
 GROUPS = Query(endpoint="groups", fields=("name",), sort=("name",), take=2)
 SCALE = 100
 """Waits are shorter than in reality by so much."""
@@ -33,9 +33,9 @@ SCALED = RetryPolicy(
 )
 
 
-def _waits(retries: Retries, verdict: Verdict) -> list[float]:
+def _waits(retries: Retries, outcome: Outcome) -> list[float]:
     waits = []
-    while (wait := retries.next_wait(verdict)) is not None:
+    while (wait := retries.next_wait(outcome)) is not None:
         waits.append(wait)
     return waits
 
@@ -62,8 +62,8 @@ def test_failures_of_both_kinds_are_counted_apart() -> None:
     assert retries.failed == 7
 
 
-@pytest.mark.parametrize("limits", [Patience(attempts=1), Patience(attempts=2)])
-def test_a_caller_that_allows_few_attempts_allows_few_after_a_429_too(limits: Patience) -> None:
+@pytest.mark.parametrize("limits", [RetryLimits(attempts=1), RetryLimits(attempts=2)])
+def test_a_caller_that_allows_few_attempts_allows_few_after_a_429_too(limits: RetryLimits) -> None:
     assert len(_waits(Retries(RetryPolicy(), limits), LIMITED)) == (limits.attempts or 0) - 1
 
 
@@ -72,8 +72,8 @@ def test_a_caller_that_allows_few_attempts_allows_few_after_a_429_too(limits: Pa
 def test_a_server_that_asks_for_a_wait_gets_it_up_to_ten_minutes(
     status: int, asked: float, granted: float
 ) -> None:
-    verdict = Verdict(Action.RETRY, "", status, asked)
-    wait = Retries(RetryPolicy()).next_wait(verdict)
+    outcome = Outcome(Action.RETRY, "", status, asked)
+    wait = Retries(RetryPolicy()).next_wait(outcome)
     assert wait is not None
     assert granted * 0.5 <= wait <= granted
 
@@ -88,7 +88,7 @@ def test_t1_a_quota_of_six_requests_a_minute_loses_nothing(counts_refused: bool)
     )
     with simulator:
         client = Client(
-            parse(simulator.url), Credentials(access_token=simulator.access_token), Transport(retries=SCALED)
+            parse(simulator.url), Credentials(access_token=simulator.access_token), HttpSettings(retries=SCALED)
         )
         fetcher = Fetcher(client, 5, lambda: None)
         query = Query(endpoint="activities", fields=("name",), sort=("name",), take=2)
@@ -115,7 +115,7 @@ def test_only_one_request_is_repeated_while_the_others_wait(caplog: pytest.LogCa
     policy = RetryPolicy(first_wait=0.2, max_rate_limit_wait=0.2)
     with Simulator(generate(activities=10, tickets=10, seed=1), faults=[Fault("429-plain", times=5)]) as simulator:
         client = Client(
-            parse(simulator.url), Credentials(access_token=simulator.access_token), Transport(retries=policy)
+            parse(simulator.url), Credentials(access_token=simulator.access_token), HttpSettings(retries=policy)
         )
         fetcher = Fetcher(client, 5, lambda: None)
         together = [fetcher.submit(GROUPS) for _ in range(5)]
@@ -130,7 +130,7 @@ def test_once_a_429_is_given_up_the_next_one_is_final() -> None:
     fault = Fault("429-plain", times=None)
     with Simulator(generate(activities=10, tickets=10, seed=1), faults=[fault]) as simulator:
         client = Client(
-            parse(simulator.url), Credentials(access_token=simulator.access_token), Transport(retries=policy)
+            parse(simulator.url), Credentials(access_token=simulator.access_token), HttpSettings(retries=policy)
         )
         with pytest.raises(RequestError, match=r"\(429\), 10 times"):
             client.page(GROUPS)
@@ -148,10 +148,10 @@ def test_an_optional_request_that_meets_a_429_shortens_no_later_request() -> Non
     policy = RetryPolicy(first_wait=0.001, max_rate_limit_wait=0.001)
     with Simulator(generate(activities=10, tickets=10, seed=1), faults=[Fault("429-plain", times=4)]) as simulator:
         client = Client(
-            parse(simulator.url), Credentials(access_token=simulator.access_token), Transport(retries=policy)
+            parse(simulator.url), Credentials(access_token=simulator.access_token), HttpSettings(retries=policy)
         )
         with pytest.raises(RequestError, match=r"\(429\) \("):
-            client.page(GROUPS, Patience(attempts=1))
+            client.page(GROUPS, RetryLimits(attempts=1))
         assert client.page(GROUPS).rows
 
 
@@ -159,7 +159,7 @@ def test_a_wait_shorter_than_asked_for_is_logged_as_such(caplog: pytest.LogCaptu
     policy = RetryPolicy(first_wait=0.001, max_retry_after=0.01)
     with Simulator(generate(activities=10, seed=1), faults=[Fault("429", retry_after=3600)]) as simulator:
         client = Client(
-            parse(simulator.url), Credentials(access_token=simulator.access_token), Transport(retries=policy)
+            parse(simulator.url), Credentials(access_token=simulator.access_token), HttpSettings(retries=policy)
         )
         client.page(GROUPS)
     assert "attempt 2 of 10 follows in 0.0 s, less than the 3,600 s asked for (GET groups" in caplog.text
@@ -172,7 +172,7 @@ def test_a_login_waits_for_no_other_request() -> None:
         generate(activities=10, tickets=10, seed=1), faults=[Fault("429-plain", "groups", times=4)]
     ) as simulator:
         client = Client(
-            parse(simulator.url), Credentials(username="robot", password="secret"), Transport(retries=policy)
+            parse(simulator.url), Credentials(username="robot", password="secret"), HttpSettings(retries=policy)
         )
         client.sign_in()
         fetcher = Fetcher(client, 5, _patient())

@@ -13,7 +13,7 @@ import pytest
 from tap_daktela.inputs.settings import CLOCK_TOLERANCE, read
 from tap_daktela.reading import server_clock
 from tap_daktela.reading.instance import Instance
-from tap_daktela.reading.stream_reader import Checkpoint, Sync
+from tap_daktela.reading.stream_reader import Checkpoint, StreamReader
 from tap_daktela.records.table import Table
 from tap_daktela.streams.definitions import STREAMS
 from tests.retries import QUICK
@@ -137,7 +137,7 @@ def test_runs_through_a_clock_change_lose_nothing(season: str, step: int) -> Non
         dataset.set_now(now.astimezone(PRAGUE).strftime("%Y-%m-%d %H:%M:%S"))
         with Simulator(dataset) as simulator:
             config = {"lookback_minutes": 0, "settle_minutes": 5, "start_date": "2026-01-01"}
-            for step_made in Sync(
+            for step_made in StreamReader(
                 ACTIVITIES, ACTIVITIES.fields, instance_of(simulator, **config), bookmark
             ).read():
                 if isinstance(step_made, Checkpoint):
@@ -161,7 +161,7 @@ def test_slices_that_meet_in_a_clock_change_leave_no_gap(season: str) -> None:
     with Simulator(dataset) as simulator:
         for start, end in pairwise(borders):
             instance = instance_of(simulator, start_date=start.isoformat(), end_date=end.isoformat())
-            steps = Sync(ACTIVITIES, ACTIVITIES.fields, instance, None).read()
+            steps = StreamReader(ACTIVITIES, ACTIVITIES.fields, instance, None).read()
             names = {record["name"] for step in steps if isinstance(step, Table) for record in step}
             assert {name for name, instant in instants.items() if start <= instant < end} <= names
             emitted |= names
@@ -241,7 +241,7 @@ class World:
             values = settings(simulator, **{"lookback_minutes": 0, "settle_minutes": 5, **config})
             run = read(values, "tests", QUICK, CLOCK_TOLERANCE)
             instance = Instance(run.instances[0], run, lambda: None)
-            for step in Sync(ACTIVITIES, ACTIVITIES.fields, instance, self.bookmark).read():
+            for step in StreamReader(ACTIVITIES, ACTIVITIES.fields, instance, self.bookmark).read():
                 if isinstance(step, Checkpoint):
                     is_back = step.replaces_bookmark or self.bookmark is None
                     self.bookmark = step.instant if is_back else max(self.bookmark or START, step.instant)

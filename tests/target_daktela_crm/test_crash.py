@@ -146,12 +146,12 @@ def test_after_a_kill_at_any_request_the_next_run_leads_to_the_same_result(
             is_dead = True
             raise Killed
 
-    def post(client: Client, path: str, body: bytes, patience: Any) -> None:
+    def post(client: Client, path: str, body: bytes, limits: Any) -> None:
         nonlocal until, place
         until -= 1
         place = chance.choice(["before it is sent", "before it is marked", "before that is durable"])
         die_if("before it is sent")
-        settle(client, path, body, patience)
+        settle(client, path, body, limits)
         die_if("before it is marked")
 
     def mark_accepted(store: Store) -> None:

@@ -304,9 +304,9 @@ def test_the_defaults_of_the_settings() -> None:
     assert found.store_path == Path(".target-daktela-crm/acme.sqlite3")
     assert found.rejects_path == Path(".target-daktela-crm/acme.rejects.jsonl")
     assert (found.dry_run, found.phone_region, found.unknown_company) == (None, None, "hold")
-    transport = found.transport
-    assert (transport.timeout, transport.verify_tls, transport.user_agent) == (300, True, "target/1")
-    assert transport.connections == 1
+    http = found.http
+    assert (http.timeout, http.verify_tls, http.user_agent) == (300, True, "target/1")
+    assert http.connections == 1
 
 
 def test_settings_have_the_given_values() -> None:
@@ -346,9 +346,9 @@ def test_settings_have_the_given_values() -> None:
     assert found.rejects_path == Path.home() / "crm/other/other.rejects.jsonl"
     assert found.dry_run == Path.home() / "out"
     assert (found.phone_region, found.unknown_company) == ("CZ", "detach")
-    transport = found.transport
-    assert (transport.timeout, transport.verify_tls, transport.user_agent) == (0.5, False, "me")
-    assert type(transport.timeout) is type(found.max_delete_fraction) is float
+    http = found.http
+    assert (http.timeout, http.verify_tls, http.user_agent) == (0.5, False, "me")
+    assert type(http.timeout) is type(found.max_delete_fraction) is float
     assert read({**config, "rejects_path": "~/r.jsonl"}, "t").rejects_path == Path.home() / "r.jsonl"
 
 

@@ -76,13 +76,13 @@ def test_a_refused_token_is_renewed_once_whoever_asks() -> None:
 
     with ThreadPoolExecutor(8) as pool:
         renewals = list(pool.map(renew, range(8)))
-    assert sorted(renewal.name for renewal in renewals) == ["ELSEWHERE"] * 7 + ["HERE"]
+    assert sorted(renewal.name for renewal in renewals) == ["ALREADY_REFRESHED"] * 7 + ["REFRESHED"]
     assert auth.token == "token-2"
 
 
 def test_a_static_token_has_no_successor() -> None:
     auth = TokenAuth(ORIGIN, token="hush")
-    assert auth.renew("hush") is Renewal.IMPOSSIBLE
+    assert auth.renew("hush") is Renewal.NOT_POSSIBLE
     assert auth.token == "hush"
 
 

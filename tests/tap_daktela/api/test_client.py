@@ -23,10 +23,10 @@ from typing_extensions import override
 
 from tap_daktela.api.address import parse
 from tap_daktela.api.auth import SignInError
-from tap_daktela.api.client import Client, Credentials, Transport
+from tap_daktela.api.client import Client, Credentials, HttpSettings
 from tap_daktela.api.outcome import RequestError
 from tap_daktela.api.query import Query
-from tap_daktela.api.retry import Patience, RetryPolicy
+from tap_daktela.api.retry import RetryLimits, RetryPolicy
 from tap_daktela.api.rows import as_dictionary
 from tests.retries import QUICK
 from tests.simulator import Fault, Simulator, generate
@@ -67,8 +67,8 @@ def _client(
     simulator: Simulator, *, timeout: float = 10, retries: RetryPolicy = QUICK, **credentials: str
 ) -> Client:
     given = credentials or {"access_token": simulator.access_token}
-    transport = Transport(timeout=timeout, user_agent="tap/1", retries=retries)
-    return Client(parse(simulator.url), Credentials(**given), transport)
+    http = HttpSettings(timeout=timeout, user_agent="tap/1", retries=retries)
+    return Client(parse(simulator.url), Credentials(**given), http)
 
 
 def _by_password(simulator: Simulator) -> Client:
@@ -175,7 +175,7 @@ def test_a_static_token_that_ended_names_its_setting(daktela: Simulator) -> None
     daktela.faults = [Fault("401", times=None)]
     with pytest.raises(RequestError, match="check access_token") as caught:
         _client(daktela).page(GROUPS)
-    assert caught.value.verdict.status == 401
+    assert caught.value.outcome.status == 401
     assert _asked(daktela) == ["groups"]
 
 
@@ -303,7 +303,7 @@ def test_a_server_that_does_not_answer_is_given_up(daktela: Simulator) -> None:
     daktela.faults = [Fault("timeout", times=None)]
     with pytest.raises(RequestError, match=r"did not answer within 0\.05 s") as caught:
         _client(daktela, timeout=0.05).page(GROUPS)
-    assert caught.value.verdict.status is None
+    assert caught.value.outcome.status is None
     assert _asked(daktela) == ["groups"] * ATTEMPTS
 
 
@@ -317,7 +317,7 @@ def test_a_server_that_is_not_there_is_told_as_such() -> None:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
     client = Client(
-        parse(f"http://127.0.0.1:{port}"), Credentials(access_token="t"), Transport(timeout=5, retries=QUICK)
+        parse(f"http://127.0.0.1:{port}"), Credentials(access_token="t"), HttpSettings(timeout=5, retries=QUICK)
     )
     with pytest.raises(RequestError, match="could not be reached"):
         client.page(GROUPS)
@@ -333,24 +333,24 @@ def test_the_wait_that_a_server_asks_for_is_kept(daktela: Simulator, caplog: pyt
 
 
 @pytest.mark.parametrize(
-    ("patience", "faults", "told"),
+    ("limits", "faults", "told"),
     [
-        (Patience(attempts=2), [Fault("503", times=None)], ["2 of 2"]),
-        (Patience(time_outs=2), [Fault("timeout", times=None)], ["2 of 2"]),
-        (Patience(time_outs=2), [Fault("503"), Fault("timeout", times=None)], ["2 of 6", "3 of 3"]),
-        (Patience(time_outs=2), [Fault("timeout"), Fault("503")], ["2 of 2", "3 of 6"]),
+        (RetryLimits(attempts=2), [Fault("503", times=None)], ["2 of 2"]),
+        (RetryLimits(time_outs=2), [Fault("timeout", times=None)], ["2 of 2"]),
+        (RetryLimits(time_outs=2), [Fault("503"), Fault("timeout", times=None)], ["2 of 6", "3 of 3"]),
+        (RetryLimits(time_outs=2), [Fault("timeout"), Fault("503")], ["2 of 2", "3 of 6"]),
     ],
 )
 def test_the_number_of_attempts_that_is_told_is_that_of_failures_of_the_kind(
     daktela: Simulator,
     caplog: pytest.LogCaptureFixture,
-    patience: Patience,
+    limits: RetryLimits,
     faults: list[Fault],
     told: list[str],
 ) -> None:
     daktela.faults = faults
     with caplog.at_level(logging.WARNING), suppress(RequestError):
-        _client(daktela, timeout=0.3).page(GROUPS, patience=patience)
+        _client(daktela, timeout=0.3).page(GROUPS, limits=limits)
     assert re.findall(r"attempt (\d of \d) follows", caplog.text) == told
 
 
@@ -458,8 +458,8 @@ def test_certificates_are_verified_as_the_setting_says_and_an_authority_of_one_s
 ) -> None:
     monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", bundle)
-    transport = Transport(verify_tls=wanted)
-    client = Client(parse("https://acme.example.com"), Credentials(access_token="t"), transport)
+    http = HttpSettings(verify_tls=wanted)
+    client = Client(parse("https://acme.example.com"), Credentials(access_token="t"), http)
     recorder = _Recorder()
     client._session.mount("https://", recorder)
     with pytest.raises(RequestError):
@@ -474,7 +474,7 @@ def test_proxies_of_the_environment_are_heeded_in_every_request_and_looked_for_o
     monkeypatch.setenv("https_proxy", "http://proxy.example.com:3128")
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.setenv("no_proxy", excepted)
-    client = Client(parse("https://acme.example.com"), Credentials(access_token="t"), Transport(retries=QUICK))
+    client = Client(parse("https://acme.example.com"), Credentials(access_token="t"), HttpSettings(retries=QUICK))
     recorder = _Recorder()
     client._session.mount("https://", recorder)
     for _ in range(2):
@@ -521,7 +521,7 @@ def raw() -> Iterator[_Raw]:
 
 def _raw_client(server: _Raw) -> Client:
     return Client(
-        parse(f"http://127.0.0.1:{server.server_port}"), Credentials(access_token="t"), Transport(retries=QUICK)
+        parse(f"http://127.0.0.1:{server.server_port}"), Credentials(access_token="t"), HttpSettings(retries=QUICK)
     )
 
 
@@ -591,7 +591,7 @@ def test_a_header_of_ours_that_cannot_be_sent_is_no_reason_to_ask_again(raw: _Ra
     raw.answers = [_USUAL]
     address = parse(f"http://127.0.0.1:{raw.server_port}")
     for credentials, agent in (("a\nb", "tap"), ("t", "a\nb"), ("\u0159", "tap"), (" t", "tap")):
-        client = Client(address, Credentials(access_token=credentials), Transport(user_agent=agent))
+        client = Client(address, Credentials(access_token=credentials), HttpSettings(user_agent=agent))
         with pytest.raises(RequestError, match="could not be asked") as caught:
             client.page(GROUPS)
         assert not caught.value.repeated
@@ -606,7 +606,7 @@ def test_a_body_that_has_been_sent_is_held_no_longer(daktela: Simulator) -> None
     before = sys.getrefcount(body)
     gc.disable()
     try:
-        client.post("/custom/crm/sync.php", body, Patience())
+        client.post("/custom/crm/sync.php", body, RetryLimits())
         assert sys.getrefcount(body) == before
     finally:
         gc.enable()

@@ -14,8 +14,8 @@ import requests
 from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 
 from tap_daktela.api.address import parse
-from tap_daktela.api.client import Client, Credentials, Transport
-from tap_daktela.api.connection_errors import judge_exception
+from tap_daktela.api.client import Client, Credentials, HttpSettings
+from tap_daktela.api.connection_errors import classify_exception
 from tap_daktela.api.outcome import Action, RequestError
 from tap_daktela.api.query import Query
 from tap_daktela.api.redaction import redact
@@ -42,8 +42,8 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _client(url: str, *, verify_tls: bool = True, allow_http: bool = False) -> Client:
-    transport = Transport(timeout=5, verify_tls=verify_tls, retries=QUICK)
-    return Client(parse(url, allow_http=allow_http), Credentials(access_token=TOKEN), transport)
+    http = HttpSettings(timeout=5, verify_tls=verify_tls, retries=QUICK)
+    return Client(parse(url, allow_http=allow_http), Credentials(access_token=TOKEN), http)
 
 
 def _error(url: str, **options: bool) -> RequestError:
@@ -68,7 +68,7 @@ def test_a_port_that_nobody_listens_at_refused_the_connection() -> None:
 def test_a_host_that_does_not_exist_names_the_settings() -> None:
     error = _error("https://nowhere.invalid")
     assert "Daktela was not found (no such host: nowhere.invalid); check url and server" in str(error)
-    assert error.verdict.action is Action.RETRY
+    assert error.outcome.action is Action.RETRY
 
 
 @pytest.mark.parametrize(
@@ -87,11 +87,11 @@ def test_an_error_of_the_operating_system_is_explained(
 
 def test_an_unknown_error_of_the_library_names_its_kind_only() -> None:
     route = Route({}, "acme.daktela.com")
-    verdict = judge_exception(requests.exceptions.InvalidURL(TOKEN), route, 5)
-    assert (verdict.action, verdict.text) == (Action.REFUSE, "Daktela could not be asked: InvalidURL")
-    assert judge_exception(ReadTimeoutError(None, "/", TOKEN), route, 5).timed_out  # type: ignore[arg-type]
-    verdict = judge_exception(NewConnectionError(None, TOKEN), route, 5)  # type: ignore[arg-type]
-    assert verdict.text == "Daktela could not be reached"
+    outcome = classify_exception(requests.exceptions.InvalidURL(TOKEN), route, 5)
+    assert (outcome.action, outcome.text) == (Action.FAIL, "Daktela could not be asked: InvalidURL")
+    assert classify_exception(ReadTimeoutError(None, "/", TOKEN), route, 5).timed_out  # type: ignore[arg-type]
+    outcome = classify_exception(NewConnectionError(None, TOKEN), route, 5)  # type: ignore[arg-type]
+    assert outcome.text == "Daktela could not be reached"
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_a_certificate_that_cannot_be_verified_says_why(
         assert server.heads == [], "the token was not sent"
         assert len(_client(server.url, verify_tls=False).page(QUERY).rows) == 1
     assert told in str(error)
-    assert error.verdict.action is Action.REFUSE
+    assert error.outcome.action is Action.FAIL
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])

@@ -15,10 +15,10 @@ import pytest
 
 from tap_daktela.api import session
 from tap_daktela.api.address import parse
-from tap_daktela.api.client import MAX_ERROR_BYTES, MAX_PAGE_BYTES, Client, Credentials, Transport
+from tap_daktela.api.client import MAX_ERROR_BYTES, MAX_PAGE_BYTES, Client, Credentials, HttpSettings
 from tap_daktela.api.outcome import Action, RequestError
 from tap_daktela.api.query import Query
-from tap_daktela.api.retry import Patience
+from tap_daktela.api.retry import RetryLimits
 from tap_daktela.api.session import DeadlineError, limited
 from tests.raw_server import raw_server, response
 from tests.retries import QUICK
@@ -37,14 +37,14 @@ def _client(server: RawServer, *, timeout: float = 10, password: str = "") -> Cl
     credentials = (
         Credentials(username="robot", password=password) if password else Credentials(access_token="t" * 40)
     )
-    return Client(parse(server.url), credentials, Transport(timeout=timeout, retries=QUICK))
+    return Client(parse(server.url), credentials, HttpSettings(timeout=timeout, retries=QUICK))
 
 
 REQUESTS: dict[str, Callable[[Client], object]] = {
     "page": lambda client: client.page(QUERY),
     "page, read later": lambda client: client.ask(QUERY).page,
     "whoim": Client.identify,
-    "sync": lambda client: client.post("/sync.php", b"{}", Patience()),
+    "sync": lambda client: client.post("/sync.php", b"{}", RetryLimits()),
     "login": Client.sign_in,
 }
 
@@ -102,8 +102,8 @@ def test_t5_a_page_without_end_fails_at_once_and_names_page_size(kind: str) -> N
     with raw_server(TOO_LARGE[kind]) as server:
         error = _try("page", server, timeout=60)
     assert str(error).startswith("Daktela sent a response of more than 64 MiB; set page_size to a smaller number")
-    assert error.verdict.too_large
-    assert not error.verdict.timed_out
+    assert error.outcome.too_large
+    assert not error.outcome.timed_out
     assert len(server.heads) == 1, "the same page would be as large again"
     assert server.sent < 2 * MAX_PAGE_BYTES
 
@@ -115,7 +115,7 @@ def test_t5_every_kind_of_response_is_limited(request_kind: str, kind: str) -> N
         error = _try(request_kind, server)
     most = 64 if request_kind.startswith("page") else 8
     assert f"sent a response of more than {most} MiB" in str(error)
-    assert error.verdict.action is Action.RETRY, "what became of the request is not known"
+    assert error.outcome.action is Action.RETRY, "what became of the request is not known"
     assert server.sent < (most + 64) * MIB
 
 
@@ -145,7 +145,7 @@ def test_t5_of_an_error_without_end_only_the_beginning_is_read(
 
     with raw_server(answer) as server:
         error = _try(request_kind, server)
-    assert error.verdict.status == int(status[:3])
+    assert error.outcome.status == int(status[:3])
     assert server.sent < 12 * QUICK.attempts * MAX_ERROR_BYTES
 
 
@@ -203,7 +203,7 @@ def test_t5_a_response_of_a_byte_now_and_then_ends_after_ten_time_outs(kind: str
     with raw_server(SLOW[kind]) as server:
         error = _try("page", server, timeout=0.1)
     assert str(error).startswith("Daktela did not complete the request within 1 s, ")
-    assert error.verdict.timed_out
+    assert error.outcome.timed_out
     # Two of these, and time-outs besides where the server was kept waiting itself.
     assert 2 <= len(server.heads) <= QUICK.attempts
 
@@ -242,9 +242,9 @@ def test_t5_sending_to_a_server_that_reads_a_little_now_and_then_ends() -> None:
 @pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 def test_t5_the_limits_hold_over_tls_and_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     def error(url: str) -> str:
-        transport = Transport(timeout=0.1, verify_tls=False, retries=QUICK)
+        http = HttpSettings(timeout=0.1, verify_tls=False, retries=QUICK)
         with pytest.raises(RequestError) as caught:
-            Client(parse(url), Credentials(access_token="t" * 40), transport).page(QUERY)
+            Client(parse(url), Credentials(access_token="t" * 40), http).page(QUERY)
         return str(caught.value)
 
     with raw_server(SLOW["headers"], certificate="trusted") as server:

@@ -13,71 +13,71 @@ from hypothesis import strategies as st
 from tap_daktela.api.envelope import EnvelopeError, ReportedError
 from tap_daktela.api.outcome import (
     Action,
+    Outcome,
     RequestError,
-    Verdict,
-    judge,
-    judge_body,
+    classify,
+    classify_body,
     retry_after,
 )
 
 
-def _verdict(status: int, body: bytes = b"", **headers: str) -> Verdict:
+def _outcome(status: int, body: bytes = b"", **headers: str) -> Outcome:
     response = requests.Response()
     response.status_code = status
     response.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
-    return judge(response, body)
+    return classify(response, body)
 
 
 @pytest.mark.parametrize(
     ("status", "action"),
     [
         *((status, Action.ACCEPT) for status in (200, 201, 204)),
-        *((status, Action.REFUSE) for status in (300, 301, 302, 303, 304, 307, 308)),
-        *((status, Action.REFUSE) for status in (400, 402, 403, 404, 405, 406, 409, 410, 413, 414, 422)),
+        *((status, Action.FAIL) for status in (300, 301, 302, 303, 304, 307, 308)),
+        *((status, Action.FAIL) for status in (400, 402, 403, 404, 405, 406, 409, 410, 413, 414, 422)),
         (401, Action.SIGN_IN),
         *((status, Action.RETRY) for status in (408, 429, 500, 501, 502, 503, 504, 520, 599)),
     ],
 )
 def test_a_status_decides_what_to_do(status: int, action: Action) -> None:
-    verdict = _verdict(status)
-    assert (verdict.action, verdict.status) == (action, status)
+    outcome = _outcome(status)
+    assert (outcome.action, outcome.status) == (action, status)
 
 
 @given(st.integers(200, 999))
 def test_every_status_has_a_verdict_and_only_a_2xx_is_accepted(status: int) -> None:
-    verdict = _verdict(status, Location="https://example.com/")
-    assert (verdict.action is Action.ACCEPT) == (200 <= status < 300)
-    assert bool(verdict.reason) == (verdict.action is not Action.ACCEPT)
+    outcome = _outcome(status, Location="https://example.com/")
+    assert (outcome.action is Action.ACCEPT) == (200 <= status < 300)
+    assert bool(outcome.reason) == (outcome.action is not Action.ACCEPT)
 
 
 def test_a_refusal_gives_the_api_s_own_message() -> None:
     body = b'{"error": ["Max defined take is 1000"], "result": null}'
-    assert _verdict(400, body).reason == "answered 400: Max defined take is 1000"
+    assert _outcome(400, body).reason == "answered 400: Max defined take is 1000"
 
 
 @pytest.mark.parametrize("body", [b"", b"\xef\xbb\xbf \n", b'{"error": []}'])
 def test_a_refusal_without_a_message_gives_its_status(body: bytes) -> None:
-    assert _verdict(403, body).reason == "answered 403"
+    assert _outcome(403, body).reason == "answered 403"
 
 
 def test_a_redirect_names_its_target_s_origin_and_nothing_more_of_it() -> None:
-    verdict = _verdict(302, Location="https://robot:hush@example.com:444/x?accessToken=hush")
-    assert "https://example.com" in verdict.reason
-    assert "302" in verdict.reason
-    assert "hush" not in verdict.reason
+    outcome = _outcome(302, Location="https://robot:hush@example.com:444/x?accessToken=hush")
+    assert "https://example.com" in outcome.reason
+    assert "302" in outcome.reason
+    assert "hush" not in outcome.reason
 
 
 @pytest.mark.parametrize("headers", [{}, {"Location": "/login"}, {"Location": "https://["}])
 def test_a_redirect_to_nowhere_is_refused_like_any_other(headers: dict[str, str]) -> None:
-    verdict = _verdict(307, b"", **headers)
-    assert verdict.action is Action.REFUSE
-    assert "redirects (307)" in verdict.reason
+    outcome = _outcome(307, b"", **headers)
+    assert outcome.action is Action.FAIL
+    assert "redirects (307)" in outcome.reason
 
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_server_may_say_how_long_to_wait(status: int) -> None:
-    assert _verdict(status, Retry_After="7").wait == 7
-    assert _verdict(status).wait is None
+    assert _outcome(status, Retry_After="7").wait == 7
+    assert _outcome(status).wait is None
 
 
 @pytest.mark.parametrize(
@@ -131,15 +131,15 @@ def test_any_text_is_a_wait_or_none(value: str) -> None:
 
 
 def test_a_2xx_without_an_answer_in_it_is_asked_for_again() -> None:
-    verdict = judge_body(EnvelopeError("an empty answer"))
-    assert (verdict.action, verdict.reason) == (Action.RETRY, "sent an empty answer")
+    outcome = classify_body(EnvelopeError("an empty answer"))
+    assert (outcome.action, outcome.reason) == (Action.RETRY, "sent an empty answer")
 
 
 def test_a_2xx_with_an_error_in_it_is_asked_for_again_and_tells_the_error() -> None:
-    verdict = judge_body(ReportedError("Maintenance"))
-    assert (verdict.action, verdict.reason) == (Action.RETRY, "answered 200 with an error: Maintenance")
+    outcome = classify_body(ReportedError("Maintenance"))
+    assert (outcome.action, outcome.reason) == (Action.RETRY, "answered 200 with an error: Maintenance")
 
 
 def test_a_request_error_names_what_happened_and_the_request() -> None:
-    error = RequestError(Verdict(Action.RETRY, "answered 503, 6 times", 503), "GET tickets.json, rows 0 to 999")
+    error = RequestError(Outcome(Action.RETRY, "answered 503, 6 times", 503), "GET tickets.json, rows 0 to 999")
     assert str(error) == "Daktela answered 503, 6 times (GET tickets.json, rows 0 to 999)"

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_daktela.api.address import parse
-from tap_daktela.api.client import Client, Credentials, Transport
+from tap_daktela.api.client import Client, Credentials, HttpSettings
 from tap_daktela.api.redaction import RedactingFormatter, Redactor, echo, protect_logs, redact, register
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def test_t6_printed_text_holds_no_secret(capsys: pytest.CaptureFixture[str], err
 
 def test_t6_a_client_registers_its_credentials() -> None:
     for credentials in (Credentials(access_token=TOKEN), Credentials(username="robot", password="Tops3cret")):
-        Client(parse("https://acme.daktela.com"), credentials, Transport())
+        Client(parse("https://acme.daktela.com"), credentials, HttpSettings())
     assert redact(f"robot {TOKEN} Tops3cret") == "robot *** ***"
 
 

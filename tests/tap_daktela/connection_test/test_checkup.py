@@ -11,7 +11,7 @@ import pytest
 from typing_extensions import override
 
 from tap_daktela.connection_test import checkup
-from tap_daktela.connection_test.probe import Probe
+from tap_daktela.connection_test.stream_check import StreamCheck
 from tap_daktela.streams.definitions import STREAMS
 from tap_daktela.tap import TapDaktela
 from tests.simulator import Fault, Simulator, generate
@@ -95,20 +95,20 @@ def test_streams_that_cannot_be_read_have_a_line_each(bad: Simulator, tmp_path: 
     assert [line for line in streams if line.startswith("users ") and "not readable: " in line]
 
 
-class Broken(Probe):
+class Broken(StreamCheck):
     """Fails for tickets with an error that the tap does not expect."""
 
     @override
-    def finding(self) -> str:
+    def run(self) -> str:
         if self._stream.name == "tickets":
             raise KeyError("Jana Nováková")
-        return super().finding()
+        return super().run()
 
 
 def test_an_unexpected_error_is_one_line(
     bad: Simulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(checkup, "Probe", Broken)
+    monkeypatch.setattr(checkup, "StreamCheck", Broken)
     tap = TapDaktela(config=settings(bad), setup_mapper=False)
     assert not checkup.check_up(tap.instances.values(), STREAMS)
     output = capsys.readouterr().out.splitlines()

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tap_daktela.connection_test.drift import Sample, differences
-from tap_daktela.connection_test.probe import Probe
+from tap_daktela.connection_test.stream_check import StreamCheck
 from tap_daktela.reading.stream_reader import StreamError
-from tap_daktela.records.row_mapper import Dialect, Shape
+from tap_daktela.records.row_mapper import InstanceFormat, RowMapper
 from tap_daktela.streams.definitions import STREAMS
 from tap_daktela.streams.fields import Stream, integer, key, mapping, moment, relation, relations, text
 from tests.simulator import Dataset, Fault, Simulator, generate
@@ -66,7 +66,9 @@ def compare(
     is_old: bool = False,
     stream: Stream = THINGS,
 ) -> list[str]:
-    shape = Shape(stream, stream.fields, Dialect(server="acme", prefix="acme_", zone=ZoneInfo("Europe/Prague")))
+    shape = RowMapper(
+        stream, stream.fields, InstanceFormat(server="acme", prefix="acme_", zone=ZoneInfo("Europe/Prague"))
+    )
     sample = Sample(asked, asked if whole is None else whole, is_old=is_old)
     return list(differences(stream, shape.root, sample))
 
@@ -232,28 +234,28 @@ def test_no_stream_of_any_build_or_account_raises_a_false_alarm(
     with Simulator(dataset.copy(), **habits) as simulator:
         instance = connect(simulator)
         for stream in STREAMS:
-            probe = Probe(stream, instance)
+            check = StreamCheck(stream, instance)
             stripped = habits.get("strip_items", set()) & set(stream.item_keys)
             with pytest.raises(StreamError, match="right to read what is in") if stripped else nullcontext():
-                probe.finding()
-            notes = [note for note in probe.drift() if not note.startswith("this instance refuses fields")]
+                check.run()
+            notes = [note for note in check.drift() if not note.startswith("this instance refuses fields")]
             assert notes == [], stream.name
 
 
 @pytest.mark.parametrize("tells_its_zone", [True, False])
 def test_a_build_that_does_not_tell_its_zone_is_an_older_one(connect: Connect, *, tells_its_zone: bool) -> None:
     with Simulator(drifted(), timezone_in_answer=tells_its_zone) as simulator:
-        probe = Probe(BY_NAME["activities_call"], connect(simulator))
-        probe.finding()
-        told = [line.partition(":")[0] for line in probe.drift()]
+        check = StreamCheck(BY_NAME["activities_call"], connect(simulator))
+        check.run()
+        told = [line.partition(":")[0] for line in check.drift()]
     assert told == [*(["not sent, so null"] if tells_its_zone else []), NEW]
 
 
 def test_drift_costs_a_request_for_a_few_rows_with_all_their_fields(daktela: Simulator, connect: Connect) -> None:
-    probe = Probe(BY_NAME["activities_chat"], connect(daktela))
-    assert probe.drift() == [], "nothing was probed"
-    probe.finding()
-    probe.drift()
+    check = StreamCheck(BY_NAME["activities_chat"], connect(daktela))
+    assert check.drift() == [], "nothing was checked"
+    check.run()
+    check.drift()
     _, page, _, whole = [request.query for request in daktela.requests]
     assert len(page["fields"]) > 20
     assert whole["fields"] is None
@@ -266,8 +268,8 @@ def test_an_endpoint_without_rows_tells_nothing_and_is_not_asked_again(
 ) -> None:
     daktela.dataset.tables["pauses"].clear()
     daktela.refresh()
-    probe = Probe(BY_NAME["pauses"], connect(daktela))
-    assert (probe.finding(), probe.drift()) == ("0 rows", [])
+    check = StreamCheck(BY_NAME["pauses"], connect(daktela))
+    assert (check.run(), check.drift()) == ("0 rows", [])
     assert [request.endpoint for request in daktela.requests] == ["whoim", "pauses"]
 
 

@@ -304,9 +304,9 @@ def test_settings_have_the_contract_s_defaults() -> None:
     assert (found.settle_minutes, found.lookback_minutes) == (30, 1440)
     assert (found.concurrency, found.page_size) == (5, 1000)
     assert (found.prefix_keys, found.nulls_for_mismatches) == (True, False)
-    transport = found.transport
-    assert (transport.timeout, transport.verify_tls, transport.user_agent) == (60, True, "tap/1")
-    assert transport.connections == 5
+    http = found.http
+    assert (http.timeout, http.verify_tls, http.user_agent) == (60, True, "tap/1")
+    assert http.connections == 5
 
 
 def test_settings_say_what_they_are_given() -> None:
@@ -337,9 +337,9 @@ def test_settings_say_what_they_are_given() -> None:
     assert (found.start_date, found.end_date) == ("2026-01-01", "2026-02-01")
     assert (found.settle_minutes, found.lookback_minutes, found.concurrency, found.page_size) == (1, 2, 3, 4)
     assert (found.prefix_keys, found.nulls_for_mismatches) == (False, True)
-    transport = found.transport
-    assert (transport.timeout, transport.verify_tls, transport.user_agent) == (0.5, False, "me")
-    assert transport.connections == 3
+    http = found.http
+    assert (http.timeout, http.verify_tls, http.user_agent) == (0.5, False, "me")
+    assert http.connections == 3
 
 
 def test_a_token_from_a_file_may_end_with_a_line_break() -> None:
@@ -350,7 +350,7 @@ def test_a_token_from_a_file_may_end_with_a_line_break() -> None:
 
 def test_sequential_is_a_concurrency_of_one() -> None:
     found = read({**ACME, "backend": "sequential", "concurrency": 7}, "tap/1")
-    assert (found.concurrency, found.transport.connections) == (1, 1)
+    assert (found.concurrency, found.http.connections) == (1, 1)
 
 
 def test_an_instance_has_its_own_zone_or_the_run_s() -> None:
@@ -374,7 +374,7 @@ def test_further_fields_become_columns_of_text() -> None:
     found = extra_fields({"extra_fields": {"tickets": fields}})["tickets"]
     assert [column.source for column in found] == fields
     assert [column.name for column in found] == ["record_customFields_x", "summary", "statuses_color"]
-    assert [column.kind for column in found] == [Kind.PART, Kind.LOOSE, Kind.PART]
+    assert [column.kind for column in found] == [Kind.PART, Kind.ANY_AS_TEXT, Kind.PART]
     # A list of related objects is asked for as a whole.
     assert [column.request for column in found] == ["record.customFields.x", "summary", "statuses"]
     assert all(column.extra and not column.official for column in found)

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from tap_daktela.api import unread as unread_module
 from tap_daktela.api.address import parse
-from tap_daktela.api.client import Client, Credentials, Transport
+from tap_daktela.api.client import Client, Credentials, HttpSettings
 from tap_daktela.api.outcome import RequestError
 from tap_daktela.api.query import Query
 from tap_daktela.api.room import Room
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tap_daktela.api.envelope import Page
-    from tap_daktela.api.retry import Patience
+    from tap_daktela.api.retry import RetryLimits
 
 ATTEMPTS = QUICK.attempts
 GROUPS = Query(endpoint="groups", fields=("name",), sort=("name",), take=2)
@@ -43,7 +43,7 @@ class _Gate:
         self.lock = threading.Lock()
         self.in_flight = self.most_in_flight = 0
 
-    def ask(self, query: Query, cancelled: threading.Event, _patience: Patience) -> Unread:
+    def ask(self, query: Query, cancelled: threading.Event, _patience: RetryLimits) -> Unread:
         with self.lock:
             self.asked.append(query.skip)
             self.cancelled.append(cancelled)
@@ -81,7 +81,7 @@ def _until(condition: Callable[[], bool]) -> None:
 
 def _fetcher(simulator: Simulator, concurrency: int = 3) -> Fetcher:
     client = Client(
-        parse(simulator.url), Credentials(access_token=simulator.access_token), Transport(retries=QUICK)
+        parse(simulator.url), Credentials(access_token=simulator.access_token), HttpSettings(retries=QUICK)
     )
     return Fetcher(client, concurrency, _patient())
 
@@ -120,13 +120,13 @@ def test_a_page_is_held_from_asking_to_taking() -> None:
     gate.open.release(10)
     fetcher = _gated(gate, 1)
     futures = [fetcher.submit(GROUPS) for _ in range(2)]
-    assert (fetcher.held, fetcher.has_room) == (2, False)
+    assert (fetcher.outstanding, fetcher.has_room) == (2, False)
     fetcher.wait(futures[0])
-    assert fetcher.held == 2
+    assert fetcher.outstanding == 2
     fetcher.take(futures[0])
-    assert (fetcher.held, fetcher.has_room) == (1, True)
+    assert (fetcher.outstanding, fetcher.has_room) == (1, True)
     fetcher.page(GROUPS)
-    assert fetcher.held == 1
+    assert fetcher.outstanding == 1
 
 
 def test_an_error_comes_to_whoever_waits_and_the_next_page_none_the_less(daktela: Simulator) -> None:
@@ -154,7 +154,7 @@ def test_an_answer_that_is_no_page_counts_as_an_attempt(
     with pytest.raises(RequestError, match=f"{ATTEMPTS} times"):
         fetcher.page(GROUPS)
     assert len(daktela.requests) == 3 + ATTEMPTS
-    assert fetcher.held == 0
+    assert fetcher.outstanding == 0
 
 
 def test_answers_that_are_no_pages_count_with_those_before_them(
@@ -208,7 +208,7 @@ def test_a_page_is_looked_at_once_it_is_there_and_only_if_it_is_one(daktela: Sim
         future = fetcher.submit(GROUPS)
         _until(future.done)
         assert fetcher.peek(future, ("name",)) is None
-    assert fetcher.held == 2
+    assert fetcher.outstanding == 2
 
 
 def test_a_look_at_a_page_is_at_some_of_its_fields(daktela: Simulator) -> None:
@@ -252,13 +252,13 @@ def test_a_page_that_cannot_be_had_is_held_no_longer(daktela: Simulator) -> None
     fetcher = _fetcher(daktela)
     with pytest.raises(RequestError):
         fetcher.page(GROUPS)
-    assert fetcher.held == 0
+    assert fetcher.outstanding == 0
 
 
 def test_an_error_that_is_a_time_out_of_the_client_s_own_ends_the_waiting() -> None:
     class Slow(_Gate):
         @override
-        def ask(self, query: Query, cancelled: threading.Event, _patience: Patience) -> Unread:
+        def ask(self, query: Query, cancelled: threading.Event, _patience: RetryLimits) -> Unread:
             raise TimeoutError("mine")
 
     with pytest.raises(TimeoutError, match="mine"):
@@ -299,8 +299,8 @@ def test_what_is_abandoned_before_it_was_sent_is_never_sent() -> None:
     for skip in range(5):
         fetcher.submit(GROUPS.page(skip))
     _until(lambda: len(gate.asked) == 1)
-    fetcher.abandon()
-    assert fetcher.held == 0
+    fetcher.cancel_all()
+    assert fetcher.outstanding == 0
     gate.open.release(10)
     assert fetcher.page(GROUPS.page(9)).rows[0]["name"] == 9
     assert list(gate.asked) == [0, 9]
@@ -312,8 +312,8 @@ def test_a_page_that_is_dropped_is_held_no_longer_and_never_sent() -> None:
     futures = [fetcher.submit(GROUPS.page(skip)) for skip in range(3)]
     _until(lambda: len(gate.asked) == 1)
     for future in futures[:2]:
-        fetcher.drop(future)
-    assert fetcher.held == 1
+        fetcher.discard(future)
+    assert fetcher.outstanding == 1
     gate.open.release(10)
     assert fetcher.take(futures[2]).rows[0]["name"] == 2
     assert list(gate.asked) == [0, 2]
@@ -324,7 +324,7 @@ def test_what_is_abandoned_in_flight_is_told_so_and_what_follows_is_not() -> Non
     fetcher = _gated(gate, 1)
     fetcher.submit(GROUPS)
     _until(lambda: len(gate.asked) == 1)
-    fetcher.abandon()
+    fetcher.cancel_all()
     gate.open.release(2)
     fetcher.page(GROUPS)
     before, after = gate.cancelled
@@ -339,7 +339,7 @@ def test_an_abandoned_request_is_not_retried(daktela: Simulator, caplog: pytest.
     fetcher = _fetcher(daktela, 1)
     future = fetcher.submit(GROUPS)
     _until(lambda: bool(caplog.records))
-    fetcher.abandon()
+    fetcher.cancel_all()
     with pytest.raises(RequestError):
         fetcher.wait(future)
     attempts = len(daktela.requests)
@@ -349,7 +349,7 @@ def test_an_abandoned_request_is_not_retried(daktela: Simulator, caplog: pytest.
 def test_a_request_of_another_kind_is_made_in_the_same_threads_and_holds_nothing() -> None:
     fetcher = _gated(_Gate(), 1)
     assert fetcher.run(lambda: threading.current_thread().name) == "fetch-0"
-    assert fetcher.held == 0
+    assert fetcher.outstanding == 0
 
 
 def test_threads_do_not_keep_a_process_from_ending() -> None:

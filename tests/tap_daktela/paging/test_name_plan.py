@@ -45,8 +45,8 @@ def test_a_list_that_stands_still_comes_once_and_in_order(
 ) -> None:
     reading = name_reading(PagedServer(seed, rows, total=total), take, concurrency)
     assert [row["name"] for row in reading.rows] == list(range(len(rows)))
-    assert reading.pool.most_held <= reading.pool.ahead + 1
-    assert reading.pool.held == 0
+    assert reading.pool.most_held <= reading.pool.max_outstanding + 1
+    assert reading.pool.outstanding == 0
     stride = max(1, max(take, 2) - 2)
     assert reading.pool.requests <= len(rows) // stride + 4
 
@@ -57,8 +57,8 @@ def test_t1_a_list_comes_completely_however_the_server_cuts_its_pages_and_counts
 ) -> None:
     reading = name_reading(PagedServer(seed, rows, total=total, cap=cap), take, concurrency)
     assert [row["name"] for row in reading.rows] == list(range(len(rows)))
-    assert reading.pool.most_held <= reading.pool.ahead + 1
-    assert reading.pool.held == 0
+    assert reading.pool.most_held <= reading.pool.max_outstanding + 1
+    assert reading.pool.outstanding == 0
 
 
 @given(some_rows(), st.integers(2, 60), SEEDS, caps(least=1), st.sampled_from(list(TOTALS)))
@@ -85,7 +85,7 @@ def test_t1_pages_that_are_too_large_for_the_server_are_read_in_smaller_ones(
     server = PagedServer(seed, rows, answers_at_most=most)
     reading = name_reading(server, take, concurrency)
     assert [row["name"] for row in reading.rows] == list(range(len(rows)))
-    assert reading.pool.held == 0
+    assert reading.pool.outstanding == 0
 
 
 @given(some_rows(), st.integers(2, 40), CONCURRENCIES, SEEDS, st.tuples(LIKELY, LIKELY))
@@ -97,8 +97,8 @@ def test_however_a_list_moves_the_rows_that_stood_still_come(
     with may_fail_on_tiny_pages(take):
         reading = name_reading(server, take, concurrency)
         assert server.still <= reading.names
-        assert reading.pool.most_held <= reading.pool.ahead + 1
-        assert reading.pool.held == 0
+        assert reading.pool.most_held <= reading.pool.max_outstanding + 1
+        assert reading.pool.outstanding == 0
 
 
 @given(some_rows(), st.integers(2, 40), SEEDS, LIKELY)

@@ -6,37 +6,37 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_daktela.api.outcome import Action, RequestError, Verdict
+from tap_daktela.api.outcome import Action, Outcome, RequestError
 from tap_daktela.api.query import Query
 from tap_daktela.paging.smaller_pages import MIN_ROWS, fetch_with_fewer_rows, smaller_sizes
 
 if TYPE_CHECKING:
-    from tap_daktela.api.retry import Patience
+    from tap_daktela.api.retry import RetryLimits
 
 QUERY = Query(endpoint="activities", fields=("name",), take=1000)
-TIMED_OUT = Verdict(Action.RETRY, "did not answer within 60 s", timed_out=True)
+TIMED_OUT = Outcome(Action.RETRY, "did not answer within 60 s", timed_out=True)
 EXPIRED = replace(TIMED_OUT, reason="did not complete the request within 600 s", expired=True)
-TOO_LARGE = Verdict(Action.RETRY, "sent a response of more than 64 MiB", too_large=True)
-CRASHED = Verdict(Action.RETRY, "answered 500, 6 times", HTTPStatus.INTERNAL_SERVER_ERROR)
-UNAVAILABLE = Verdict(Action.RETRY, "answered 503, 6 times", HTTPStatus.SERVICE_UNAVAILABLE)
-FORBIDDEN = Verdict(Action.REFUSE, "answered 403", HTTPStatus.FORBIDDEN)
+TOO_LARGE = Outcome(Action.RETRY, "sent a response of more than 64 MiB", too_large=True)
+CRASHED = Outcome(Action.RETRY, "answered 500, 6 times", HTTPStatus.INTERNAL_SERVER_ERROR)
+UNAVAILABLE = Outcome(Action.RETRY, "answered 503, 6 times", HTTPStatus.SERVICE_UNAVAILABLE)
+FORBIDDEN = Outcome(Action.FAIL, "answered 403", HTTPStatus.FORBIDDEN)
 
 
 class Server:
     """Fails for more rows than it can send, and otherwise returns how many were requested."""
 
-    def __init__(self, most: int, verdict: Verdict, then: Verdict | None = None) -> None:
+    def __init__(self, most: int, outcome: Outcome, then: Outcome | None = None) -> None:
         self.most = most
-        self.verdicts = [verdict, then or verdict]
+        self.outcomes = [outcome, then or outcome]
         self.asked: list[int] = []
-        self.patience: list[Patience] = []
+        self.limits: list[RetryLimits] = []
 
-    def __call__(self, query: Query, patience: Patience) -> int:
+    def __call__(self, query: Query, limits: RetryLimits) -> int:
         self.asked.append(query.take)
-        self.patience.append(patience)
+        self.limits.append(limits)
         if query.take > self.most:
-            verdict = self.verdicts[len(self.asked) > 1]
-            raise RequestError(verdict, str(query))
+            outcome = self.outcomes[len(self.asked) > 1]
+            raise RequestError(outcome, str(query))
         return query.take
 
 
@@ -48,10 +48,10 @@ def test_sizes_shrink_to_a_quarter_until_few_rows_are_left(take: int, sizes: lis
     assert smaller_sizes(take) == sizes
 
 
-@pytest.mark.parametrize("verdict", [TIMED_OUT, TOO_LARGE, CRASHED])
+@pytest.mark.parametrize("outcome", [TIMED_OUT, TOO_LARGE, CRASHED])
 @pytest.mark.parametrize(("most", "received"), [(1000, 1000), (999, 250), (100, 62), (10, 10)])
-def test_a_page_that_is_too_large_is_fetched_with_fewer_rows(verdict: Verdict, most: int, received: int) -> None:
-    server = Server(most, verdict)
+def test_a_page_that_is_too_large_is_fetched_with_fewer_rows(outcome: Outcome, most: int, received: int) -> None:
+    server = Server(most, outcome)
     assert fetch_with_fewer_rows(QUERY, server) == received
     assert server.asked == [size for size in (1000, 250, 62, 15, 10) if size >= received]
 
@@ -60,8 +60,8 @@ def test_the_time_outs_of_all_sizes_are_not_more_than_those_of_one_request() -> 
     server = Server(0, TIMED_OUT)
     with pytest.raises(RequestError):
         fetch_with_fewer_rows(QUERY, server)
-    assert sum(patience.time_outs or 6 for patience in server.patience) == 6
-    assert [patience.oversized for patience in server.patience] == [None, 1, 1, 1, 1]
+    assert sum(limits.time_outs or 6 for limits in server.limits) == 6
+    assert [limits.oversized for limits in server.limits] == [None, 1, 1, 1, 1]
 
 
 def test_requests_that_take_as_long_as_a_whole_one_may_are_made_twice() -> None:
@@ -69,11 +69,11 @@ def test_requests_that_take_as_long_as_a_whole_one_may_are_made_twice() -> None:
     with pytest.raises(RequestError):
         fetch_with_fewer_rows(QUERY, server)
     assert server.asked == [1000, 250]
-    assert [patience.expired for patience in server.patience] == [1, 1]
+    assert [limits.expired for limits in server.limits] == [1, 1]
 
 
 @pytest.mark.parametrize(
-    ("verdict", "told"),
+    ("outcome", "told"),
     [
         (
             TIMED_OUT,
@@ -83,18 +83,18 @@ def test_requests_that_take_as_long_as_a_whole_one_may_are_made_twice() -> None:
         (CRASHED, "answered 500, 6 times; requests for fewer rows, down to 10, failed, too (see page_size) (GET"),
     ],
 )
-def test_t2_a_page_that_fails_with_few_rows_names_the_setting(verdict: Verdict, told: str) -> None:
+def test_t2_a_page_that_fails_with_few_rows_names_the_setting(outcome: Outcome, told: str) -> None:
     with pytest.raises(RequestError) as caught:
-        fetch_with_fewer_rows(QUERY, Server(0, verdict))
+        fetch_with_fewer_rows(QUERY, Server(0, outcome))
     assert told in str(caught.value)
     assert "activities.json, rows 0 to 999" in str(caught.value)
-    assert caught.value.verdict.status == verdict.status
+    assert caught.value.outcome.status == outcome.status
 
 
-@pytest.mark.parametrize("verdict", [UNAVAILABLE, FORBIDDEN])
-def test_what_fewer_rows_do_not_help_against_fails_as_it_is(verdict: Verdict) -> None:
-    server = Server(0, verdict)
-    with pytest.raises(RequestError, match=verdict.reason):
+@pytest.mark.parametrize("outcome", [UNAVAILABLE, FORBIDDEN])
+def test_what_fewer_rows_do_not_help_against_fails_as_it_is(outcome: Outcome) -> None:
+    server = Server(0, outcome)
+    with pytest.raises(RequestError, match=outcome.reason):
         fetch_with_fewer_rows(QUERY, server)
     assert server.asked == [1000]
 
@@ -117,4 +117,4 @@ def test_a_small_page_is_retried_as_any_other_request(take: int) -> None:
     server = Server(0, TIMED_OUT)
     with pytest.raises(RequestError, match=r"did not answer within 60 s \(GET"):
         fetch_with_fewer_rows(replace(QUERY, take=take), server)
-    assert [patience.time_outs for patience in server.patience] == [None]
+    assert [limits.time_outs for limits in server.limits] == [None]

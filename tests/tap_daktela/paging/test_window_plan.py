@@ -139,7 +139,7 @@ def test_t1_a_window_that_is_too_large_from_some_row_on_is_read_in_smaller_pages
     assert [row["name"] for row in reading.rows] == list(range(SPAN))
     # The smaller size is kept.
     first = next(place for place, query in enumerate(server.asked) if query.take == 25)
-    assert {query.take for query in server.asked[first + reading.pool.ahead + 1 :]} == {25}
+    assert {query.take for query in server.asked[first + reading.pool.max_outstanding + 1 :]} == {25}
 
 
 @pytest.mark.parametrize("ignored", ["skip", "take", "sort", "gte", "lt", "gte lt skip", "skip take"])

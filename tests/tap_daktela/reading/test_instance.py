@@ -159,7 +159,7 @@ def test_keys_are_prefixed_with_the_server_unless_they_are_not_to_be(daktela: Si
 
 def test_nothing_is_asked_before_something_is_needed(daktela: Simulator, connect: Connect) -> None:
     instance = connect(daktela)
-    assert (instance.server, instance.fetcher.held) == ("acme", 0)
+    assert (instance.server, instance.fetcher.outstanding) == ("acme", 0)
     assert daktela.requests == []
 
 

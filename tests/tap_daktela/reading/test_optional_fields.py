@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_daktela.api.outcome import Action, RequestError, Verdict
+from tap_daktela.api.outcome import Action, Outcome, RequestError
 from tap_daktela.inputs.settings import extra_fields
 from tap_daktela.reading.optional_fields import (
     FieldSearch,
@@ -149,20 +149,20 @@ def test_nothing_is_given_up_where_that_would_not_help_or_is_not_needed() -> Non
 
 
 @pytest.mark.parametrize(
-    ("verdict", "expected"),
+    ("outcome", "expected"),
     [
-        (Verdict(Action.REFUSE, "", 400), True),
-        (Verdict(Action.REFUSE, "", 422), True),
-        (Verdict(Action.REFUSE, "", 414), True),
-        (Verdict(Action.REFUSE, "", 431), True),
-        (Verdict(Action.RETRY, "", 200, reported=True), True),
-        (Verdict(Action.REFUSE, "", 403), False),
-        (Verdict(Action.RETRY, "", 503), False),
-        (Verdict(Action.RETRY, "", None, timed_out=True), False),
+        (Outcome(Action.FAIL, "", 400), True),
+        (Outcome(Action.FAIL, "", 422), True),
+        (Outcome(Action.FAIL, "", 414), True),
+        (Outcome(Action.FAIL, "", 431), True),
+        (Outcome(Action.RETRY, "", 200, reported=True), True),
+        (Outcome(Action.FAIL, "", 403), False),
+        (Outcome(Action.RETRY, "", 503), False),
+        (Outcome(Action.RETRY, "", None, timed_out=True), False),
     ],
 )
-def test_which_refusals_may_be_due_to_fields(verdict: Verdict, *, expected: bool) -> None:
-    assert may_be_refused_fields(RequestError(verdict, "x")) is expected
+def test_which_refusals_may_be_due_to_fields(outcome: Outcome, *, expected: bool) -> None:
+    assert may_be_refused_fields(RequestError(outcome, "x")) is expected
 
 
 def test_a_refused_field_of_the_user_is_named_and_all_others_are_read() -> None:
@@ -254,7 +254,7 @@ def test_a_fault_while_fields_are_tried_is_no_refusal(daktela: Simulator, connec
     stream = BY_NAME["queues"]
     requested = RequestedFields(stream, stream.fields, connect(daktela))
     with pytest.raises(RequestError, match="503"):
-        requested.adapt(RequestError(Verdict(Action.REFUSE, "answered 400", 400), "GET queues.json"))
+        requested.adapt(RequestError(Outcome(Action.FAIL, "answered 400", 400), "GET queues.json"))
 
 
 @pytest.mark.parametrize("name", ["activities_call", "activities", "tickets"])
@@ -262,8 +262,8 @@ def test_fields_are_tried_with_one_row_of_the_stream(daktela: Simulator, connect
     daktela.unknown_fields = "refuse"
     stream = BY_NAME[name]
     requested = RequestedFields(stream, stream.fields, connect(daktela))
-    assert requested.adapt(RequestError(Verdict(Action.REFUSE, "answered 400", 400), "GET x.json"))
-    assert not requested.adapt(RequestError(Verdict(Action.REFUSE, "answered 400", 400), "GET x.json"))
+    assert requested.adapt(RequestError(Outcome(Action.FAIL, "answered 400", 400), "GET x.json"))
+    assert not requested.adapt(RequestError(Outcome(Action.FAIL, "answered 400", 400), "GET x.json"))
     assert {request.query["take"] for request in daktela.requests if request.query} == {1}
     types = {
         entry["value"]

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_daktela.api.outcome import Action, RequestError, Verdict
+from tap_daktela.api.outcome import Action, Outcome, RequestError
 from tap_daktela.api.query import Condition
-from tap_daktela.reading.permissions import advice, missing_items, remarks, type_condition
-from tap_daktela.records.row_mapper import Tally
+from tap_daktela.reading.permissions import data_warnings, hint_for, missing_items, type_condition
+from tap_daktela.records.row_mapper import RowStats
 from tap_daktela.streams.definitions import STREAMS
 
 if TYPE_CHECKING:
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 BY_NAME = {stream.name: stream for stream in STREAMS}
 
 
-def _refusal(status: int) -> RequestError:
-    return RequestError(Verdict(Action.REFUSE, f"answered {status}", status), "GET x.json")
+def _classify_client_error(status: int) -> RequestError:
+    return RequestError(Outcome(Action.FAIL, f"answered {status}", status), "GET x.json")
 
 
-def _tally(orphans: dict[str, int], items: dict[str, int]) -> Tally:
-    tally = Tally()
-    tally.orphans.update(orphans)
-    tally.items.update(items)
-    return tally
+def _tally(orphans: dict[str, int], items: dict[str, int]) -> RowStats:
+    stats = RowStats()
+    stats.orphans.update(orphans)
+    stats.items.update(items)
+    return stats
 
 
 def test_only_a_stream_of_one_type_filters_by_it() -> None:
@@ -39,10 +39,12 @@ def test_only_a_stream_of_one_type_filters_by_it() -> None:
 
 
 def test_a_refusal_is_followed_by_what_to_do_about_it() -> None:
-    assert "lacks the right to read ticketsCategories" in advice(_refusal(403), BY_NAME["ticket_categories"])
-    assert "has no campaignsRecords" in advice(_refusal(404), BY_NAME["campaign_records"])
-    assert advice(_refusal(400), BY_NAME["tickets"]) == ""
-    assert advice(RequestError(Verdict(Action.RETRY, "x"), "y"), BY_NAME["tickets"]) == ""
+    assert "lacks the right to read ticketsCategories" in hint_for(
+        _classify_client_error(403), BY_NAME["ticket_categories"]
+    )
+    assert "has no campaignsRecords" in hint_for(_classify_client_error(404), BY_NAME["campaign_records"])
+    assert hint_for(_classify_client_error(400), BY_NAME["tickets"]) == ""
+    assert hint_for(RequestError(Outcome(Action.RETRY, "x"), "y"), BY_NAME["tickets"]) == ""
 
 
 # Items.
@@ -95,11 +97,11 @@ def test_each_type_is_looked_at(daktela: Simulator, connect: Connect) -> None:
 
 
 def test_what_was_lost_is_told_in_plain_words() -> None:
-    tally = Tally(records=100, keyless=2)
-    tally.nameless["queue"] = 90
-    tally.mismatches["priority"] = 3
-    tally.orphans["CALL"] = 4
-    told = list(remarks(tally))
+    stats = RowStats(records=100, keyless=2)
+    stats.nameless["queue"] = 90
+    stats.mismatches["priority"] = 3
+    stats.orphans["CALL"] = 4
+    told = list(data_warnings(stats))
     assert [line.split()[0] for line in told] == ["90", "3", "2"]
     assert "90 of 100 records" in told[0]
     assert "queue" in told[0]
@@ -109,4 +111,4 @@ def test_what_was_lost_is_told_in_plain_words() -> None:
 
 
 def test_nothing_is_told_where_nothing_was_lost() -> None:
-    assert list(remarks(Tally(records=5))) == []
+    assert list(data_warnings(RowStats(records=5))) == []

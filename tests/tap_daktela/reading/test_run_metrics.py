@@ -41,17 +41,17 @@ def test_it_counts_rows_requests_retries_and_bytes(simulator: Simulator) -> None
 
     run = run_tap(settings(simulator, page_size=20), catalog=select(*STREAMS), environment=WITH_SUMMARY)
 
-    costs = {cost["stream"]: cost for cost in _summary(run)}
-    assert {name: cost["rows"] for name, cost in costs.items()} == {
+    metrics = {cost["stream"]: cost for cost in _summary(run)}
+    assert {name: cost["rows"] for name, cost in metrics.items()} == {
         name: len(run.records[name]) for name in STREAMS
     }
     asked = [request.endpoint for request in simulator.requests]
     of_tickets = asked.count("tickets")
-    assert costs["tickets"]["requests"] - of_tickets in {0, 1}, "the first stream asks who is signed in, too"
-    assert costs["tickets"]["retries"] == 2
-    assert sum(cost["requests"] for cost in costs.values()) == len(asked)
-    assert all(cost["bytes"] > 50 * cost["rows"] for cost in costs.values())
-    assert all(cost["instance"] == "acme" and cost["seconds"] >= 0 for cost in costs.values())
+    assert metrics["tickets"]["requests"] - of_tickets in {0, 1}, "the first stream asks who is signed in, too"
+    assert metrics["tickets"]["retries"] == 2
+    assert sum(cost["requests"] for cost in metrics.values()) == len(asked)
+    assert all(cost["bytes"] > 50 * cost["rows"] for cost in metrics.values())
+    assert all(cost["instance"] == "acme" and cost["seconds"] >= 0 for cost in metrics.values())
 
 
 def test_it_comes_when_something_failed_and_not_when_the_log_is_quiet(simulator: Simulator) -> None:
@@ -96,11 +96,11 @@ def test_structured_logs_have_it_as_a_field(simulator: Simulator, tmp_path: Path
 
 
 def test_a_table_has_sums_and_aligned_columns() -> None:
-    costs = [
+    metrics = [
         Cost("tickets", "acme", 1_200, 3, 0, 1_000_000, 1.25),
         Cost("activities_call", "emea", 30, 12, 1, 99, 0.5),
     ]
-    assert as_table(costs) == (
+    assert as_table(metrics) == (
         "  stream           instance   rows  requests  retries      bytes  seconds\n"
         "  tickets          acme      1,200         3        0  1,000,000      1.2\n"
         "  activities_call  emea         30        12        1         99      0.5\n"

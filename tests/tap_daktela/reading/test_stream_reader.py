@@ -9,7 +9,7 @@ import pytest
 
 from tap_daktela.reading.instance import InstanceError
 from tap_daktela.reading.server_clock import Clock
-from tap_daktela.reading.stream_reader import Checkpoint, Range, StreamError, Sync, plan_range
+from tap_daktela.reading.stream_reader import Checkpoint, ReadRange, StreamError, StreamReader, plan_range
 from tap_daktela.streams.definitions import STREAMS
 from tests.simulator import Drift, Fault, Simulator, generate
 
@@ -49,7 +49,7 @@ def _read(
     stream = BY_NAME[stream] if isinstance(stream, str) else stream
     result = Result()
     moment = _at(bookmark) if bookmark else None
-    sync = Sync(stream, stream.fields if columns is None else columns, instance, moment)
+    sync = StreamReader(stream, stream.fields if columns is None else columns, instance, moment)
     try:
         for step in sync.read():
             if isinstance(step, Checkpoint):
@@ -173,17 +173,17 @@ def _clock(now: str = NOW) -> Clock:
     return Clock(_at(now), PRAGUE, _at(now), timedelta(minutes=5))
 
 
-def _plan(connect: Connect, bookmark: str | None = None, now: str = NOW, **config: Any) -> Range | None:
+def _plan(connect: Connect, bookmark: str | None = None, now: str = NOW, **config: Any) -> ReadRange | None:
     return plan_range(_instance(connect, **config), _clock(now), _at(bookmark) if bookmark else None)
 
 
 def test_a_first_run_reads_from_the_beginning_of_all_time_to_what_has_settled(connect: Connect) -> None:
-    assert _plan(connect) == Range(None, SETTLED, _at(SETTLED))
+    assert _plan(connect) == ReadRange(None, SETTLED, _at(SETTLED))
 
 
 def test_a_first_run_reads_from_the_start_date(connect: Connect) -> None:
     wanted = _plan(connect, start_date="2026-03-01")
-    assert wanted == Range("2026-03-01 00:00:00", SETTLED, _at(SETTLED))
+    assert wanted == ReadRange("2026-03-01 00:00:00", SETTLED, _at(SETTLED))
 
 
 def test_a_start_date_with_an_offset_is_that_instant(connect: Connect) -> None:
@@ -194,9 +194,9 @@ def test_a_start_date_with_an_offset_is_that_instant(connect: Connect) -> None:
 
 def test_a_further_run_reads_from_its_bookmark_less_the_look_back(connect: Connect) -> None:
     wanted = _plan(connect, "2026-03-09 11:30:00")
-    assert wanted == Range("2026-03-08 11:30:00", SETTLED, _at(SETTLED))
+    assert wanted == ReadRange("2026-03-08 11:30:00", SETTLED, _at(SETTLED))
     wanted = _plan(connect, "2026-03-09 11:30:00", lookback_minutes=0, settle_minutes=0)
-    assert wanted == Range("2026-03-09 11:30:00", NOW, _at(NOW))
+    assert wanted == ReadRange("2026-03-09 11:30:00", NOW, _at(NOW))
 
 
 def test_a_bookmark_is_followed_and_not_the_start_date(connect: Connect) -> None:
@@ -207,7 +207,7 @@ def test_a_bookmark_is_followed_and_not_the_start_date(connect: Connect) -> None
 
 
 def test_an_end_date_ends_a_run_early_and_never_late(connect: Connect) -> None:
-    assert _plan(connect, end_date="2026-03-05") == Range(None, "2026-03-05 00:00:00", _at("2026-03-05"))
+    assert _plan(connect, end_date="2026-03-05") == ReadRange(None, "2026-03-05 00:00:00", _at("2026-03-05"))
     assert _plan(connect, end_date="2026-03-10T11:45:00") == _plan(connect)
     assert _plan(connect, end_date="2027-01-01") == _plan(connect)
 
@@ -258,7 +258,7 @@ def test_no_checkpoint_passes_a_row_that_has_not_come(daktela: Simulator, connec
     stream = BY_NAME["activities"]
     seen: set[str] = set()
     checkpoints = []
-    for step in Sync(stream, stream.fields, connect(daktela, page_size=2), None).read():
+    for step in StreamReader(stream, stream.fields, connect(daktela, page_size=2), None).read():
         if isinstance(step, Checkpoint):
             assert _names(row for row in rows if _at(row["time"]) < step.instant) <= seen
             checkpoints.append(step.instant)
@@ -547,7 +547,7 @@ def test_an_instance_that_cannot_be_read_is_so_from_the_beginning(daktela: Simul
     instance = connect(daktela, access_token="hush")
     stream = BY_NAME["groups"]
     with pytest.raises(InstanceError, match="check access_token"):
-        Sync(stream, stream.fields, instance, None)
+        StreamReader(stream, stream.fields, instance, None)
 
 
 def test_credentials_that_end_midway_end_the_instance(daktela: Simulator, connect: Connect) -> None:
@@ -558,7 +558,7 @@ def test_credentials_that_end_midway_end_the_instance(daktela: Simulator, connec
     stream = BY_NAME["tickets"]
     for _ in range(2):
         with pytest.raises(InstanceError, match="check username and password"):
-            list(Sync(stream, stream.fields, instance, None).read())
+            list(StreamReader(stream, stream.fields, instance, None).read())
     logins = [request for request in daktela.requests if request.endpoint == "login"]
     assert len(logins) == 2
 
@@ -570,7 +570,7 @@ def test_a_stream_whose_endpoint_cannot_tell_the_time_does_not_end_the_others(
     instance = connect(daktela)
     stream = BY_NAME["groups"]
     with pytest.raises(StreamError, match="lacks the right to read groups"):
-        Sync(stream, stream.fields, instance, None)
+        StreamReader(stream, stream.fields, instance, None)
     assert _read(instance, "pauses").error == ""
 
 

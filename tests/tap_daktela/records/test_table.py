@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from tap_daktela.api.envelope import read_page
 from tap_daktela.api.rows import PageReader, Row
 from tap_daktela.reading.optional_fields import requested_fields
-from tap_daktela.records.row_mapper import Dialect, Shape, ShapeError
-from tap_daktela.records.table import TableShape
+from tap_daktela.records.row_mapper import InstanceFormat, MismatchError, RowMapper
+from tap_daktela.records.table import TableMapper
 from tap_daktela.streams.catalog_types import catalog_converter
 from tap_daktela.streams.definitions import STREAMS
 from tap_daktela.streams.fields import Kind
@@ -37,7 +37,7 @@ def _rows(name: str) -> list[dict[str, Any]]:
     return [dict(cut(row)) for row in kept[:80]]
 
 
-def _shape(name: str, *, limit: int | None = None, **dialect: Any) -> Shape:
+def _shape(name: str, *, limit: int | None = None, **dialect: Any) -> RowMapper:
     """Return the shape of a stream; with a `limit`, all columns are texts of so many characters in the catalog."""
     stream = BY_NAME[name]
     schema = {"type": ["string", "null"], "maxLength": limit}
@@ -47,22 +47,22 @@ def _shape(name: str, *, limit: int | None = None, **dialect: Any) -> Shape:
         else replace(column, to_catalog=catalog_converter(column, schema))
         for column in stream.fields
     ]
-    return Shape(stream, columns, Dialect(**{**DIALECT, **dialect}))
+    return RowMapper(stream, columns, InstanceFormat(**{**DIALECT, **dialect}))
 
 
 def _one_by_one(name: str, rows: list[dict[str, Any]], **options: Any) -> Any:
     shape = _shape(name, **options)
     try:
-        return [record for row in rows if (record := shape(row)) is not None], shape.tally
-    except ShapeError as error:
+        return [record for row in rows if (record := shape(row)) is not None], shape.stats
+    except MismatchError as error:
         return str(error)
 
 
 def _by_column(name: str, rows: list[dict[str, Any]], **options: Any) -> Any:
     shape = _shape(name, **options)
     try:
-        return list(TableShape(shape)(rows)), shape.tally
-    except ShapeError as error:
+        return list(TableMapper(shape)(rows)), shape.stats
+    except MismatchError as error:
         return str(error)
 
 
@@ -97,9 +97,9 @@ def test_no_rows_are_no_records() -> None:
 
 
 def test_the_usual_page_is_not_left_to_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    shape = Shape(BY_NAME["activities_call"], BY_NAME["activities_call"].fields, Dialect(**DIALECT))
+    shape = RowMapper(BY_NAME["activities_call"], BY_NAME["activities_call"].fields, InstanceFormat(**DIALECT))
     monkeypatch.setattr(shape, "of_item", None)
-    assert len(TableShape(shape)(_rows("activities_call"))) == len(
+    assert len(TableMapper(shape)(_rows("activities_call"))) == len(
         _one_by_one("activities_call", _rows("activities_call"))[0]
     )
 
@@ -152,12 +152,12 @@ def test_every_kind_of_column_occurs() -> None:
 
 @pytest.mark.parametrize("name", BY_NAME)
 def test_what_is_usual_is_never_shaped_row_by_row(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Shape, "of_item", lambda *_: pytest.fail("a page was shaped row by row"))
+    monkeypatch.setattr(RowMapper, "of_item", lambda *_: pytest.fail("a page was shaped row by row"))
     stream = BY_NAME[name]
     # PHP's empty objects are lists, and people type NUL characters: both are usual.
     body = json.dumps({"error": [], "result": {"data": _rows(name), "total": 80}}).encode()
     page = PageReader(requested_fields(stream, stream.fields))(body)
     assert page.rows
     assert isinstance(page.rows[0], Row)
-    shape = Shape(stream, stream.fields, Dialect(**DIALECT))
-    assert len(TableShape(shape)(page.rows)) == shape.tally.records > 0
+    shape = RowMapper(stream, stream.fields, InstanceFormat(**DIALECT))
+    assert len(TableMapper(shape)(page.rows)) == shape.stats.records > 0

@@ -355,4 +355,4 @@ def test_a_bare_relation_keeps_the_scalar_that_the_original_kept(value: Any, exp
     ],
 )
 def test_a_custom_field_is_text_whatever_it_is(value: Any, expected: Any) -> None:
-    assert _same(_convert(Kind.LOOSE, value), expected)
+    assert _same(_convert(Kind.ANY_AS_TEXT, value), expected)

@@ -33,7 +33,7 @@ STREAM = Stream(
         (Kind.KEYS, ["array", "null"]),
         (Kind.TITLES, ["array", "null"]),
         (Kind.SCALAR, ["string", "null"]),
-        (Kind.LOOSE, ["string", "null"]),
+        (Kind.ANY_AS_TEXT, ["string", "null"]),
         (Kind.PART, ["string", "null"]),
         (Kind.SERVER, ["string"]),
         (Kind.UNIQUE_ID, ["string"]),
@@ -93,7 +93,7 @@ def test_a_column_is_found_by_its_name() -> None:
         (fields.boolean, Kind.BOOLEAN),
         (fields.moment, Kind.DATETIME),
         (fields.mapping, Kind.OBJECT),
-        (fields.loose, Kind.LOOSE),
+        (fields.any_as_text, Kind.ANY_AS_TEXT),
     ],
 )
 def test_a_column_stands_where_it_is_asked_for_under_its_own_name_or_another(
@@ -107,7 +107,7 @@ def test_a_column_stands_where_it_is_asked_for_under_its_own_name_or_another(
 
 def test_columns_are_official_unless_they_are_said_not_to_be_and_custom_ones_never() -> None:
     assert fields.text("x", "A column.").official
-    assert not fields.loose("x", "A column.").official
+    assert not fields.any_as_text("x", "A column.").official
 
 
 def test_a_relation_is_a_key_and_a_title() -> None:
@@ -140,7 +140,7 @@ def test_a_list_of_relations_is_asked_for_as_a_whole() -> None:
 
 
 def test_a_bare_relation_is_not_asked_for_as_a_whole() -> None:
-    column = fields.bare("record", "The record.")
+    column = fields.scalar_relation("record", "The record.")
     assert (column.kind, column.source, column.request) == (Kind.SCALAR, "record", "record.name")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_daktela.api.outcome import Action, RequestError, Verdict
+from tap_daktela.api.outcome import Action, Outcome, RequestError
 from tap_daktela.cli.errors import RunError
 from tap_daktela.cli.progress import Reporter
 from target_daktela_crm.delivery.rejects import Rejects
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from tap_daktela.api.retry import Patience
+    from tap_daktela.api.retry import RetryLimits
     from tests.simulator import Simulator
 
 SEEDS = range(300)
@@ -76,7 +76,7 @@ class Endpoint:
     def check(self) -> None:
         """Allow all requests."""
 
-    def post(self, body: bytes, limits: Patience) -> None:
+    def post(self, body: bytes, limits: RetryLimits) -> None:
         assert limits.time_outs
         self.requests += 1
         assert len(body) <= self.limit
@@ -89,11 +89,11 @@ class Endpoint:
         if contacts & self.wrong or {company["id"] for company in data} & self.wrong_companies:
             raise _refusal(400)
         if len(contacts) > 1 and self._chance.random() < self._late:
-            raise RequestError(Verdict(Action.RETRY, "did not answer within 1 s", timed_out=True), "POST")
+            raise RequestError(Outcome(Action.RETRY, "did not answer within 1 s", timed_out=True), "POST")
 
 
-def _refusal(status: int, action: Action = Action.REFUSE) -> RequestError:
-    return RequestError(Verdict(action, f"answered {status}", status), "POST")
+def _refusal(status: int, action: Action = Action.FAIL) -> RequestError:
+    return RequestError(Outcome(action, f"answered {status}", status), "POST")
 
 
 def _entries(chance: random.Random) -> list[QueueEntry]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_daktela.connection_test.probe import Probe
+from tap_daktela.connection_test.stream_check import StreamCheck
 from tap_daktela.reading.stream_reader import StreamError
 from tap_daktela.streams.definitions import STREAMS
 
@@ -23,10 +23,10 @@ BY_NAME = {stream.name: stream for stream in STREAMS}
 
 
 @pytest.mark.parametrize("stream", STREAMS, ids=list(BY_NAME))
-def test_a_probe_costs_a_page_and_says_how_many_rows_there_are(
+def test_a_stream_check_costs_a_page_and_says_how_many_rows_there_are(
     daktela: Simulator, connect: Connect, stream: Stream
 ) -> None:
-    told = Probe(stream, connect(daktela)).finding()
+    told = StreamCheck(stream, connect(daktela)).run()
     rows = daktela.dataset.tables[stream.endpoint]
     count = len([row for row in rows if not stream.activity_type or row["type"] == stream.activity_type])
     assert told == f"{count} rows"
@@ -47,38 +47,38 @@ def test_a_probe_costs_a_page_and_says_how_many_rows_there_are(
         ("zero", 20, "more than 20 rows"),
     ],
 )
-def test_t1_a_probe_does_not_take_the_rows_of_a_page_for_all_rows(
+def test_t1_a_stream_check_does_not_take_the_rows_of_a_page_for_all_rows(
     daktela: Simulator, connect: Connect, total: str, cap: int | None, told: str
 ) -> None:
     daktela.total_as, daktela.page_cap = total, cap
-    assert Probe(BY_NAME["tickets"], connect(daktela)).finding() == told
+    assert StreamCheck(BY_NAME["tickets"], connect(daktela)).run() == told
 
 
-def test_a_probe_of_an_empty_stream_costs_a_page(daktela: Simulator, connect: Connect) -> None:
+def test_a_stream_check_of_an_empty_stream_costs_a_page(daktela: Simulator, connect: Connect) -> None:
     daktela.dataset.tables["tickets"].clear()
     daktela.refresh()
-    assert Probe(BY_NAME["tickets"], connect(daktela)).finding() == "0 rows"
+    assert StreamCheck(BY_NAME["tickets"], connect(daktela)).run() == "0 rows"
     assert [request.endpoint for request in daktela.requests] == ["whoim", "tickets"]
 
 
-def test_a_probe_notes_refused_fields_and_does_without_them(daktela: Simulator, connect: Connect) -> None:
+def test_a_stream_check_notes_refused_fields_and_does_without_them(daktela: Simulator, connect: Connect) -> None:
     daktela.unknown_fields = "refuse"
-    probe = Probe(BY_NAME["queues"], connect(daktela))
-    assert probe.finding() == f"{len(daktela.dataset.tables['queues'])} rows"
-    (note,) = probe.drift()
+    check = StreamCheck(BY_NAME["queues"], connect(daktela))
+    assert check.run() == f"{len(daktela.dataset.tables['queues'])} rows"
+    (note,) = check.drift()
     assert note.startswith("this instance refuses fields")
     assert note.endswith(": deleted, usersCount")
 
 
-def test_a_probe_says_what_may_not_be_read(daktela: Simulator, connect: Connect) -> None:
+def test_a_stream_check_says_what_may_not_be_read(daktela: Simulator, connect: Connect) -> None:
     daktela.forbidden, daktela.strip_items, daktela.strip_relations = {"groups"}, {"CALL"}, {"category"}
     instance = connect(daktela)
 
-    def probe(name: str) -> str:
-        return Probe(BY_NAME[name], instance).finding()
+    def check(name: str) -> str:
+        return StreamCheck(BY_NAME[name], instance).run()
 
     with pytest.raises(StreamError, match="lacks the right to read groups"):
-        probe("groups")
+        check("groups")
     with pytest.raises(StreamError, match="type CALL"):
-        probe("activities_call")
-    assert "category" in probe("tickets")
+        check("activities_call")
+    assert "category" in check("tickets")

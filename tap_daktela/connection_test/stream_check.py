@@ -7,10 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tap_daktela.api.outcome import Action, RequestError
-from tap_daktela.api.retry import Patience
+from tap_daktela.api.retry import RetryLimits
 from tap_daktela.connection_test.drift import Sample, differences
-from tap_daktela.reading.permissions import missing_items, remarks
-from tap_daktela.reading.stream_reader import StreamError, Sync
+from tap_daktela.reading.permissions import data_warnings, missing_items
+from tap_daktela.reading.stream_reader import StreamError, StreamReader
 
 if TYPE_CHECKING:
     from tap_daktela.api.envelope import Page
@@ -21,7 +21,7 @@ _WHOLE_ROWS = 3
 """A row with all its fields, and all that it is related to, can have 300 kB (daktela-api.md §3)."""
 
 
-class Probe(Sync):
+class StreamCheck(StreamReader):
     """Reads the newest rows of a stream, as a run would read them, with all columns."""
 
     def __init__(self, stream: Stream, instance: Instance) -> None:
@@ -34,7 +34,7 @@ class Probe(Sync):
         super().__init__(stream, stream.fields, instance, None)
         self._page: Page | None = None
 
-    def finding(self) -> str:
+    def run(self) -> str:
         """Read one page; return what came.
 
         Raises:
@@ -45,10 +45,10 @@ class Probe(Sync):
             self._page = page
             self._instance.server_clock.observe(page.time, page.timezone)
             self._table(page.rows)
-            if problem := missing_items(self._stream, self._instance, self._shape.tally):
+            if problem := missing_items(self._stream, self._instance, self._shape.stats):
                 raise StreamError(problem)
             count = self._count(page)
-        return "; ".join([count, *remarks(self._shape.tally)])
+        return "; ".join([count, *data_warnings(self._shape.stats)])
 
     def _count(self, page: Page) -> str:
         """Return how many rows the stream has.
@@ -90,7 +90,7 @@ class Probe(Sync):
                 whole = self._whole_rows()
             except RequestError as error:
                 # Of an instance that takes its time to say no, other streams are not asked.
-                self._instance.tells_fields = error.verdict.action is not Action.RETRY
+                self._instance.tells_fields = error.outcome.action is not Action.RETRY
                 problems.append(f"new and missing fields cannot be told: {error}")
         asked, whole = ([row for row in rows if isinstance(row, dict)] for rows in (self._page.rows, whole))
         sample = Sample(asked, whole, is_old=self._page.timezone is None)
@@ -100,5 +100,5 @@ class Probe(Sync):
     def _whole_rows(self) -> list[Any]:
         query = replace(self._fields.newest(), fields=(), take=_WHOLE_ROWS)
         # Asked once: notes are not worth a wait.
-        ask = partial(self._instance.client.page, query, patience=Patience(attempts=1))
+        ask = partial(self._instance.client.page, query, limits=RetryLimits(attempts=1))
         return self._instance.fetcher.run(ask).rows
