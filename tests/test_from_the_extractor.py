@@ -300,14 +300,16 @@ def test_the_view_has_the_old_names(warehouse: duckdb.DuckDBPyConnection, simula
     assert sorted(rows) == sorted(expected)
 
 
-def test_t8_the_view_has_local_times(warehouse: duckdb.DuckDBPyConnection, simulator: Simulator) -> None:
+@pytest.mark.promise("T8")
+def test_the_view_has_local_times(warehouse: duckdb.DuckDBPyConnection, simulator: Simulator) -> None:
     [sql] = code(section("#### Local times", TEXT), "sql")
     warehouse.execute(f"CREATE SCHEMA reports; {sql}")
     rows = warehouse.execute("SELECT activities_name, CAST(time AS VARCHAR) FROM reports.calls").fetchall()
     assert sorted(rows) == sorted((row["activities_name"], row["time"]) for row in old_calls(simulator))
 
 
-def test_t8_a_stream_map_gives_the_local_times_of_the_original_as_text(simulator: Simulator) -> None:
+@pytest.mark.promise("T8")
+def test_a_stream_map_gives_the_local_times_of_the_original_as_text(simulator: Simulator) -> None:
     [block] = code(section("#### Local times", TEXT), "yaml")
     config = {**settings_of_the_page(simulator), "start_date": "2025-01-01", **yaml.safe_load(block)["config"]}
     run = run_tap(config, catalog=select("activities_call"))

@@ -198,7 +198,8 @@ def expected(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> 
     ],
     ids=str,
 )
-def test_t7_a_slow_reader_and_a_stopped_process_lose_nothing(
+@pytest.mark.promise("T7")
+def test_a_slow_reader_and_a_stopped_process_lose_nothing(
     simulator: Simulator, expected: Mapping[str, bytes], tmp_path: Path, path: str, how: dict[str, Any]
 ) -> None:
     more = FLATTENED if path == "records" else {}
@@ -215,7 +216,8 @@ def test_t7_a_slow_reader_and_a_stopped_process_lose_nothing(
     assert kinds(output) == {"SCHEMA", "RECORD", "STATE"}
 
 
-def test_t7_a_non_blocking_pipe_gets_the_whole_catalog(tmp_path: Path) -> None:
+@pytest.mark.promise("T7")
+def test_a_non_blocking_pipe_gets_the_whole_catalog(tmp_path: Path) -> None:
     with started(TAP, {}, tmp_path, "--discover", blocking=False, environment=UNBUFFERED) as tap:
         tap.fills_pipe()
         assert len(json.loads(tap.read_all())["streams"]) > 10
@@ -263,7 +265,8 @@ def failing(
     [*((kind, {}) for kind in REASONS), (FULL, UNBUFFERED), (LIMITED, UNBUFFERED)],
     ids=str,
 )
-def test_t7_a_failed_write_ends_the_tap_with_one_line(
+@pytest.mark.promise("T7")
+def test_a_failed_write_ends_the_tap_with_one_line(
     simulator: Simulator, tmp_path: Path, kind: str, environment: Mapping[str, str]
 ) -> None:
     with failing(kind, TAP, settings(simulator), tmp_path, environment=environment) as tap:
@@ -279,7 +282,8 @@ def test_t7_a_failed_write_ends_the_tap_with_one_line(
 
 
 @pytest.mark.parametrize("more", [{}, FLATTENED], ids=["pages", "records"])
-def test_t7_a_reader_that_goes_away_ends_the_tap_with_one_line(
+@pytest.mark.promise("T7")
+def test_a_reader_that_goes_away_ends_the_tap_with_one_line(
     simulator: Simulator, tmp_path: Path, more: dict[str, Any]
 ) -> None:
     with started(TAP, settings(simulator, **more), tmp_path) as tap:
@@ -302,7 +306,8 @@ def test_t7_a_reader_that_goes_away_ends_the_tap_with_one_line(
         (GONE, "--help"),
     ],
 )
-def test_t7_a_failed_write_of_text_is_one_line(
+@pytest.mark.promise("T7")
+def test_a_failed_write_of_text_is_one_line(
     simulator: Simulator, tmp_path: Path, kind: str, argument: str
 ) -> None:
     with failing(kind, TAP, settings(simulator), tmp_path, argument) as tap:
@@ -332,7 +337,8 @@ def ids(numbers: tuple[signal.Signals, ...]) -> str:
     ],
     ids=str,
 )
-def test_t7_a_signal_at_a_full_pipe_ends_with_a_state(
+@pytest.mark.promise("T7")
+def test_a_signal_at_a_full_pipe_ends_with_a_state(
     simulator: Simulator,
     tmp_path: Path,
     numbers: tuple[signal.Signals, ...],
@@ -364,7 +370,8 @@ def keys(found: list[dict[str, Any]], stream: str) -> set[tuple[Any, ...]]:
     return set(run.keys(stream)) if stream in run.schemas else set()
 
 
-def test_t7_after_a_signal_the_exit_code_is_the_signal_s_also_if_the_loader_ends(
+@pytest.mark.promise("T7")
+def test_after_a_signal_the_exit_code_is_the_signal_s_also_if_the_loader_ends(
     simulator: Simulator, tmp_path: Path
 ) -> None:
     with started(TAP, settings(simulator), tmp_path) as tap:
@@ -378,9 +385,8 @@ def test_t7_after_a_signal_the_exit_code_is_the_signal_s_also_if_the_loader_ends
 
 
 @pytest.mark.parametrize("blocking", [True, False], ids=["blocking", "non-blocking"])
-def test_t7_a_signal_ends_a_tap_that_is_never_read(
-    simulator: Simulator, tmp_path: Path, *, blocking: bool
-) -> None:
+@pytest.mark.promise("T7")
+def test_a_signal_ends_a_tap_that_is_never_read(simulator: Simulator, tmp_path: Path, *, blocking: bool) -> None:
     with started(TAP, settings(simulator), tmp_path, blocking=blocking) as tap:
         tap.fills_pipe()
         tap.send(signal.SIGINT, signal.SIGTERM)
@@ -397,7 +403,8 @@ def test_t7_a_signal_ends_a_tap_that_is_never_read(
     # Less than the pipe's unit of memory, which takes no byte until it is empty; and what is filled again at once.
     [(100, 0.25), (4096, 1.2)],
 )
-def test_t7_a_signal_leaves_time_to_a_very_slow_reader(
+@pytest.mark.promise("T7")
+def test_a_signal_leaves_time_to_a_very_slow_reader(
     simulator: Simulator, tmp_path: Path, size: int, pause: float
 ) -> None:
     with started(TAP, settings(simulator), tmp_path) as tap:
@@ -414,7 +421,8 @@ def test_t7_a_signal_leaves_time_to_a_very_slow_reader(
     assert messages(output)[-1]["type"] == "STATE"
 
 
-def test_t7_the_time_of_a_stopped_process_does_not_count(simulator: Simulator, tmp_path: Path) -> None:
+@pytest.mark.promise("T7")
+def test_the_time_of_a_stopped_process_does_not_count(simulator: Simulator, tmp_path: Path) -> None:
     with started(TAP, settings(simulator), tmp_path) as tap:
         tap.fills_pipe()
         tap.send(signal.SIGTERM)
@@ -452,7 +460,8 @@ def test_a_signal_ends_the_other_commands_of_the_tap(
 
 
 @pytest.mark.parametrize("numbers", [TERM, BOTH], ids=ids)
-def test_t7_a_signal_ends_a_tap_whose_server_does_not_answer(
+@pytest.mark.promise("T7")
+def test_a_signal_ends_a_tap_whose_server_does_not_answer(
     tmp_path: Path, numbers: tuple[signal.Signals, ...]
 ) -> None:
     faults = [Fault("timeout", "accounts", times=None, hang=60)]
@@ -528,7 +537,8 @@ STATE = {"bookmarks": {"contacts": {"replication_key_value": ODD}}}
 
 
 @pytest.mark.parametrize("how", [{}, {"blocking": False, "environment": UNBUFFERED}], ids=str)
-def test_t7_the_state_waits_for_its_reader_and_is_one_line(
+@pytest.mark.promise("T7")
+def test_the_state_waits_for_its_reader_and_is_one_line(
     simulator: Simulator, tmp_path: Path, how: dict[str, Any]
 ) -> None:
     config = target_settings(simulator, tmp_path)
@@ -544,7 +554,8 @@ def test_t7_the_state_waits_for_its_reader_and_is_one_line(
 @pytest.mark.parametrize(
     ("kind", "environment"), [(FULL, {}), (CLOSED, {}), (GONE, {}), (FULL, UNBUFFERED)], ids=str
 )
-def test_t7_a_state_that_cannot_be_written_is_one_line(
+@pytest.mark.promise("T7")
+def test_a_state_that_cannot_be_written_is_one_line(
     tmp_path: Path, kind: str, environment: Mapping[str, str]
 ) -> None:
     with Simulator(generate(activities=10, tickets=5, seed=1)) as simulator:
@@ -558,7 +569,8 @@ def test_t7_a_state_that_cannot_be_written_is_one_line(
 
 
 @pytest.mark.parametrize("argument", ["--explain", "--status"])
-def test_t7_a_failed_write_of_the_target_s_text_is_one_line(
+@pytest.mark.promise("T7")
+def test_a_failed_write_of_the_target_s_text_is_one_line(
     simulator: Simulator, tmp_path: Path, argument: str
 ) -> None:
     config = target_settings(simulator, tmp_path)
@@ -571,7 +583,8 @@ def test_t7_a_failed_write_of_the_target_s_text_is_one_line(
 
 
 @pytest.mark.parametrize("numbers", [TERM, BOTH], ids=ids)
-def test_t7_a_signal_cuts_no_state_off(
+@pytest.mark.promise("T7")
+def test_a_signal_cuts_no_state_off(
     simulator: Simulator, tmp_path: Path, numbers: tuple[signal.Signals, ...]
 ) -> None:
     config = target_settings(simulator, tmp_path)
@@ -587,7 +600,8 @@ def test_t7_a_signal_cuts_no_state_off(
     assert json.loads(output) == STATE
 
 
-def test_t7_a_signal_ends_a_target_that_is_never_read(simulator: Simulator, tmp_path: Path) -> None:
+@pytest.mark.promise("T7")
+def test_a_signal_ends_a_target_that_is_never_read(simulator: Simulator, tmp_path: Path) -> None:
     config = target_settings(simulator, tmp_path)
     with started(TARGET, config, tmp_path, lines=INPUT, filled=True) as target:
         wait_until(lambda: "Sync to http" in target.log())
@@ -599,7 +613,8 @@ def test_t7_a_signal_ends_a_target_that_is_never_read(simulator: Simulator, tmp_
 
 
 @pytest.mark.parametrize("numbers", [TERM, BOTH, HANGUP, REPEATED], ids=ids)
-def test_s2_signals_while_a_request_waits_end_the_target_without_a_state(
+@pytest.mark.promise("S2")
+def test_signals_while_a_request_waits_end_the_target_without_a_state(
     tmp_path: Path, numbers: tuple[signal.Signals, ...]
 ) -> None:
     faults = [Fault("timeout", "sync", times=None, hang=60)]

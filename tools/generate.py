@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tools import catalogs, diagrams, meltano, plugins, reference, schemas, tables
+from tools import catalogs, diagrams, meltano, plugins, promises, reference, schemas, tables
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-GENERATORS = (tables, reference, diagrams, schemas, plugins, meltano, catalogs)
+GENERATORS = (tables, reference, diagrams, schemas, plugins, meltano, catalogs, promises)
 FOLDERS = (schemas.FOLDER, plugins.FOLDER, catalogs.FOLDER, diagrams.IMAGES)
 """Folders that contain generated files only."""
 

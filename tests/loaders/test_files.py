@@ -46,7 +46,8 @@ def of_meltano(name: str) -> Loader:
     return Loader(command)
 
 
-def test_t8_json_lines_equal_the_source(simulator: Simulator, tmp_path: Path) -> None:
+@pytest.mark.promise("T8")
+def test_json_lines_equal_the_source(simulator: Simulator, tmp_path: Path) -> None:
     given = {"destination_path": str(tmp_path), "do_timestamp_file": False}
     of_meltano("target-jsonl").load(extract(settings(simulator)), given, tmp_path)
     tables = {
@@ -80,7 +81,8 @@ def from_csv(stream: str, column: str, value: str, raw: Any) -> Any:
     return value if kind == "string" else json.loads(value)
 
 
-def test_t8_csv_equals_the_source(simulator: Simulator, loader: Callable[[str], Loader], tmp_path: Path) -> None:
+@pytest.mark.promise("T8")
+def test_csv_equals_the_source(simulator: Simulator, loader: Callable[[str], Loader], tmp_path: Path) -> None:
     given = {"output_path": str(tmp_path / "csv"), "file_naming_scheme": "{stream_name}-{timestamp}.csv"}
     loader("target-csv").load(extract(settings(simulator, **FLAT)), given, tmp_path)
     assert not differences(simulator.dataset, read_csv(tmp_path / "csv"), decode=from_csv)
@@ -115,7 +117,8 @@ def from_duckdb(stream: str, column: str, value: Any, raw: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else value
 
 
-def test_t8_duckdb_equals_the_source(simulator: Simulator, duckdb_loader: Loader, tmp_path: Path) -> None:
+@pytest.mark.promise("T8")
+def test_duckdb_equals_the_source(simulator: Simulator, duckdb_loader: Loader, tmp_path: Path) -> None:
     given = {"path": str(tmp_path / "daktela.duckdb"), "default_target_schema": "main"}
     duckdb_loader.load(extract(settings(simulator)), given, tmp_path)
     assert not differences(simulator.dataset, read_duckdb(tmp_path / "daktela.duckdb"), decode=from_duckdb)

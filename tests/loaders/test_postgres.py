@@ -84,7 +84,8 @@ def loaded(database: Database) -> dict[str, list[dict[str, Any]]]:
     ],
     ids=["insert", "insert in New York", "copy", "copy in New York"],
 )
-def test_t8_a_first_load_equals_the_source(
+@pytest.mark.promise("T8")
+def test_a_first_load_equals_the_source(
     simulator: Simulator,
     target: Loader,
     create: Callable[..., Database],
@@ -108,7 +109,8 @@ def test_t8_a_first_load_equals_the_source(
 
 
 @pytest.mark.parametrize("use_copy", [False, True], ids=["insert", "copy"])
-def test_t1_incremental_loads_end_at_the_source(
+@pytest.mark.promise("T1")
+def test_incremental_loads_end_at_the_source(
     simulator: Simulator,
     target: Loader,
     create: Callable[..., Database],
@@ -133,7 +135,8 @@ def test_t1_incremental_loads_end_at_the_source(
 
 
 @pytest.mark.parametrize("batches", [1, 7])
-def test_t1_a_killed_loader_is_made_up_for_by_the_next_run(
+@pytest.mark.promise("T1")
+def test_a_killed_loader_is_made_up_for_by_the_next_run(
     simulator: Simulator, target: Loader, create: Callable[..., Database], tmp_path: Path, batches: int
 ) -> None:
     database = create()

@@ -52,7 +52,8 @@ def drifting(seed: int) -> Drift:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("seed", range(3))
-def test_t1_nothing_that_stood_still_is_missing_under_drift(backend: str, seed: int) -> None:
+@pytest.mark.promise("T1")
+def test_nothing_that_stood_still_is_missing_under_drift(backend: str, seed: int) -> None:
     dataset = generate(activities=1500, tickets=900, accounts=400, contacts=300, seed=seed)
     before = dataset.copy()
     with Simulator(dataset, drift=drifting(seed), latency=0.002) as simulator:
@@ -67,7 +68,8 @@ def test_t1_nothing_that_stood_still_is_missing_under_drift(backend: str, seed: 
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_t1_a_reader_that_trusts_offsets_loses_rows_in_the_same_world(seed: int) -> None:
+@pytest.mark.promise("T1")
+def test_a_reader_that_trusts_offsets_loses_rows_in_the_same_world(seed: int) -> None:
     """The drift above bites: what everybody does, and the peers of daktela-api.md §6 do, fails in it."""
     dataset = generate(activities=1500, tickets=900, accounts=400, contacts=300, seed=seed)
     before = dataset.copy()
@@ -96,7 +98,8 @@ def read_by_offset(simulator: Simulator, endpoint: str, query: str) -> set[tuple
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_t1_every_row_comes_exactly_once_when_nothing_moves(backend: str) -> None:
+@pytest.mark.promise("T1")
+def test_every_row_comes_exactly_once_when_nothing_moves(backend: str) -> None:
     dataset = generate(activities=3000, tickets=500, seed=5, burst=("2026-03-02 10:00:00", 700))
     with Simulator(dataset) as simulator:
         run = run_tap(settings(simulator, page_size=50, backend=backend))
@@ -119,7 +122,8 @@ def test_t1_every_row_comes_exactly_once_when_nothing_moves(backend: str) -> Non
         {"unknown_fields": "refuse"},
     ],
 )
-def test_t1_holds_for_every_habit_of_a_server(options: dict[str, Any]) -> None:
+@pytest.mark.promise("T1")
+def test_holds_for_every_habit_of_a_server(options: dict[str, Any]) -> None:
     dataset = generate(activities=1200, tickets=300, seed=6, burst=("2026-03-02 10:00:00", 150))
     with Simulator(dataset, **options) as simulator:
         config = {
@@ -142,7 +146,8 @@ TOTALS = ("int", "string", "none", "page", "zero", "negative")
 
 @pytest.mark.parametrize("total", TOTALS)
 @pytest.mark.parametrize("cap", [7, 100])
-def test_t1_a_server_that_caps_its_pages_is_read_completely(cap: int, total: str) -> None:
+@pytest.mark.promise("T1")
+def test_a_server_that_caps_its_pages_is_read_completely(cap: int, total: str) -> None:
     dataset = generate(activities=50 * cap, tickets=650, accounts=250, seed=6, burst=("2026-03-02 10:00:00", 250))
     with Simulator(dataset, page_cap=cap, total_as=total) as simulator:
         catalog = select("activities", "activities_call", "tickets", "accounts")
@@ -157,7 +162,8 @@ def test_t1_a_server_that_caps_its_pages_is_read_completely(cap: int, total: str
 @pytest.mark.parametrize("total", ["int", "none", "page"])
 @pytest.mark.parametrize("after", [0, 3, 9])
 @pytest.mark.parametrize("every", [1, 3])
-def test_t1_pages_that_are_cut_during_the_run_lose_nothing(every: int, after: int, total: str) -> None:
+@pytest.mark.promise("T1")
+def test_pages_that_are_cut_during_the_run_lose_nothing(every: int, after: int, total: str) -> None:
     """From some request on, each page or each third page has at most 20 rows, and counts only those."""
     dataset = generate(activities=900, tickets=300, accounts=120, seed=6, burst=("2026-03-02 10:00:00", 90))
     fault = Fault(
@@ -176,7 +182,8 @@ def test_t1_pages_that_are_cut_during_the_run_lose_nothing(every: int, after: in
 
 
 @pytest.mark.parametrize("total", ["int", "none", "page"])
-def test_t1_late_closures_are_read_completely_from_a_server_that_caps_its_pages(total: str) -> None:
+@pytest.mark.promise("T1")
+def test_late_closures_are_read_completely_from_a_server_that_caps_its_pages(total: str) -> None:
     dataset = generate(activities=1500, tickets=10, seed=4, open_share=0.2, days=20)
     with Simulator(dataset, page_cap=10, total_as=total) as simulator:
         config = settings(simulator, lookback_minutes=0)
@@ -191,7 +198,8 @@ def test_t1_late_closures_are_read_completely_from_a_server_that_caps_its_pages(
 
 
 @pytest.mark.parametrize("limit", [100, 650, 1000])
-def test_t1_a_total_that_is_limited_hides_no_rows(limit: int) -> None:
+@pytest.mark.promise("T1")
+def test_a_total_that_is_limited_hides_no_rows(limit: int) -> None:
     dataset = generate(activities=1500, tickets=650, accounts=250, seed=6)
     with Simulator(dataset, total_limit=limit) as simulator:
         catalog = select("activities", "tickets", "accounts")
@@ -203,9 +211,8 @@ def test_t1_a_total_that_is_limited_hides_no_rows(limit: int) -> None:
 
 @pytest.mark.parametrize("ignored", ["skip", "take", "sort", "gte", "lt"])
 @pytest.mark.parametrize("stream", ["activities", "tickets", "accounts"])
-def test_t1_a_server_that_ignores_a_part_of_the_query_is_read_completely_or_fails(
-    stream: str, ignored: str
-) -> None:
+@pytest.mark.promise("T1")
+def test_a_server_that_ignores_a_part_of_the_query_is_read_completely_or_fails(stream: str, ignored: str) -> None:
     dataset = generate(activities=900, tickets=300, accounts=120, seed=6, burst=("2026-03-02 10:00:00", 90))
     with Simulator(dataset, ignored={ignored}) as simulator:
         run = run_tap(settings(simulator, page_size=50, start_date="2026-01-15"), catalog=select(stream))
@@ -222,7 +229,8 @@ def test_t1_a_server_that_ignores_a_part_of_the_query_is_read_completely_or_fail
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 1000])
-def test_t1_any_page_size_reads_everything(size: int) -> None:
+@pytest.mark.promise("T1")
+def test_any_page_size_reads_everything(size: int) -> None:
     dataset = generate(activities=60, tickets=40, accounts=7, seed=7, burst=("2026-03-02 10:00:00", 9))
     with Simulator(dataset) as simulator:
         run = run_tap(settings(simulator, page_size=size), catalog=select("activities", "tickets", "accounts"))
@@ -255,7 +263,8 @@ def killed_runs(config: dict[str, Any], seed: int) -> dict[str, set[Any]]:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_t1_killed_after_any_line_the_union_is_complete(seed: int) -> None:
+@pytest.mark.promise("T1")
+def test_killed_after_any_line_the_union_is_complete(seed: int) -> None:
     dataset = generate(activities=900, tickets=300, seed=seed)
     with Simulator(dataset) as simulator:
         # Without a look-back, nothing but the bookmark itself makes the next run begin where it must.
@@ -265,7 +274,8 @@ def test_t1_killed_after_any_line_the_union_is_complete(seed: int) -> None:
         assert emitted[stream] == original.keys(dataset, stream), stream
 
 
-def test_t1_a_killed_backfill_goes_on_instead_of_beginning_anew() -> None:
+@pytest.mark.promise("T1")
+def test_a_killed_backfill_goes_on_instead_of_beginning_anew() -> None:
     dataset = generate(activities=2000, tickets=10, seed=2)
     with Simulator(dataset) as simulator:
         config = settings(simulator, page_size=10, lookback_minutes=0)
@@ -278,7 +288,8 @@ def test_t1_a_killed_backfill_goes_on_instead_of_beginning_anew() -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_t1_killed_under_drift_and_faults_what_stood_still_is_complete(seed: int) -> None:
+@pytest.mark.promise("T1")
+def test_killed_under_drift_and_faults_what_stood_still_is_complete(seed: int) -> None:
     dataset = generate(activities=700, tickets=400, accounts=120, seed=seed)
     before = dataset.copy()
     faults = [
@@ -299,7 +310,8 @@ def test_t1_killed_under_drift_and_faults_what_stood_still_is_complete(seed: int
 
 
 @pytest.mark.parametrize("lookback", [0, 1440])
-def test_t1_the_next_run_brings_what_is_new_and_what_was_closed_late(lookback: int) -> None:
+@pytest.mark.promise("T1")
+def test_the_next_run_brings_what_is_new_and_what_was_closed_late(lookback: int) -> None:
     dataset = generate(activities=1500, tickets=300, seed=4, open_share=0.2, days=20)
     with Simulator(dataset) as simulator:
         config = settings(simulator, page_size=100, lookback_minutes=lookback)
@@ -334,7 +346,8 @@ def test_t1_the_next_run_brings_what_is_new_and_what_was_closed_late(lookback: i
     assert len(edited) > 10
 
 
-def test_t1_late_closures_are_read_before_the_windows_and_move_no_bookmark() -> None:
+@pytest.mark.promise("T1")
+def test_late_closures_are_read_before_the_windows_and_move_no_bookmark() -> None:
     dataset = generate(activities=1500, tickets=10, seed=4, open_share=0.2, days=20)
     with Simulator(dataset) as simulator:
         config = settings(simulator, page_size=20, lookback_minutes=0)
@@ -351,7 +364,8 @@ def test_t1_late_closures_are_read_before_the_windows_and_move_no_bookmark() -> 
     assert {bookmark(state, "activities") for state in before} == {first.bookmark("activities")}
 
 
-def test_t1_an_unchanged_world_costs_two_requests_per_stream_without_look_back() -> None:
+@pytest.mark.promise("T1")
+def test_an_unchanged_world_costs_two_requests_per_stream_without_look_back() -> None:
     dataset = generate(activities=500, tickets=100, seed=4)
     with Simulator(dataset) as simulator:
         config = settings(simulator, lookback_minutes=0)

@@ -46,7 +46,8 @@ def outstanding(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.mark.parametrize("concurrency", [1, 5])
-def test_t5_pages_held_are_bounded_with_one_dense_window_among_sparse_ones(
+@pytest.mark.promise("T5")
+def test_pages_held_are_bounded_with_one_dense_window_among_sparse_ones(
     concurrency: int, outstanding: list[int]
 ) -> None:
     # Thousands of rows in one second and a few in each of sixty days: most windows are nearly empty, one is not.
@@ -71,7 +72,8 @@ def test_t5_pages_held_are_bounded_with_one_dense_window_among_sparse_ones(
     assert instance.fetcher.outstanding == 0
 
 
-def test_t5_pages_of_a_full_table_are_bounded_too(outstanding: list[int]) -> None:
+@pytest.mark.promise("T5")
+def test_pages_of_a_full_table_are_bounded_too(outstanding: list[int]) -> None:
     dataset = generate(activities=10, tickets=10, accounts=3000, seed=1)
     with Simulator(dataset) as simulator:
         instance = instance_of(simulator, page_size=20)
@@ -87,7 +89,8 @@ def test_t5_pages_of_a_full_table_are_bounded_too(outstanding: list[int]) -> Non
 
 
 @pytest.mark.parametrize("stream", ["activities", "accounts"])
-def test_t5_rows_are_held_no_longer_than_they_are_needed(stream: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.promise("T5")
+def test_rows_are_held_no_longer_than_they_are_needed(stream: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before: list[int] = []
     pages: list[int] = []
 
@@ -116,7 +119,8 @@ def test_t5_rows_are_held_no_longer_than_they_are_needed(stream: str, monkeypatc
     assert max(before[:4]) - before[0] < 0.8 * pages[0]
 
 
-def test_t5_a_reader_that_stops_stops_the_requests() -> None:
+@pytest.mark.promise("T5")
+def test_a_reader_that_stops_stops_the_requests() -> None:
     dataset = generate(activities=3000, tickets=10, seed=1)
     with Simulator(dataset, latency=0.01) as simulator:
         instance = instance_of(simulator, page_size=10)

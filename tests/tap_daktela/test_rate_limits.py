@@ -40,7 +40,8 @@ def _waits(retries: Retries, outcome: Outcome) -> list[float]:
     return waits
 
 
-def test_t1_waits_after_a_429_grow_beyond_a_minute_before_it_is_given_up() -> None:
+@pytest.mark.promise("T1")
+def test_waits_after_a_429_grow_beyond_a_minute_before_it_is_given_up() -> None:
     waits = _waits(Retries(RetryPolicy()), LIMITED)
     assert len(waits) == 9
     assert min(waits[-2:]) > 60
@@ -79,7 +80,8 @@ def test_a_server_that_asks_for_a_wait_gets_it_up_to_ten_minutes(
 
 
 @pytest.mark.parametrize("counts_refused", [False, True])
-def test_t1_a_quota_of_six_requests_a_minute_loses_nothing(counts_refused: bool) -> None:  # noqa: FBT001
+@pytest.mark.promise("T1")
+def test_a_quota_of_six_requests_a_minute_loses_nothing(counts_refused: bool) -> None:  # noqa: FBT001
     simulator = Simulator(
         generate(activities=60, tickets=10, seed=1),
         quota=6,
@@ -101,7 +103,8 @@ def test_t1_a_quota_of_six_requests_a_minute_loses_nothing(counts_refused: bool)
         assert len(simulator.requests) < 30 + 5 * 5 * 10
 
 
-def test_t1_a_whole_run_survives_a_quota() -> None:
+@pytest.mark.promise("T1")
+def test_a_whole_run_survives_a_quota() -> None:
     dataset = generate(activities=100, tickets=20, seed=1)
     with Simulator(dataset, quota=6, quota_seconds=0.05) as simulator:
         run = run_tap(settings(simulator, page_size=20))

@@ -32,7 +32,8 @@ def run(request: pytest.FixtureRequest) -> Run:
 
 
 @pytest.mark.parametrize("stream", EVERYTHING)
-def test_t3_every_record_fits_the_schema_sent_before_it(run: Run, stream: str) -> None:
+@pytest.mark.promise("T3")
+def test_every_record_fits_the_schema_sent_before_it(run: Run, stream: str) -> None:
     schema = run.schemas[stream]["schema"]
     validator = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
     columns = set(schema["properties"])
@@ -44,7 +45,8 @@ def test_t3_every_record_fits_the_schema_sent_before_it(run: Run, stream: str) -
 
 
 @pytest.mark.parametrize("stream", EVERYTHING)
-def test_t3_keys_are_unique_and_never_null(run: Run, stream: str) -> None:
+@pytest.mark.promise("T3")
+def test_keys_are_unique_and_never_null(run: Run, stream: str) -> None:
     keys = run.keys(stream)
     assert keys
     assert len(set(keys)) == len(keys)
@@ -53,7 +55,8 @@ def test_t3_keys_are_unique_and_never_null(run: Run, stream: str) -> None:
     )
 
 
-def test_t3_nothing_is_ever_called_acme_na(run: Run) -> None:
+@pytest.mark.promise("T3")
+def test_nothing_is_ever_called_acme_na(run: Run) -> None:
     # No key at all, but the original gave it the prefix of one, the empty one included.
     odd = "item_prefix_clid_name"
     cells = [cell for records in run.records.values() for record in records for cell in record.items()]
@@ -61,11 +64,13 @@ def test_t3_nothing_is_ever_called_acme_na(run: Run) -> None:
     assert not [cell for cell in cells if cell[1] == "acme_" and cell[0] != odd]
 
 
-def test_t3_no_text_holds_a_nul(run: Run) -> None:
+@pytest.mark.promise("T3")
+def test_no_text_holds_a_nul(run: Run) -> None:
     assert not [record for records in run.records.values() for record in records if "\x00" in str(record)]
 
 
-def test_t3_two_instances_with_equal_ids_do_not_collide() -> None:
+@pytest.mark.promise("T3")
+def test_two_instances_with_equal_ids_do_not_collide() -> None:
     with (
         Simulator(generate(activities=300, tickets=40, seed=1)) as one,
         Simulator(generate(activities=300, tickets=40, seed=1)) as two,
@@ -83,7 +88,8 @@ def test_t3_two_instances_with_equal_ids_do_not_collide() -> None:
     assert len(ids) == len(set(ids))
 
 
-def test_t3_without_prefixed_keys_the_streams_are_told_apart() -> None:
+@pytest.mark.promise("T3")
+def test_without_prefixed_keys_the_streams_are_told_apart() -> None:
     with (
         Simulator(generate(activities=100, tickets=20, seed=1)) as one,
         Simulator(generate(activities=80, tickets=20, seed=2)) as two,

@@ -68,7 +68,8 @@ FOLLOWERS = {"followers_name", "followers_title"}
 
 
 @pytest.mark.parametrize("columns", [FOLLOWERS, {"followers_name"}, {"followers_title"}])
-def test_t3_entries_without_their_name_are_left_out_of_both_lists_and_reported(columns: set[str]) -> None:
+@pytest.mark.promise("T3")
+def test_entries_without_their_name_are_left_out_of_both_lists_and_reported(columns: set[str]) -> None:
     dataset = generate(activities=10, tickets=200, seed=1)
     tickets = [row for row in dataset.tables["tickets"] if row["followers"]]
     for row in tickets[::2]:

@@ -32,7 +32,8 @@ def leaks(run: Run, simulator: Simulator, secrets: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("faults", [[], ["500", "401", "reset", "no-result", "redirect", "400"]])
-def test_t6_no_secret_shows_anywhere_at_debug_level(faults: list[str]) -> None:
+@pytest.mark.promise("T6")
+def test_no_secret_shows_anywhere_at_debug_level(faults: list[str]) -> None:
     endpoints = ("tickets", "accounts", "groups", "queues", "statuses", "templates")
     planned = [Fault(kind, endpoint, times=None) for kind, endpoint in zip(faults, endpoints, strict=False)]
     with Simulator(generate(activities=100, tickets=20, seed=1), password=PASSWORD, faults=planned) as simulator:
@@ -45,7 +46,8 @@ def test_t6_no_secret_shows_anywhere_at_debug_level(faults: list[str]) -> None:
     assert not leaks(run, simulator, [PASSWORD, *issued])
 
 
-def test_t6_a_static_token_shows_nowhere_either() -> None:
+@pytest.mark.promise("T6")
+def test_a_static_token_shows_nowhere_either() -> None:
     with Simulator(generate(activities=100, tickets=20, seed=1), access_token=TOKEN) as simulator:
         run = run_tap(settings(simulator), environment=DEBUG)
     assert run.code == 0
@@ -62,7 +64,8 @@ ECHOES = ("400", "500", "error-200", "403-html")
 
 @pytest.mark.parametrize("endpoint", ["login", "whoim", "tickets"])
 @pytest.mark.parametrize("kind", [*ECHOES, "redirect"])
-def test_t6_a_secret_that_the_server_repeats_shows_nowhere(kind: str, endpoint: str) -> None:
+@pytest.mark.promise("T6")
+def test_a_secret_that_the_server_repeats_shows_nowhere(kind: str, endpoint: str) -> None:
     """The reason of the server is told all the same."""
     fault = Fault(kind, endpoint, times=None, message=ECHO, location="http://{token}.example")
     with Simulator(generate(activities=20, tickets=20, seed=1), password=PASSWORD, faults=[fault]) as simulator:
@@ -77,7 +80,8 @@ def test_t6_a_secret_that_the_server_repeats_shows_nowhere(kind: str, endpoint: 
         assert any("Simulated: " in line and "***" in line for line in run.errors), run.errors
 
 
-def test_t6_a_static_token_that_the_server_repeats_shows_nowhere() -> None:
+@pytest.mark.promise("T6")
+def test_a_static_token_that_the_server_repeats_shows_nowhere() -> None:
     faults = [Fault("error-200", "tickets", times=None, message="no token like {token}")]
     with Simulator(generate(activities=20, tickets=20, seed=1), access_token=TOKEN, faults=faults) as simulator:
         run = run_tap(settings(simulator), environment=DEBUG)
@@ -85,7 +89,8 @@ def test_t6_a_static_token_that_the_server_repeats_shows_nowhere() -> None:
     assert not leaks(run, simulator, [TOKEN])
 
 
-def test_t6_a_message_is_redacted_before_it_is_shortened() -> None:
+@pytest.mark.promise("T6")
+def test_a_message_is_redacted_before_it_is_shortened() -> None:
     """Otherwise a part of the secret would be left at its end."""
     faults = [Fault("400", "groups", times=None, message=f"{'x' * 270}{{token}}")]
     with Simulator(generate(activities=20, tickets=20, seed=1), access_token=TOKEN, faults=faults) as simulator:
@@ -94,7 +99,8 @@ def test_t6_a_message_is_redacted_before_it_is_shortened() -> None:
     assert TOKEN[:4] not in run.log.replace("***", "")
 
 
-def test_t6_a_word_is_redacted_before_the_message_is_shortened() -> None:
+@pytest.mark.promise("T6")
+def test_a_word_is_redacted_before_the_message_is_shortened() -> None:
     fault = Fault("400", "login", times=None, message=f"{'x ' * 144}{{password}}")
     with Simulator(generate(activities=20, tickets=20, seed=1), password="hushhush", faults=[fault]) as simulator:
         run = run_tap({"url": simulator.url, "username": "robot", "password": "hushhush"}, environment=DEBUG)
@@ -102,13 +108,15 @@ def test_t6_a_word_is_redacted_before_the_message_is_shortened() -> None:
     assert "hush" not in run.log
 
 
-def test_t6_a_secret_in_the_wrong_setting_is_not_repeated() -> None:
+@pytest.mark.promise("T6")
+def test_a_secret_in_the_wrong_setting_is_not_repeated() -> None:
     run = run_tap({"url": "http://127.0.0.1:9", "server": f"{TOKEN}!", "access_token": TOKEN}, environment=DEBUG)
     assert run.errors[0].startswith("server: '***!' may hold letters")
     assert TOKEN not in run.log
 
 
-def test_t6_the_secrets_of_all_instances_are_known() -> None:
+@pytest.mark.promise("T6")
+def test_the_secrets_of_all_instances_are_known() -> None:
     faults = [Fault("400", "groups", times=None, message=f"{TOKEN} and {PASSWORD}")]
     data = generate(activities=20, tickets=20, seed=1)
     with Simulator(data, faults=faults) as first, Simulator(data.copy(), password=PASSWORD) as second:
@@ -125,7 +133,8 @@ def test_t6_the_secrets_of_all_instances_are_known() -> None:
 
 
 @pytest.mark.parametrize("password", ["a", "1", "tickets", "Daktela", "password", "robot"])
-def test_t6_a_password_that_is_an_ordinary_word_leaves_messages_readable(password: str) -> None:
+@pytest.mark.promise("T6")
+def test_a_password_that_is_an_ordinary_word_leaves_messages_readable(password: str) -> None:
     fault = Fault("400", "login", times=None, message="no {password}, sorry")
     with Simulator(generate(activities=20, tickets=20, seed=1), password=password, faults=[fault]) as simulator:
         run = run_tap({"url": simulator.url, "server": "acme", "username": "robot", "password": password})
@@ -133,7 +142,8 @@ def test_t6_a_password_that_is_an_ordinary_word_leaves_messages_readable(passwor
     assert run.errors[0].endswith("answered 400: title: no ***, sorry)")
 
 
-def test_t6_a_secret_in_a_value_is_data_and_in_a_message_it_is_not() -> None:
+@pytest.mark.promise("T6")
+def test_a_secret_in_a_value_is_data_and_in_a_message_it_is_not() -> None:
     data = generate(activities=20, tickets=20, seed=1)
     ticket, other = data.tables["tickets"][:2]
     ticket["title"], other["edited"] = TOKEN, f"1{TOKEN}"
@@ -144,7 +154,8 @@ def test_t6_a_secret_in_a_value_is_data_and_in_a_message_it_is_not() -> None:
     assert any(line.startswith("tickets (acme): the server sent '9aaaaaaaa") for line in run.errors), run.errors
 
 
-def test_t6_a_configuration_in_place_of_its_path_is_not_repeated() -> None:
+@pytest.mark.promise("T6")
+def test_a_configuration_in_place_of_its_path_is_not_repeated() -> None:
     config = json.dumps({"url": "https://acme.daktela.com", "access_token": TOKEN})
     process = run_command(["--config", config])
     assert process.returncode == 1
@@ -152,7 +163,8 @@ def test_t6_a_configuration_in_place_of_its_path_is_not_repeated() -> None:
     assert "config: give the path of a JSON file, not its content" in process.stderr
 
 
-def test_t6_structured_logs_hold_no_secret_either(tmp_path: Path) -> None:
+@pytest.mark.promise("T6")
+def test_structured_logs_hold_no_secret_either(tmp_path: Path) -> None:
     logging_config = tmp_path / "logging.yaml"
     logging_config.write_text(STRUCTURED, encoding="utf-8")
     faults = [Fault("400", "groups", times=None, message=ECHO)]
@@ -180,7 +192,8 @@ root:
 """
 
 
-def test_t6_test_shows_no_secret() -> None:
+@pytest.mark.promise("T6")
+def test_test_shows_no_secret() -> None:
     faults = [
         Fault(kind, endpoint, times=None, message=ECHO) for kind, endpoint in zip(ECHOES, LISTS, strict=True)
     ]
@@ -203,7 +216,8 @@ def _file(config: dict[str, Any]) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("setting", ["access_token", "password"])
-def test_t6_a_wrong_secret_is_not_repeated(setting: str) -> None:
+@pytest.mark.promise("T6")
+def test_a_wrong_secret_is_not_repeated(setting: str) -> None:
     config: dict[str, Any] = {"url": "http://127.0.0.1:9", "server": "acme", "username": "robot", "password": "x"}
     if setting == "access_token":
         del config["username"], config["password"]
@@ -214,7 +228,8 @@ def test_t6_a_wrong_secret_is_not_repeated(setting: str) -> None:
 
 
 @pytest.mark.parametrize("token", [f"{TOKEN}\n", f"{TOKEN}\u00e9", f"{TOKEN} x", f"{TOKEN}\x00"])
-def test_t6_a_token_with_a_stray_character_is_not_repeated(token: str) -> None:
+@pytest.mark.promise("T6")
+def test_a_token_with_a_stray_character_is_not_repeated(token: str) -> None:
     with Simulator(generate(activities=20, tickets=5, seed=1), access_token=TOKEN) as simulator:
         run = run_tap({**settings(simulator), "access_token": token}, environment=DEBUG)
     # A line break at its end is what a file with a secret ends with, and no part of it.
@@ -224,7 +239,8 @@ def test_t6_a_token_with_a_stray_character_is_not_repeated(token: str) -> None:
 
 
 @pytest.mark.parametrize("instances", [{"server": "a", "access_token": TOKEN}, [TOKEN], TOKEN])
-def test_t6_instances_of_a_wrong_form_are_not_repeated(instances: Any) -> None:
+@pytest.mark.promise("T6")
+def test_instances_of_a_wrong_form_are_not_repeated(instances: Any) -> None:
     run = run_tap({"instances": instances}, environment=DEBUG)
     assert run.code == 1
     assert TOKEN not in run.log
@@ -248,7 +264,8 @@ class _Elsewhere(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.mark.parametrize("endpoint", ["tickets", "login", "whoim"])
-def test_t6_redirects_are_not_followed(endpoint: str) -> None:
+@pytest.mark.promise("T6")
+def test_redirects_are_not_followed(endpoint: str) -> None:
     asked: list[str] = []
     handler = type("Handler", (_Elsewhere,), {"asked": asked})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as elsewhere:
@@ -278,21 +295,24 @@ def test_t6_redirects_are_not_followed(endpoint: str) -> None:
         ("http://[::1]:9", False, False),
     ],
 )
-def test_t6_plain_http_is_for_this_machine_only(url: str, *, allow: bool, refused: bool) -> None:
+@pytest.mark.promise("T6")
+def test_plain_http_is_for_this_machine_only(url: str, *, allow: bool, refused: bool) -> None:
     run = run_tap({"url": url, "server": "acme", "access_token": TOKEN, "allow_http": allow})
     assert run.code == 1
     told = any("plain http" in line for line in run.errors)
     assert told is refused, run.errors
 
 
-def test_t6_credentials_in_the_url_are_refused_without_being_repeated() -> None:
+@pytest.mark.promise("T6")
+def test_credentials_in_the_url_are_refused_without_being_repeated() -> None:
     run = run_tap({"url": f"https://robot:{PASSWORD}@acme.daktela.com", "access_token": TOKEN})
     assert run.code == 1
     assert PASSWORD not in run.log
     assert any(line.startswith("url: ") for line in run.errors)
 
 
-def test_t6_about_marks_the_secrets() -> None:
+@pytest.mark.promise("T6")
+def test_about_marks_the_secrets() -> None:
     about = json.loads(run_command(["--about", "--format", "json"]).stdout)
     secret = {name for name, entry in about["settings"]["properties"].items() if entry.get("secret")}
     assert secret == {"access_token", "password"}

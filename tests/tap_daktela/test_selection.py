@@ -29,7 +29,8 @@ def simulator() -> Any:
         yield running
 
 
-def test_t4_deselected_columns_are_not_asked_for(simulator: Simulator) -> None:
+@pytest.mark.promise("T4")
+def test_deselected_columns_are_not_asked_for(simulator: Simulator) -> None:
     kept = {
         "tickets": {"title", "user_name", "customFields"},
         "activities": {"title"},
@@ -57,21 +58,24 @@ def test_t4_deselected_columns_are_not_asked_for(simulator: Simulator) -> None:
     assert set(run.keys("activities_call")) == original.keys(simulator.dataset, "activities_call")
 
 
-def test_t4_streams_that_are_not_selected_are_not_asked_for(simulator: Simulator) -> None:
+@pytest.mark.promise("T4")
+def test_streams_that_are_not_selected_are_not_asked_for(simulator: Simulator) -> None:
     run = run_tap(settings(simulator), catalog=select("queues"))
     assert run.code == 0, run.log
     assert {request.endpoint for request in simulator.requests} == {"whoim", "queues"}
     assert list(run.schemas) == ["queues"]
 
 
-def test_t4_without_a_catalog_the_eleven_are_read(simulator: Simulator) -> None:
+@pytest.mark.promise("T4")
+def test_without_a_catalog_the_eleven_are_read(simulator: Simulator) -> None:
     run = run_tap(settings(simulator))
     assert set(run.schemas) == set(original.DEFAULT)
     assert len(original.DEFAULT) == 11
     assert {stream.name for stream in STREAMS if stream.selected_by_default} == set(original.DEFAULT)
 
 
-def test_t4_every_list_request_names_its_fields_its_order_and_its_page(simulator: Simulator) -> None:
+@pytest.mark.promise("T4")
+def test_every_list_request_names_its_fields_its_order_and_its_page(simulator: Simulator) -> None:
     run_tap(settings(simulator, page_size=100))
     lists = [request for request in simulator.requests if request.endpoint not in {"whoim", "login"}]
     for request in lists:
@@ -82,7 +86,8 @@ def test_t4_every_list_request_names_its_fields_its_order_and_its_page(simulator
     assert all(request.status == 200 for request in simulator.requests)
 
 
-def test_t4_requests_are_few(simulator: Simulator) -> None:
+@pytest.mark.promise("T4")
+def test_requests_are_few(simulator: Simulator) -> None:
     """For each stream at most 1.15 times the pages that its rows fill, and a dozen."""
     run = run_tap(settings(simulator, page_size=20))
     pages = len(run.records["tickets"]) / 20

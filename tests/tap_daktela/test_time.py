@@ -62,7 +62,8 @@ def test_the_zone_comes_from_the_answer(zone: str) -> None:
 
 
 @pytest.mark.parametrize("zone", ["Europe/Prague", "Asia/Kolkata"])
-def test_t8_local_datetimes_are_the_same_instants_with_the_offset_of_the_instance(zone: str) -> None:
+@pytest.mark.promise("T8")
+def test_local_datetimes_are_the_same_instants_with_the_offset_of_the_instance(zone: str) -> None:
     with Simulator(generate(activities=200, tickets=50, seed=1, timezone=zone)) as simulator:
         utc = run_tap(settings(simulator))
         local = run_tap(settings(simulator, datetimes="local"))
@@ -257,7 +258,8 @@ class World:
 
 @pytest.mark.parametrize("hours", [0.1, 0.5, 2, 48, -0.1, -0.5, -2, -48])
 @pytest.mark.parametrize("step", [10, 30])
-def test_t1_a_clock_that_is_wrong_for_a_while_loses_nothing(
+@pytest.mark.promise("T1")
+def test_a_clock_that_is_wrong_for_a_while_loses_nothing(
     monkeypatch: pytest.MonkeyPatch, hours: float, step: int
 ) -> None:
     """While it is wrong, new rows carry its times, too.
@@ -279,7 +281,8 @@ def test_t1_a_clock_that_is_wrong_for_a_while_loses_nothing(
 
 
 @pytest.mark.parametrize("hours", [2, 48])
-def test_t1_a_clock_that_only_one_response_had_wrong_loses_nothing(
+@pytest.mark.promise("T1")
+def test_a_clock_that_only_one_response_had_wrong_loses_nothing(
     monkeypatch: pytest.MonkeyPatch, hours: float
 ) -> None:
     world = World(monkeypatch, lambda _: timedelta(0))
@@ -289,7 +292,8 @@ def test_t1_a_clock_that_only_one_response_had_wrong_loses_nothing(
     assert world.missing(380) == []
 
 
-def test_t1_a_bookmark_in_the_future_of_an_earlier_version_is_replaced(
+@pytest.mark.promise("T1")
+def test_a_bookmark_in_the_future_of_an_earlier_version_is_replaced(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     world = World(monkeypatch, lambda _: timedelta(0))
@@ -318,7 +322,8 @@ def test_a_clock_that_is_right_costs_no_request_and_no_warning(
 
 @pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York", "Europe/London"])
 @pytest.mark.parametrize("timezone", [None, "Europe/Prague"])
-def test_t8_the_zone_of_the_rows_counts_and_not_that_of_the_user(zone: str, timezone: str | None) -> None:
+@pytest.mark.promise("T8")
+def test_the_zone_of_the_rows_counts_and_not_that_of_the_user(zone: str, timezone: str | None) -> None:
     dataset = generate(activities=300, tickets=50, seed=1)
     config = {"lookback_minutes": 0, "timezone": timezone}
     catalog = select("tickets", "activities", "users")
@@ -340,7 +345,8 @@ def test_t8_the_zone_of_the_rows_counts_and_not_that_of_the_user(zone: str, time
     )
 
 
-def test_t8_a_zone_that_changes_between_the_responses_of_a_stream_fails_it(
+@pytest.mark.promise("T8")
+def test_a_zone_that_changes_between_the_responses_of_a_stream_fails_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     times = envelope._times
@@ -374,7 +380,8 @@ def state_of(*bookmarks: Any, context: Any = None) -> dict[str, Any]:
     return {"bookmarks": {"tickets": {"partitions": partitions}}}
 
 
-def test_t1_of_duplicate_partitions_the_earliest_bookmark_is_followed() -> None:
+@pytest.mark.promise("T1")
+def test_of_duplicate_partitions_the_earliest_bookmark_is_followed() -> None:
     dataset = generate(activities=50, tickets=200, seed=1, days=30)
     early, late = "2026-02-20T00:00:00+00:00", "2026-03-10T00:00:00+00:00"
     with Simulator(dataset) as simulator:
@@ -400,7 +407,8 @@ def test_t1_of_duplicate_partitions_the_earliest_bookmark_is_followed() -> None:
         ("2026-03-01", True),
     ],
 )
-def test_t1_any_bookmark_that_is_a_datetime_loses_nothing(bookmark: str, is_followed: bool) -> None:  # noqa: FBT001
+@pytest.mark.promise("T1")
+def test_any_bookmark_that_is_a_datetime_loses_nothing(bookmark: str, is_followed: bool) -> None:  # noqa: FBT001
     dataset = generate(activities=50, tickets=200, seed=1, days=30)
     with Simulator(dataset) as simulator:
         run = run_tap(

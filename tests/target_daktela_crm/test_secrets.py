@@ -20,7 +20,8 @@ DEBUG = {"TARGET_DAKTELA_CRM_LOGLEVEL": "DEBUG", "LOGLEVEL": "DEBUG"}
 
 @pytest.mark.parametrize("kind", ["400", "500", "error-200", "403-html"])
 @pytest.mark.parametrize("endpoint", ["sync", "login"])
-def test_t6_a_secret_that_the_server_repeats_shows_nowhere(
+@pytest.mark.promise("T6")
+def test_a_secret_that_the_server_repeats_shows_nowhere(
     crm: Crm, instance: Simulator, kind: str, endpoint: str
 ) -> None:
     instance.password = PASSWORD
@@ -41,7 +42,8 @@ def test_t6_a_secret_that_the_server_repeats_shows_nowhere(
         assert all("answered 400: title: Simulated: *** is wrong" in reason for reason in reasons)
 
 
-def test_t6_a_secret_in_a_rejected_record_is_data(crm: Crm, instance: Simulator) -> None:
+@pytest.mark.promise("T6")
+def test_a_secret_in_a_rejected_record_is_data(crm: Crm, instance: Simulator) -> None:
     instance.faults.append(Fault("400", "sync", times=None, message=ECHO))
     run = crm.run(feed(contact(8, description=f"calls it {instance.access_token}")))
     assert instance.access_token not in run.log
@@ -50,7 +52,8 @@ def test_t6_a_secret_in_a_rejected_record_is_data(crm: Crm, instance: Simulator)
     assert "*** is wrong" in reject["reason"]
 
 
-def test_t6_a_staged_load_keeps_no_secret(crm: Crm, instance: Simulator) -> None:
+@pytest.mark.promise("T6")
+def test_a_staged_load_keeps_no_secret(crm: Crm, instance: Simulator) -> None:
     run = crm.run(feed(contact(8)), load_mode="full", delete_missing=True)
     assert run.code == 0, run.log
     assert instance.access_token.encode() not in crm.store.read_bytes()

@@ -576,7 +576,8 @@ def test_a_garbled_answer_is_asked_for_again(raw: _Raw, answer: bytes, ask: Any)
 
 
 @pytest.mark.parametrize("odd", [b"X-Powered-By PHP", b"X\xff: \xff", b": nothing"])
-def test_t6_headers_that_cannot_be_read_are_not_repeated_in_the_log(
+@pytest.mark.promise("T6")
+def test_headers_that_cannot_be_read_are_not_repeated_in_the_log(
     raw: _Raw, odd: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     raw.answers = [_answer(_GOOD, odd, b"Set-Cookie: c_user=hush-hush")]

@@ -344,7 +344,8 @@ def test_exceptions_from_the_proxy_that_make_no_sense_do_no_harm(
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.1."])
-def test_t6_plain_http_to_this_machine_never_goes_through_a_proxy(
+@pytest.mark.promise("T6")
+def test_plain_http_to_this_machine_never_goes_through_a_proxy(
     monkeypatch: pytest.MonkeyPatch, variable: str, host: str
 ) -> None:
     with raw_server(lambda _: [GOOD]) as server, raw_server(lambda _: [GOOD]) as proxy:
@@ -356,7 +357,8 @@ def test_t6_plain_http_to_this_machine_never_goes_through_a_proxy(
     assert len(server.heads) == 1
 
 
-def test_t6_plain_http_elsewhere_goes_through_a_proxy_if_allow_http_allows_it(
+@pytest.mark.promise("T6")
+def test_plain_http_elsewhere_goes_through_a_proxy_if_allow_http_allows_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As `allow_http` says: the network sees the token, and so does a proxy in it."""

@@ -98,7 +98,8 @@ TOO_LARGE: dict[str, Callable[[bytes], Iterable[bytes]]] = {
 
 
 @pytest.mark.parametrize("kind", TOO_LARGE)
-def test_t5_a_page_without_end_fails_at_once_and_names_page_size(kind: str) -> None:
+@pytest.mark.promise("T5")
+def test_a_page_without_end_fails_at_once_and_names_page_size(kind: str) -> None:
     with raw_server(TOO_LARGE[kind]) as server:
         error = _try("page", server, timeout=60)
     assert str(error).startswith("Daktela sent a response of more than 64 MiB; set page_size to a smaller number")
@@ -110,7 +111,8 @@ def test_t5_a_page_without_end_fails_at_once_and_names_page_size(kind: str) -> N
 
 @pytest.mark.parametrize("request_kind", REQUESTS)
 @pytest.mark.parametrize("kind", ["without an end", "gzip bomb"])
-def test_t5_every_kind_of_response_is_limited(request_kind: str, kind: str) -> None:
+@pytest.mark.promise("T5")
+def test_every_kind_of_response_is_limited(request_kind: str, kind: str) -> None:
     with raw_server(TOO_LARGE[kind]) as server:
         error = _try(request_kind, server)
     most = 64 if request_kind.startswith("page") else 8
@@ -119,7 +121,8 @@ def test_t5_every_kind_of_response_is_limited(request_kind: str, kind: str) -> N
     assert server.sent < (most + 64) * MIB
 
 
-def test_t5_memory_stays_within_the_limit_of_a_response() -> None:
+@pytest.mark.promise("T5")
+def test_memory_stays_within_the_limit_of_a_response() -> None:
     with raw_server(_gzip_bomb) as server:
         client = _client(server)
         tracemalloc.start()
@@ -135,9 +138,8 @@ def test_t5_memory_stays_within_the_limit_of_a_response() -> None:
 @pytest.mark.parametrize("kind", ["without an end", "gzip bomb"])
 @pytest.mark.parametrize("status", [b"403 Forbidden", b"500 Oops", b"302 Found"])
 @pytest.mark.parametrize("request_kind", ["page", "sync", "login"])
-def test_t5_of_an_error_without_end_only_the_beginning_is_read(
-    request_kind: str, status: bytes, kind: str
-) -> None:
+@pytest.mark.promise("T5")
+def test_of_an_error_without_end_only_the_beginning_is_read(request_kind: str, status: bytes, kind: str) -> None:
     def answer(head: bytes) -> Iterator[bytes]:
         parts = iter(TOO_LARGE[kind](head))
         yield next(parts).replace(b"200 OK", status + b"\r\nLocation: /elsewhere")
@@ -199,7 +201,8 @@ SLOW: dict[str, Callable[[bytes], Iterator[bytes]]] = {
 
 
 @pytest.mark.parametrize("kind", SLOW)
-def test_t5_a_response_of_a_byte_now_and_then_ends_after_ten_time_outs(kind: str) -> None:
+@pytest.mark.promise("T5")
+def test_a_response_of_a_byte_now_and_then_ends_after_ten_time_outs(kind: str) -> None:
     with raw_server(SLOW[kind]) as server:
         error = _try("page", server, timeout=0.1)
     assert str(error).startswith("Daktela did not complete the request within 1 s, ")
@@ -209,13 +212,15 @@ def test_t5_a_response_of_a_byte_now_and_then_ends_after_ten_time_outs(kind: str
 
 
 @pytest.mark.parametrize("request_kind", REQUESTS)
-def test_t5_every_kind_of_request_ends(request_kind: str) -> None:
+@pytest.mark.promise("T5")
+def test_every_kind_of_request_ends(request_kind: str) -> None:
     with raw_server(SLOW["body"]) as server:
         error = _try(request_kind, server, timeout=0.05)
     assert "did not complete the request within 0.5 s" in str(error)
 
 
-def test_t5_sending_to_a_server_that_reads_a_little_now_and_then_ends() -> None:
+@pytest.mark.promise("T5")
+def test_sending_to_a_server_that_reads_a_little_now_and_then_ends() -> None:
     ours, theirs = socket.socketpair()
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     ours.settimeout(10)
@@ -240,7 +245,8 @@ def test_t5_sending_to_a_server_that_reads_a_little_now_and_then_ends() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
-def test_t5_the_limits_hold_over_tls_and_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.promise("T5")
+def test_the_limits_hold_over_tls_and_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     def error(url: str) -> str:
         http = HttpSettings(timeout=0.1, verify_tls=False, retries=QUICK)
         with pytest.raises(RequestError) as caught:

@@ -59,7 +59,8 @@ def _knowing(*secrets: str) -> Redactor:
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("secret", [TOKEN, PASSWORD])
-def test_t6_a_secret_is_removed_in_every_spelling(secret: str, spelling: str) -> None:
+@pytest.mark.promise("T6")
+def test_a_secret_is_removed_in_every_spelling(secret: str, spelling: str) -> None:
     spelled = SPELLINGS[spelling](secret)
     known = _knowing("another-secret-1", secret)
     for text in (f"the token {spelled} is wrong", spelled, f"x{spelled}y", f"100%{spelled}", f"'{spelled}'"):
@@ -75,7 +76,8 @@ def test_t6_a_secret_is_removed_in_every_spelling(secret: str, spelling: str) ->
     st.lists(st.sampled_from([*SPELLINGS]), max_size=2),
     st.text(max_size=5),
 )
-def test_t6_no_secret_survives_any_two_spellings(secret: str, spellings: list[str], around: str) -> None:
+@pytest.mark.promise("T6")
+def test_no_secret_survives_any_two_spellings(secret: str, spellings: list[str], around: str) -> None:
     known = _knowing(secret)
     spelled = secret
     for spelling in spellings:
@@ -86,7 +88,8 @@ def test_t6_no_secret_survives_any_two_spellings(secret: str, spellings: list[st
 
 @pytest.mark.parametrize("before", ["", "x", "xy", "robot:"])
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
-def test_t6_base64_of_a_secret_is_removed(before: str, encode: Callable[[bytes], bytes]) -> None:
+@pytest.mark.promise("T6")
+def test_base64_of_a_secret_is_removed(before: str, encode: Callable[[bytes], bytes]) -> None:
     secret = "Tops3cret-Passw0rd>>>???"
     encoded = encode(f"{before}{secret}".encode()).decode()
     redacted = _knowing(secret).redact(f"Proxy-Authorization: Basic {encoded}")
@@ -95,19 +98,22 @@ def test_t6_base64_of_a_secret_is_removed(before: str, encode: Callable[[bytes],
 
 
 @pytest.mark.parametrize("length", [12, 20, 39])
-def test_t6_what_is_left_of_a_secret_is_removed_too(length: int) -> None:
+@pytest.mark.promise("T6")
+def test_what_is_left_of_a_secret_is_removed_too(length: int) -> None:
     assert _knowing(TOKEN).redact(f"token {TOKEN[:length]}…") == "token ***…"
     assert _knowing(TOKEN).redact(f"token …{TOKEN[-length:]}") == "token …***"
 
 
-def test_t6_secrets_side_by_side_and_in_long_texts_are_removed() -> None:
+@pytest.mark.promise("T6")
+def test_secrets_side_by_side_and_in_long_texts_are_removed() -> None:
     known = _knowing(TOKEN, PASSWORD)
     text = known.redact(f"{'a' * 5000}{TOKEN}{PASSWORD}{'b' * 5000} {TOKEN.upper()}")
     assert text == f"{'a' * 5000}***{'b' * 5000} ***"
 
 
 @pytest.mark.parametrize("secret", ["secret", "password", "Daktela", "robot", "a1b2c3d"])
-def test_t6_a_weak_secret_is_removed_as_a_word_where_a_server_may_have_sent_it(secret: str) -> None:
+@pytest.mark.promise("T6")
+def test_a_weak_secret_is_removed_as_a_word_where_a_server_may_have_sent_it(secret: str) -> None:
     known = _knowing(secret)
     for spelled in (secret, secret.upper(), f'"{secret}"', f"&quot;{secret}&quot;"):
         text = f"no user with {spelled}"
@@ -117,7 +123,8 @@ def test_t6_a_weak_secret_is_removed_as_a_word_where_a_server_may_have_sent_it(s
     assert known.redact(longer, shortest_word=0) == longer
 
 
-def test_t6_a_short_secret_does_not_hide_messages() -> None:
+@pytest.mark.promise("T6")
+def test_a_short_secret_does_not_hide_messages() -> None:
     known = _knowing("1", "a", "in", "abc")
     text = "Daktela answered 201: a error in field 1 of abc"
     assert known.redact(text) == text
@@ -150,14 +157,16 @@ def known() -> None:
 
 @pytest.mark.usefixtures("known")
 @pytest.mark.parametrize("name", ["tap-daktela", "tap_daktela.api.client", "urllib3.connectionpool", "root"])
-def test_t6_a_log_line_holds_no_secret(name: str) -> None:
+@pytest.mark.promise("T6")
+def test_a_log_line_holds_no_secret(name: str) -> None:
     formatter = RedactingFormatter(logging.Formatter("%(name)s %(message)s"))
     assert formatter.format(_record(name, "GET /?t=%s", TOKEN.upper())) == f"{name} GET /?t=***"
     assert ("hushhush" in formatter.format(_record(name, "hushhush"))) is name.startswith("tap")
 
 
 @pytest.mark.usefixtures("known")
-def test_t6_a_traceback_holds_no_secret() -> None:
+@pytest.mark.promise("T6")
+def test_a_traceback_holds_no_secret() -> None:
     record = _record("tap-daktela", "it failed", error=ValueError(f"{TOKEN} {'hush' * 2}"))
     text = RedactingFormatter(logging.Formatter()).format(record)
     assert "ValueError: *** ***" in text
@@ -167,19 +176,22 @@ def test_t6_a_traceback_holds_no_secret() -> None:
 
 @pytest.mark.usefixtures("known")
 @pytest.mark.parametrize("err", [False, True])
-def test_t6_printed_text_holds_no_secret(capsys: pytest.CaptureFixture[str], err: bool) -> None:  # noqa: FBT001
+@pytest.mark.promise("T6")
+def test_printed_text_holds_no_secret(capsys: pytest.CaptureFixture[str], err: bool) -> None:  # noqa: FBT001
     echo(f"signed in with {TOKEN}", err=err)
     assert capsys.readouterr()[err] == "signed in with ***\n"
 
 
-def test_t6_a_client_registers_its_credentials() -> None:
+@pytest.mark.promise("T6")
+def test_a_client_registers_its_credentials() -> None:
     for credentials in (Credentials(access_token=TOKEN), Credentials(username="robot", password="Tops3cret")):
         Client(parse("https://acme.daktela.com"), credentials, HttpSettings())
     assert redact(f"robot {TOKEN} Tops3cret") == "robot *** ***"
 
 
 @pytest.mark.usefixtures("known")
-def test_t6_every_handler_is_protected_once() -> None:
+@pytest.mark.promise("T6")
+def test_every_handler_is_protected_once() -> None:
     named = logging.getLogger("tap-daktela.test-protect")
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("> %(message)s"))

@@ -34,7 +34,8 @@ def test_parts_are_whole_lines(lines: list[bytes], rest: bytes, size: int) -> No
 
 
 @pytest.mark.parametrize("blocking", [True, False])
-def test_t7_all_bytes_are_written(monkeypatch: pytest.MonkeyPatch, *, blocking: bool) -> None:
+@pytest.mark.promise("T7")
+def test_all_bytes_are_written(monkeypatch: pytest.MonkeyPatch, *, blocking: bool) -> None:
     reading, writing = os.pipe()
     os.set_blocking(writing, blocking)
     received: list[bytes] = []
@@ -58,7 +59,8 @@ def test_t7_all_bytes_are_written(monkeypatch: pytest.MonkeyPatch, *, blocking: 
     assert b"".join(received) == LINES + "žlutý kůň\n".encode()
 
 
-def test_t7_nothing_follows_a_write_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.promise("T7")
+def test_nothing_follows_a_write_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     with open(writing, "w", encoding="utf-8") as stdout:  # noqa: PTH123 - a descriptor
@@ -77,7 +79,8 @@ def test_t7_nothing_follows_a_write_that_failed(monkeypatch: pytest.MonkeyPatch)
     os.close(reading)
 
 
-def test_t7_closed_output_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.promise("T7")
+def test_closed_output_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
     with complete_output(), pytest.raises(OutputError, match="It is closed: connect it to a loader or a file"):
         print("text")  # noqa: T201 - what commands do

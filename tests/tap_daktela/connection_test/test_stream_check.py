@@ -47,7 +47,8 @@ def test_a_stream_check_costs_a_page_and_says_how_many_rows_there_are(
         ("zero", 20, "more than 20 rows"),
     ],
 )
-def test_t1_a_stream_check_does_not_take_the_rows_of_a_page_for_all_rows(
+@pytest.mark.promise("T1")
+def test_a_stream_check_does_not_take_the_rows_of_a_page_for_all_rows(
     daktela: Simulator, connect: Connect, total: str, cap: int | None, told: str
 ) -> None:
     daktela.total_as, daktela.page_cap = total, cap

@@ -281,7 +281,8 @@ READ: dict[str, tuple[Change, list[str]]] = {
 
 
 @pytest.mark.parametrize(("change", "warnings"), READ.values(), ids=list(READ))
-def test_t3_whatever_a_catalog_says_records_have_their_keys(
+@pytest.mark.promise("T3")
+def test_whatever_a_catalog_says_records_have_their_keys(
     simulator: Simulator, change: Change, warnings: list[str]
 ) -> None:
     run = run_tap(settings(simulator), catalog=changed(change))

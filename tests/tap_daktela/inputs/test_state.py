@@ -31,7 +31,8 @@ def test_a_bookmark_is_an_instant(text: str, instant: datetime) -> None:
 
 
 @pytest.mark.parametrize("text", ["2026-03-10T10:30:00", "2026-03-10 10:30:00", "2026-03-10"])
-def test_t1_a_bookmark_without_an_offset_is_the_earliest_instant_that_it_may_mean(text: str) -> None:
+@pytest.mark.promise("T1")
+def test_a_bookmark_without_an_offset_is_the_earliest_instant_that_it_may_mean(text: str) -> None:
     local = datetime.fromisoformat(text)
     assert read_bookmark(text) == local.replace(tzinfo=UTC) - timedelta(hours=14)
 
@@ -56,7 +57,8 @@ EARLY, LATE = "2026-03-10T11:00:00+02:00", "2026-03-10T10:30:00+00:00"
 
 
 @pytest.mark.parametrize("others", [[LATE, EARLY], [EARLY, LATE], [LATE, None, EARLY], [None, EARLY, EARLY, LATE]])
-def test_t1_of_several_bookmarks_of_an_instance_the_earliest_remains(others: list[str | None]) -> None:
+@pytest.mark.promise("T1")
+def test_of_several_bookmarks_of_an_instance_the_earliest_remains(others: list[str | None]) -> None:
     elsewhere = _partition(LATE, {"server": "other"})
     state = _state(*[_partition(value) for value in others], elsewhere)
     before = copy.deepcopy(state)

@@ -272,7 +272,8 @@ def test_settings_of_the_sdk_that_are_not_set_change_nothing(simulator: Simulato
         ("title * 9999999", "fails with IterableTooLong (record "),
     ],
 )
-def test_t2_an_expression_that_fails_ends_its_stream_alone(expression: str, cause: str) -> None:
+@pytest.mark.promise("T2")
+def test_an_expression_that_fails_ends_its_stream_alone(expression: str, cause: str) -> None:
     dataset = generate(activities=100, tickets=60, seed=2)
     with Simulator(dataset) as simulator:
         if "upper" in expression:

@@ -52,7 +52,8 @@ def test_a_list_that_stands_still_comes_once_and_in_order(
 
 
 @given(some_rows(), st.integers(2, 60), CONCURRENCIES, SEEDS, caps(), st.sampled_from(CORRECTABLE_TOTALS))
-def test_t1_a_list_comes_completely_however_the_server_cuts_its_pages_and_counts(  # noqa: PLR0917 - its habits
+@pytest.mark.promise("T1")
+def test_a_list_comes_completely_however_the_server_cuts_its_pages_and_counts(  # noqa: PLR0917 - its habits
     rows: list[Row], take: int, concurrency: int, seed: int, cap: Callable[[int, Random], int], total: str
 ) -> None:
     reading = name_reading(PagedServer(seed, rows, total=total, cap=cap), take, concurrency)
@@ -62,7 +63,8 @@ def test_t1_a_list_comes_completely_however_the_server_cuts_its_pages_and_counts
 
 
 @given(some_rows(), st.integers(2, 60), SEEDS, caps(least=1), st.sampled_from(list(TOTALS)))
-def test_t1_a_list_of_a_server_with_any_habits_is_read_completely_or_fails(
+@pytest.mark.promise("T1")
+def test_a_list_of_a_server_with_any_habits_is_read_completely_or_fails(
     rows: list[Row], take: int, seed: int, cap: Callable[[int, Random], int], total: str
 ) -> None:
     server = PagedServer(seed, rows, total=total, cap=cap)
@@ -71,7 +73,8 @@ def test_t1_a_list_of_a_server_with_any_habits_is_read_completely_or_fails(
 
 
 @given(some_rows(), st.integers(10, 40), SEEDS, caps(least=10), st.sampled_from(CORRECTABLE_TOTALS), RARELY)
-def test_t1_rows_that_stood_still_come_while_others_move_and_pages_are_cut(  # noqa: PLR0917 - its habits
+@pytest.mark.promise("T1")
+def test_rows_that_stood_still_come_while_others_move_and_pages_are_cut(  # noqa: PLR0917 - its habits
     rows: list[Row], take: int, seed: int, cap: Callable[[int, Random], int], total: str, moving: float
 ) -> None:
     server = PagedServer(seed, rows, total=total, cap=cap, delete=moving, insert=moving / 2)
@@ -79,7 +82,8 @@ def test_t1_rows_that_stood_still_come_while_others_move_and_pages_are_cut(  # n
 
 
 @given(some_rows(most=300), st.integers(20, 60), CONCURRENCIES, SEEDS, st.integers(3, 15))
-def test_t1_pages_that_are_too_large_for_the_server_are_read_in_smaller_ones(
+@pytest.mark.promise("T1")
+def test_pages_that_are_too_large_for_the_server_are_read_in_smaller_ones(
     rows: list[Row], take: int, concurrency: int, seed: int, most: int
 ) -> None:
     server = PagedServer(seed, rows, answers_at_most=most)
@@ -111,7 +115,8 @@ def test_a_list_that_moves_is_complete_without_totals(
 
 
 @given(st.integers(1, 60), st.integers(10, 40), SEEDS, CONCURRENCIES)
-def test_t1_names_that_the_server_finds_equal_may_come_in_any_order(
+@pytest.mark.promise("T1")
+def test_names_that_the_server_finds_equal_may_come_in_any_order(
     count: int, take: int, seed: int, concurrency: int
 ) -> None:
     names = [
@@ -130,7 +135,8 @@ def test_t1_names_that_the_server_finds_equal_may_come_in_any_order(
     # Without a total, a list of less than two pages may end before its order is in doubt.
     [(60, "right"), *((count, total) for count in (150, 1000) for total in ("right", "none", "of the page"))],
 )
-def test_t1_a_list_in_no_order_fails(count: int, total: str) -> None:
+@pytest.mark.promise("T1")
+def test_a_list_in_no_order_fails(count: int, total: str) -> None:
     failed = 0
     for seed in range(20):
         rows: list[Row] = [{"name": name, "at": time_of(0)} for name in range(count)]
@@ -144,7 +150,8 @@ def test_t1_a_list_in_no_order_fails(count: int, total: str) -> None:
 
 @pytest.mark.parametrize("total", ["right", "none", "of the page"])
 @pytest.mark.parametrize("count", [20, 100])
-def test_t1_a_server_that_ignores_offsets_fails(count: int, total: str) -> None:
+@pytest.mark.promise("T1")
+def test_a_server_that_ignores_offsets_fails(count: int, total: str) -> None:
     rows: list[Row] = [{"name": name, "at": time_of(0)} for name in range(count)]
     with pytest.raises(ReadError, match="ignores skip"):
         name_reading(PagedServer(0, rows, total=total, ignores=frozenset({"skip"})), 20)

@@ -83,7 +83,8 @@ def test_requests_that_take_as_long_as_a_whole_one_may_are_made_twice() -> None:
         (CRASHED, "answered 500, 6 times; requests for fewer rows, down to 10, failed, too (see page_size) (GET"),
     ],
 )
-def test_t2_a_page_that_fails_with_few_rows_names_the_setting(outcome: Outcome, told: str) -> None:
+@pytest.mark.promise("T2")
+def test_a_page_that_fails_with_few_rows_names_the_setting(outcome: Outcome, told: str) -> None:
     with pytest.raises(RequestError) as caught:
         fetch_with_fewer_rows(QUERY, Server(0, outcome))
     assert told in str(caught.value)

@@ -74,7 +74,8 @@ def test_where_nothing_moves_every_row_comes_once(  # noqa: PLR0917 - a server's
 
 
 @given(some_rows(), st.integers(2, 60), CONCURRENCIES, SEEDS, caps(), st.sampled_from(CORRECTABLE_TOTALS))
-def test_t1_every_row_comes_once_however_the_server_cuts_its_pages_and_counts(  # noqa: PLR0917 - its habits
+@pytest.mark.promise("T1")
+def test_every_row_comes_once_however_the_server_cuts_its_pages_and_counts(  # noqa: PLR0917 - its habits
     rows: list[Row], take: int, concurrency: int, seed: int, cap: Callable[[int, Random], int], total: str
 ) -> None:
     server = PagedServer(seed, rows, total=total, cap=cap)
@@ -85,7 +86,8 @@ def test_t1_every_row_comes_once_however_the_server_cuts_its_pages_and_counts(  
 
 
 @given(some_rows(), st.integers(2, 60), SEEDS, caps(least=1), st.sampled_from(list(TOTALS)), st.booleans())
-def test_t1_a_server_with_any_habits_is_read_completely_or_the_range_fails(  # noqa: PLR0917 - its habits
+@pytest.mark.promise("T1")
+def test_a_server_with_any_habits_is_read_completely_or_the_range_fails(  # noqa: PLR0917 - its habits
     rows: list[Row],
     take: int,
     seed: int,
@@ -99,7 +101,8 @@ def test_t1_a_server_with_any_habits_is_read_completely_or_the_range_fails(  # n
 
 
 @given(some_rows(), st.integers(10, 60), SEEDS, st.sampled_from(["right", "none", "limited to 20"]), LIKELY)
-def test_t1_rows_behind_the_last_offset_that_a_server_answers_are_read_by_time(
+@pytest.mark.promise("T1")
+def test_rows_behind_the_last_offset_that_a_server_answers_are_read_by_time(
     rows: list[Row], take: int, seed: int, total: str, moving: float
 ) -> None:
     assume(max(Counter(row["at"] for row in rows).values(), default=0) < take)
@@ -115,7 +118,8 @@ def test_t1_rows_behind_the_last_offset_that_a_server_answers_are_read_by_time(
     st.integers(3, 15),
     st.sampled_from(HONEST_TOTALS),
 )
-def test_t1_pages_that_are_too_large_for_the_server_are_read_in_smaller_ones(  # noqa: PLR0917 - its habits
+@pytest.mark.promise("T1")
+def test_pages_that_are_too_large_for_the_server_are_read_in_smaller_ones(  # noqa: PLR0917 - its habits
     rows: list[Row], take: int, concurrency: int, seed: int, most: int, total: str
 ) -> None:
     server = PagedServer(seed, rows, total=total, answers_at_most=most)
@@ -125,7 +129,8 @@ def test_t1_pages_that_are_too_large_for_the_server_are_read_in_smaller_ones(  #
     assert twice(reading.rows) == []
 
 
-def test_t1_a_window_that_is_too_large_from_some_row_on_is_read_in_smaller_pages() -> None:
+@pytest.mark.promise("T1")
+def test_a_window_that_is_too_large_from_some_row_on_is_read_in_smaller_pages() -> None:
     class Heavy(PagedServer):
         @override
         def answer(self, query: Query) -> Page:
@@ -145,7 +150,8 @@ def test_t1_a_window_that_is_too_large_from_some_row_on_is_read_in_smaller_pages
 @pytest.mark.parametrize("ignored", ["skip", "take", "sort", "gte", "lt", "gte lt skip", "skip take"])
 @pytest.mark.parametrize("total", ["right", "none", "of the page"])
 @pytest.mark.parametrize("spread", [1, 5, 30])
-def test_t1_a_server_that_ignores_a_part_of_the_query_loses_nothing(ignored: str, total: str, spread: int) -> None:
+@pytest.mark.promise("T1")
+def test_a_server_that_ignores_a_part_of_the_query_loses_nothing(ignored: str, total: str, spread: int) -> None:
     complete = 0
     for seed in range(20):
         rows = [{"name": name, "at": time_of(name // spread)} for name in range(60)]
@@ -190,7 +196,8 @@ def test_rows_that_move_are_no_problem_without_totals(
 
 
 @given(some_rows(), st.integers(10, 40), SEEDS, caps(least=10), st.sampled_from(CORRECTABLE_TOTALS), RARELY)
-def test_t1_rows_that_stood_still_come_while_others_move_and_pages_are_cut(  # noqa: PLR0917 - its habits
+@pytest.mark.promise("T1")
+def test_rows_that_stood_still_come_while_others_move_and_pages_are_cut(  # noqa: PLR0917 - its habits
     rows: list[Row], take: int, seed: int, cap: Callable[[int, Random], int], total: str, moving: float
 ) -> None:
     server = PagedServer(seed, rows, total=total, cap=cap, leave=moving, delete=moving, insert=moving / 2)
@@ -460,7 +467,8 @@ def test_a_window_that_would_become_too_many_is_cut_again(most: int, monkeypatch
 
 
 @pytest.mark.parametrize("more", ["huge", "beyond 64 bits"])
-def test_t5_a_total_that_cannot_be_takes_no_memory(more: str) -> None:
+@pytest.mark.promise("T5")
+def test_a_total_that_cannot_be_takes_no_memory(more: str) -> None:
     rows = [{"name": name, "at": time_of(10 * name)} for name in range(30)]
     window = Window(WINDOW.start, to_text(START + timedelta(days=30 * 365)))
     tracemalloc.start()

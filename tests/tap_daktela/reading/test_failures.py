@@ -68,7 +68,8 @@ def run_with(faults: list[Fault], **options: object) -> tuple[Simulator, Run]:
 
 
 @pytest.mark.parametrize("kind", PASSING)
-def test_t2_a_fault_that_passes_costs_nothing(kind: str) -> None:
+@pytest.mark.promise("T2")
+def test_a_fault_that_passes_costs_nothing(kind: str) -> None:
     faults = [Fault(kind, endpoint, after=after, hang=1, retry_after=0) for endpoint, after in _PLACES]
     simulator, run = run_with(faults)
     assert all(fault.fired == 1 for fault in faults)
@@ -83,7 +84,8 @@ _PLACES = (("tickets", 0), ("tickets", 2), ("activities", 3), ("activities", 24)
 
 
 @pytest.mark.parametrize("kind", FINAL)
-def test_t2_a_fault_for_good_ends_one_stream_and_no_other(kind: str) -> None:
+@pytest.mark.promise("T2")
+def test_a_fault_for_good_ends_one_stream_and_no_other(kind: str) -> None:
     faults = [
         Fault(kind, "activities", times=None, after=4, type="CALL", hang=1, retry_after=0),
         Fault(kind, "templates", times=None, hang=1, retry_after=0),
@@ -109,7 +111,8 @@ def test_t2_a_fault_for_good_ends_one_stream_and_no_other(kind: str) -> None:
 
 
 @pytest.mark.parametrize("after", range(2, 40, 6))
-def test_t2_the_state_does_not_pass_the_gap(after: int) -> None:
+@pytest.mark.promise("T2")
+def test_the_state_does_not_pass_the_gap(after: int) -> None:
     """Whatever page fails for good: what the bookmark says has been read, has been emitted."""
     dataset = generate(activities=3000, tickets=10, seed=9)
     fault = Fault("500", "activities", times=None, after=after, type="CALL")
@@ -141,7 +144,8 @@ def _utc(local: str) -> str:
     return datetime.fromisoformat(f"{local}+01:00").astimezone(UTC).isoformat()
 
 
-def test_t2_a_failing_instance_does_not_keep_others_from_being_read() -> None:
+@pytest.mark.promise("T2")
+def test_a_failing_instance_does_not_keep_others_from_being_read() -> None:
     with (
         Simulator(generate(activities=200, tickets=20, seed=1)) as good,
         Simulator(generate(activities=50, tickets=5, seed=2)) as bad,
@@ -159,7 +163,8 @@ def test_t2_a_failing_instance_does_not_keep_others_from_being_read() -> None:
         assert [line for line in run.errors if line.startswith("tickets (bad): ")]
 
 
-def test_t2_an_instance_that_cannot_be_reached_is_told_once() -> None:
+@pytest.mark.promise("T2")
+def test_an_instance_that_cannot_be_reached_is_told_once() -> None:
     with Simulator(generate(activities=50, tickets=5, seed=2)) as good:
         gone = {"url": "http://127.0.0.1:9", "server": "gone", "access_token": "x" * 40}
         run = run_tap({"instances": [gone, settings(good, server="good")]})
@@ -170,7 +175,8 @@ def test_t2_an_instance_that_cannot_be_reached_is_told_once() -> None:
     assert {record["server"] for record in run.records["tickets"]} == {"good"}
 
 
-def test_t2_a_token_that_expires_is_renewed_once() -> None:
+@pytest.mark.promise("T2")
+def test_a_token_that_expires_is_renewed_once() -> None:
     dataset = generate(activities=900, tickets=100, seed=1)
     with Simulator(dataset, faults=[Fault("401", "activities", times=1, after=3)]) as simulator:
         run = run_tap({"url": simulator.url, "server": "acme", "username": "robot", "password": "secret"})
@@ -179,7 +185,8 @@ def test_t2_a_token_that_expires_is_renewed_once() -> None:
     assert len(logins) == 2
 
 
-def test_t2_a_static_token_that_expires_says_so_and_stops() -> None:
+@pytest.mark.promise("T2")
+def test_a_static_token_that_expires_says_so_and_stops() -> None:
     fault = Fault("401", "activities", times=None, after=3)
     with Simulator(generate(activities=900, tickets=100, seed=1), faults=[fault]) as simulator:
         run = run_tap(settings(simulator, page_size=50))
@@ -188,7 +195,8 @@ def test_t2_a_static_token_that_expires_says_so_and_stops() -> None:
     assert fault.fired <= 40, "and is not asked again and again"
 
 
-def test_t2_a_400_stops_at_once() -> None:
+@pytest.mark.promise("T2")
+def test_a_400_stops_at_once() -> None:
     fault = Fault("400", "groups", times=None)
     with Simulator(generate(activities=50, tickets=5, seed=1), faults=[fault]) as simulator:
         run = run_tap(settings(simulator))
@@ -197,7 +205,8 @@ def test_t2_a_400_stops_at_once() -> None:
     assert fault.fired == 2
 
 
-def test_t2_fields_that_a_build_refuses_are_given_up_loudly() -> None:
+@pytest.mark.promise("T2")
+def test_fields_that_a_build_refuses_are_given_up_loudly() -> None:
     dataset = generate(activities=300, tickets=30, seed=1)
     with Simulator(dataset, unknown_fields="refuse") as simulator:
         run = run_tap(settings(simulator))
@@ -211,7 +220,8 @@ def test_t2_fields_that_a_build_refuses_are_given_up_loudly() -> None:
 
 
 @pytest.mark.parametrize("lines", [0, 1, 400, 2000])
-def test_t2_sigterm_ends_with_143_and_the_state_reached(lines: int) -> None:
+@pytest.mark.promise("T2")
+def test_sigterm_ends_with_143_and_the_state_reached(lines: int) -> None:
     dataset = generate(activities=3000, tickets=300, seed=1)
     with Simulator(dataset, latency=0.01) as simulator:
         config = settings(simulator, page_size=10, lookback_minutes=0)
@@ -327,7 +337,8 @@ def test_a_user_agent_that_cannot_be_sent_names_its_setting(agent: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["504", "timeout", "500", "truncated", "truncated-json", "empty"])
-def test_t2_pages_that_are_too_large_for_the_server_are_read_in_smaller_ones(kind: str) -> None:
+@pytest.mark.promise("T2")
+def test_pages_that_are_too_large_for_the_server_are_read_in_smaller_ones(kind: str) -> None:
     fault = Fault(kind, times=None, above=40, hang=1)
     simulator, run = run_with([fault], page_size=150)
     assert run.code == 0, run.log
@@ -342,7 +353,8 @@ def test_t2_pages_that_are_too_large_for_the_server_are_read_in_smaller_ones(kin
     assert sizes.count(37) > 40
 
 
-def test_t2_a_stream_whose_pages_become_too_large_is_read_in_smaller_ones() -> None:
+@pytest.mark.promise("T2")
+def test_a_stream_whose_pages_become_too_large_is_read_in_smaller_ones() -> None:
     dataset = generate(activities=900, tickets=20, seed=8)
     middle = sorted(row["time"] for row in dataset.tables["activities"])[450]
     fault = Fault("504", "activities", times=None, above=40, matches=lambda request: _reaches(request, middle))
@@ -369,7 +381,8 @@ def _reaches(request: Request, time: str) -> bool:
         ("500", "answered 500: Simulated: the request was refused, 6 times", "(see page_size)"),
     ],
 )
-def test_t2_a_page_that_fails_with_few_rows_too_names_the_setting(kind: str, word: str, named: str) -> None:
+@pytest.mark.promise("T2")
+def test_a_page_that_fails_with_few_rows_too_names_the_setting(kind: str, word: str, named: str) -> None:
     fault = Fault(kind, "templates", times=None, hang=1)
     _, run = run_with([fault], page_size=100)
     assert run.code == 1

@@ -99,7 +99,8 @@ def test_150_custom_fields_are_read_and_the_urls_stay_short() -> None:
         assert not [field for field in request.query["fields"] if field.startswith("customFields.")]
 
 
-def test_t4_a_few_custom_fields_are_requested_alone() -> None:
+@pytest.mark.promise("T4")
+def test_a_few_custom_fields_are_requested_alone() -> None:
     with Simulator(generate(activities=40, tickets=30, seed=3)) as simulator:
         extra = {"activities": ["record.customFields.outcome"]}
         run_tap(settings(simulator, extra_fields=extra))

@@ -124,7 +124,8 @@ def test_the_hour_that_comes_twice_is_no_jump_of_the_clock(clocks: Clocks) -> No
 
 
 @pytest.mark.parametrize("days", [2, -2])
-def test_t1_no_bookmark_passes_the_earlier_of_two_clocks_that_differ(clocks: Clocks, days: int) -> None:
+@pytest.mark.promise("T1")
+def test_no_bookmark_passes_the_earlier_of_two_clocks_that_differ(clocks: Clocks, days: int) -> None:
     time = (NOON + timedelta(days=days)).astimezone(PRAGUE).strftime("%Y-%m-%d %H:%M:%S")
     clocks.server.guess(time, "Europe/Prague")
     clock = clocks.server.observe(time, "Europe/Prague")
@@ -135,7 +136,8 @@ def test_t1_no_bookmark_passes_the_earlier_of_two_clocks_that_differ(clocks: Clo
     assert f"{NOON:%F %T} UTC" in line
 
 
-def test_t1_no_bookmark_passes_a_clock_that_has_gone_back_during_the_run(clocks: Clocks) -> None:
+@pytest.mark.promise("T1")
+def test_no_bookmark_passes_a_clock_that_has_gone_back_during_the_run(clocks: Clocks) -> None:
     clocks.server.guess("2026-03-10 12:00:00", "Europe/Prague")
     clocks.server.observe("2026-03-10 12:00:00", "Europe/Prague")
     clocks.machine += timedelta(minutes=10)
@@ -159,12 +161,14 @@ def test_a_bookmark_that_is_not_in_the_future_is_resumed_from(hours: int) -> Non
     assert _clock().resume_from(bookmark) == bookmark
 
 
-def test_t1_a_bookmark_behind_which_the_instance_has_gone_back_is_resumed_from_that_much_earlier() -> None:
+@pytest.mark.promise("T1")
+def test_a_bookmark_behind_which_the_instance_has_gone_back_is_resumed_from_that_much_earlier() -> None:
     bookmark = NOON - timedelta(hours=1)
     assert _clock(days=-3).resume_from(bookmark) == bookmark - timedelta(days=3)
 
 
-def test_t1_a_bookmark_of_the_hour_that_comes_twice_is_resumed_from() -> None:
+@pytest.mark.promise("T1")
+def test_a_bookmark_of_the_hour_that_comes_twice_is_resumed_from() -> None:
     now = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
     bookmark = now + timedelta(minutes=59)
     assert Clock(now, PRAGUE, bookmark, TOLERANCE).resume_from(bookmark) == bookmark
@@ -173,6 +177,7 @@ def test_t1_a_bookmark_of_the_hour_that_comes_twice_is_resumed_from() -> None:
 
 
 @pytest.mark.parametrize("days", [-3, 0, 3])
-def test_t1_a_bookmark_in_the_future_of_both_clocks_says_nothing(days: int) -> None:
+@pytest.mark.promise("T1")
+def test_a_bookmark_in_the_future_of_both_clocks_says_nothing(days: int) -> None:
     assert _clock(days=days).resume_from(NOON + timedelta(days=4)) is None
     assert _clock(days=days).resume_from(datetime.max.replace(tzinfo=UTC)) is None

@@ -517,7 +517,8 @@ def test_a_value_that_does_not_fit_ends_the_stream_or_becomes_null(
         ("statuses", {"status_new": "New"}, "an object"),
     ],
 )
-def test_t2_an_impossible_value_is_one_message_or_null_and_the_rest_of_the_row_is_kept(
+@pytest.mark.promise("T2")
+def test_an_impossible_value_is_one_message_or_null_and_the_rest_of_the_row_is_kept(
     daktela: Simulator, connect: Connect, column: str, value: object, shown: str
 ) -> None:
     row = _settled(daktela, "tickets", "edited")[0]

@@ -159,7 +159,8 @@ def escaped(lines: bytes) -> bytes:
 @pytest.mark.parametrize(
     "more", [{}, {"stream_maps": {"tickets": {"map\u2028ped": "title"}}}], ids=["pages", "records"]
 )
-def test_t7_a_message_is_one_line_for_every_reader(
+@pytest.mark.promise("T7")
+def test_a_message_is_one_line_for_every_reader(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]
 ) -> None:
     written = _written(simulator, monkeypatch, by_sdk=False, catalog=_catalog(), **more)
@@ -171,7 +172,8 @@ def test_t7_a_message_is_one_line_for_every_reader(
 
 
 @given(st.lists(st.text(st.characters() | st.sampled_from("\u2027\u2028\u2029\u202a\u0084\u0085\u0086â€¨\xa0"))))
-def test_t7_a_text_is_the_same_for_every_reader(texts: list[str]) -> None:
+@pytest.mark.promise("T7")
+def test_a_text_is_the_same_for_every_reader(texts: list[str]) -> None:
     output = _Output()
     with redirect_stdout(output):
         PageWriter().write_records("tickets", [{text: text} for text in texts], None, NOW)
@@ -211,7 +213,8 @@ def test_a_page_is_handed_on_at_once(simulator: Simulator, monkeypatch: pytest.M
     # With a map, the SDK reads all instances in one go.
     [({}, {"acme"}), ({"stream_maps": {"tickets": {"server": "server"}}}, {"acme", "umbrella"})],
 )
-def test_t2_values_that_are_nested_too_deeply_to_be_written_cost_their_stream_alone(
+@pytest.mark.promise("T2")
+def test_values_that_are_nested_too_deeply_to_be_written_cost_their_stream_alone(
     simulator: Simulator,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -258,7 +261,8 @@ def test_t2_values_that_are_nested_too_deeply_to_be_written_cost_their_stream_al
     assert marked == {"acme", "umbrella"} - lost
 
 
-def test_t2_values_that_are_nested_too_deeply_to_be_read_cost_their_stream_alone(
+@pytest.mark.promise("T2")
+def test_values_that_are_nested_too_deeply_to_be_read_cost_their_stream_alone(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def read(table: TableMapper, rows: Any) -> Any:

@@ -86,7 +86,8 @@ def convert(kind: Kind, schema: dict[str, Any], value: Any) -> Any:
         ),
     ],
 )
-def test_t3_a_value_is_converted_to_the_type_of_the_catalog(
+@pytest.mark.promise("T3")
+def test_a_value_is_converted_to_the_type_of_the_catalog(
     kind: Kind, schema: dict[str, Any], value: Any, expected: Any, violations: Check
 ) -> None:
     result = convert(kind, schema, value)
@@ -141,7 +142,8 @@ def test_the_schemas_of_discovery_need_no_conversion(stream: Stream) -> None:
         ),
     ],
 )
-def test_t3_a_value_that_the_catalog_does_not_allow_is_a_mismatch_whose_reason_has_no_value(
+@pytest.mark.promise("T3")
+def test_a_value_that_the_catalog_does_not_allow_is_a_mismatch_whose_reason_has_no_value(
     kind: Kind, schema: dict[str, Any], value: Any, reason: str
 ) -> None:
     result = convert(kind, schema, value)
@@ -244,7 +246,8 @@ _SCHEMAS = st.recursive(
 
 @pytest.mark.parametrize("kind", _VALUES, ids=lambda kind: kind.value)
 @given(data=st.data(), schema=_SCHEMAS)
-def test_t3_any_value_fits_any_schema_of_the_catalog_or_is_refused(
+@pytest.mark.promise("T3")
+def test_any_value_fits_any_schema_of_the_catalog_or_is_refused(
     kind: Kind, data: st.DataObject, schema: dict[str, Any], violations: Check
 ) -> None:
     try:
@@ -288,7 +291,8 @@ def assert_records_fit(run: Run, violations: Check) -> None:
 
 
 @pytest.mark.parametrize("map_", [None, {"tickets": {"copy": "title"}}])
-def test_t3_records_fit_a_catalog_with_other_types(map_: dict[str, Any] | None, violations: Check) -> None:
+@pytest.mark.promise("T3")
+def test_records_fit_a_catalog_with_other_types(map_: dict[str, Any] | None, violations: Check) -> None:
     changed: dict[str, dict[str, Any]] = {
         "tickets.customFields": TEXT_OR_NULL,
         "tickets.statuses_name": TEXT_OR_NULL,
@@ -338,7 +342,8 @@ def test_a_value_longer_than_max_length_ends_the_stream_or_becomes_null() -> Non
     assert f" {short.count(None) - titles.count(None)} values of title " in line
 
 
-def test_t3_declared_parts_of_custom_fields_are_flattened(violations: Check) -> None:
+@pytest.mark.promise("T3")
+def test_declared_parts_of_custom_fields_are_flattened(violations: Check) -> None:
     parts = {"properties": {"vip": TEXT_OR_NULL, "more": {"type": ["array", NULL]}}}
     flattening = {"flattening_enabled": True, "flattening_max_depth": 1}
     run = run_with({"tickets.customFields": parts}, **flattening)
@@ -348,7 +353,8 @@ def test_t3_declared_parts_of_custom_fields_are_flattened(violations: Check) -> 
     assert_records_fit(run, violations)
 
 
-def test_t3_the_example_of_the_documentation(violations: Check) -> None:
+@pytest.mark.promise("T3")
+def test_the_example_of_the_documentation(violations: Check) -> None:
     [block] = code(section("## Other types", TEXT), "yaml")
     schemas = {
         f"{stream}.{column}": schema

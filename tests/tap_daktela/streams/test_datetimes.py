@@ -78,7 +78,8 @@ def raises(convert: Callable[[object], str | None], value: object) -> bool:
         ("0001-01-02 00:00:00", "0001-01-01T23:02:16Z", "0001-01-01T23:02:16+00:00"),
     ],
 )
-def test_t8_a_datetime_is_emitted_in_utc_or_with_the_offset_of_the_zone(value: str, utc: str, local: str) -> None:
+@pytest.mark.promise("T8")
+def test_a_datetime_is_emitted_in_utc_or_with_the_offset_of_the_zone(value: str, utc: str, local: str) -> None:
     for _ in range(2):
         assert converters(PRAGUE)(value) == utc
         assert converters(PRAGUE, local=True)(value) == local
@@ -129,7 +130,8 @@ SOME_ZONES = st.sampled_from(ZONES) | st.sampled_from(UNUSUAL_ZONES)
     st.lists(MOMENTS, min_size=1),
     st.sampled_from(FORMATS),
 )
-def test_t8_an_instant_is_that_of_the_zone_database(key: str, moments: list[datetime], spelling: str) -> None:
+@pytest.mark.promise("T8")
+def test_an_instant_is_that_of_the_zone_database(key: str, moments: list[datetime], spelling: str) -> None:
     zone = ZoneInfo(key)
     for moment in moments:
         value = moment.strftime(spelling)
@@ -143,7 +145,8 @@ def test_t8_an_instant_is_that_of_the_zone_database(key: str, moments: list[date
 
 
 @pytest.mark.parametrize("key", UNUSUAL_ZONES)
-def test_t8_every_half_hour_around_each_change_of_offset(key: str) -> None:
+@pytest.mark.promise("T8")
+def test_every_half_hour_around_each_change_of_offset(key: str) -> None:
     zone = ZoneInfo(key)
     convert, with_offset = datetime_converter(zone), datetime_converter(zone, local=True)
     days = [FIRST + timedelta(days=day) for day in range(140 * 365)]

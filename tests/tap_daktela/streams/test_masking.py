@@ -30,7 +30,8 @@ from tap_daktela.streams.masking import describe, mask
         ),
     ],
 )
-def test_t6_a_value_that_tries_to_be_a_date_is_shown_for_a_date(value: Any) -> None:
+@pytest.mark.promise("T6")
+def test_a_value_that_tries_to_be_a_date_is_shown_for_a_date(value: Any) -> None:
     assert describe(value, Kind.DATETIME) == repr(str(value))
     assert not re.search(r"[1-8]", describe(value, Kind.TEXT))
 
@@ -40,12 +41,14 @@ def test_t6_a_value_that_tries_to_be_a_date_is_shown_for_a_date(value: Any) -> N
     "value",
     ["1.5", "1e999", "-1,5", "1 234,50", "12.345,6", "nan", "-Infinity", str(2**64), 10**25, 1.5, ".5"],
 )
-def test_t6_a_value_that_tries_to_be_a_number_is_shown_for_a_number(value: Any, kind: Kind) -> None:
+@pytest.mark.promise("T6")
+def test_a_value_that_tries_to_be_a_number_is_shown_for_a_number(value: Any, kind: Kind) -> None:
     assert describe(value, kind) == repr(str(value))
 
 
 @pytest.mark.parametrize("value", ["yes", "No", "ano", "Y", "2", 2, -1])
-def test_t6_a_value_that_tries_to_be_a_boolean_is_shown_for_a_boolean(value: Any) -> None:
+@pytest.mark.promise("T6")
+def test_a_value_that_tries_to_be_a_boolean_is_shown_for_a_boolean(value: Any) -> None:
     assert describe(value, Kind.BOOLEAN) == repr(str(value))
 
 
@@ -60,13 +63,15 @@ def test_t6_a_value_that_tries_to_be_a_boolean_is_shown_for_a_boolean(value: Any
         ("12 Long Street", "99 aaaa aaaaaa"),
     ],
 )
-def test_t6_a_personal_value_is_masked_whatever_its_column(value: str, shown: str, kind: Kind) -> None:
+@pytest.mark.promise("T6")
+def test_a_personal_value_is_masked_whatever_its_column(value: str, shown: str, kind: Kind) -> None:
     assert describe(value, kind) == repr(shown)
 
 
 @pytest.mark.parametrize("value", ["420777123456", "777123456", 777123456, "2025550114"])
 @pytest.mark.parametrize("kind", [Kind.KEY, Kind.TEXT, Kind.DATETIME, Kind.BOOLEAN])
-def test_t6_digits_that_may_be_a_phone_number_are_masked_except_as_a_number(value: Any, kind: Kind) -> None:
+@pytest.mark.promise("T6")
+def test_digits_that_may_be_a_phone_number_are_masked_except_as_a_number(value: Any, kind: Kind) -> None:
     assert not re.search("[0-8]", describe(value, kind))
 
 
@@ -81,16 +86,19 @@ def test_t6_digits_that_may_be_a_phone_number_are_masked_except_as_a_number(valu
         ("a\nb", r"'a\na'"),
     ],
 )
-def test_t6_a_value_is_shown_in_one_short_line(value: Any, shown: str) -> None:
+@pytest.mark.promise("T6")
+def test_a_value_is_shown_in_one_short_line(value: Any, shown: str) -> None:
     assert describe(value, Kind.NUMBER) == shown
 
 
-def test_t6_a_number_that_python_cannot_write_is_described() -> None:
+@pytest.mark.promise("T6")
+def test_a_number_that_python_cannot_write_is_described() -> None:
     assert describe(10**5000, Kind.NUMBER) == "a number of too many digits"
 
 
 @given(st.text())
-def test_t6_a_masked_text_has_no_letters_and_digits_of_its_own(text: str) -> None:
+@pytest.mark.promise("T6")
+def test_a_masked_text_has_no_letters_and_digits_of_its_own(text: str) -> None:
     masked = mask(text)
     assert {character for character in masked if character.isalpha() or character.isdecimal()} <= {"a", "9"}
     assert len(masked) <= 41
