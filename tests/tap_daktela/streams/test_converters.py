@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_daktela.streams.converters import converters, entries_without_name
+from tap_daktela.streams.converters import converters, entries_without_name, part_converter
 from tap_daktela.streams.fields import Kind
 
 PRAGUE = ZoneInfo("Europe/Prague")
@@ -356,3 +356,29 @@ def test_a_bare_relation_keeps_the_scalar_that_the_original_kept(value: Any, exp
 )
 def test_a_custom_field_is_text_whatever_it_is(value: Any, expected: Any) -> None:
     assert _same(_convert(Kind.ANY_AS_TEXT, value), expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "path", "expected"),
+    [
+        ([{"name": 1, "color": "red"}], "color", "red"),
+        ([{"color": "red"}, {"color": "blue"}], "color", '["red","blue"]'),
+        ([{"color": "red"}, {"name": 2}, {"color": None}], "color", '["red",null,null]'),
+        ([{"name": 1}, {"name": 2}], "color", None),
+        ([], "color", None),
+        ({}, "color", None),
+        ("red", "color", None),
+        ({"color": []}, "color", None),
+        ({"color": ["red"]}, "color", "red"),
+        ({"color": ["red", "blue"]}, "color", '["red","blue"]'),
+        ({"color": {"a": 1}}, "color", '{"a":1}'),
+        ({"color": True}, "color", "true"),
+        ([{"a": {"b": [{"c": 1}]}}], "a.b.c", "1"),
+        ([{"a": [{"b": "x"}, {"b": "y"}]}, {"a": [{"b": "z"}]}], "a.b", '[["x","y"],"z"]'),
+        ({"0": {"color": "red"}, "2": {"color": "blue"}}, "color", '["red","blue"]'),
+        ({"7": "seven"}, "7", "seven"),
+        ([["red"]], "color", None),
+    ],
+)
+def test_a_part_of_a_list_is_the_list_of_the_parts(value: Any, path: str, expected: str | None) -> None:
+    assert part_converter(path.split("."))(value) == expected

@@ -1,0 +1,40 @@
+"""Tests mirror the packages: the tests of `tap_daktela/reading/instance.py` are in `reading/test_instance.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+WITHOUT_TESTS = {
+    # Both only call `main`, which the tests of the commands run as a process.
+    "tap_daktela/__main__.py",
+    "target_daktela_crm/__main__.py",
+    # Types without behaviour.
+    "target_daktela_crm/entities.py",
+    # Tested through the modules that use them.
+    "tap_daktela/api/json_text.py",
+    "tap_daktela/api/retry.py",
+    "tap_daktela/api/room.py",
+    "tap_daktela/api/session.py",
+    "tap_daktela/cli/config.py",
+    "tap_daktela/cli/errors.py",
+    "tap_daktela/cli/json_files.py",
+    "tap_daktela/paging/pages.py",
+    "tap_daktela/paging/plan.py",
+}
+"""Modules that have no test file of their own."""
+
+
+@pytest.mark.parametrize("package", ["tap_daktela", "target_daktela_crm"])
+def test_each_module_has_a_test_file(package: str) -> None:
+    modules = [path for path in ROOT.joinpath(package).rglob("*.py") if path.name != "__init__.py"]
+    assert modules
+    missing = {
+        path.relative_to(ROOT).as_posix()
+        for path in modules
+        if not (ROOT / "tests" / path.relative_to(ROOT).parent / f"test_{path.name}").exists()
+    }
+    assert missing <= WITHOUT_TESTS
