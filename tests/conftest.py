@@ -1,4 +1,4 @@
-"""What several test modules share: tests that repeat, retries that do not wait, and a small instance."""
+"""Hooks and fixtures of all tests: repeatable random tests, short waits between retries, and a small instance."""
 
 from __future__ import annotations
 
@@ -13,15 +13,36 @@ import pytest
 from tap_daktela.api import redaction
 from tap_daktela.inputs import settings
 from tap_daktela.reading.instance import Instance
+from tap_daktela.streams.definitions import STREAMS
 from tests.clocks import ANY_CLOCK
 from tests.retries import QUICK
 from tests.simulator import Simulator, generate
+from tests.simulator.schema import TABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    from tap_daktela.streams.fields import Stream
 
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=60, database=None)
 hypothesis.settings.load_profile("repeatable")
+
+
+def pytest_configure() -> None:
+    """Stop with one line if the simulator lacks a table, instead of a failure of each test that reads all streams."""
+    if missing := missing_tables(STREAMS):
+        raise pytest.UsageError("; ".join(missing))
+
+
+def missing_tables(streams: Iterable[Stream]) -> list[str]:
+    """Return a line for each stream whose endpoint is no table of the simulator."""
+    return [
+        f"the simulator has no table {stream.endpoint}, which the stream {stream.name} reads: add it to TABLES in "
+        "tests/simulator/schema.py, and its rows to tests/simulator/reference.py"
+        for stream in streams
+        if stream.endpoint not in TABLES
+    ]
+
 
 SLOW_FILES = ("test_console_blocks.py",)
 """Files whose tests take minutes. They start first, so that no worker ends long after the others."""

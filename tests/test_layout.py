@@ -1,10 +1,14 @@
-"""Tests mirror the packages: the tests of `tap_daktela/reading/instance.py` are in `reading/test_instance.py`."""
+"""Tests mirror the packages, and each stream has a table in the simulator."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from tap_daktela.streams.definitions import STREAMS
+from tests.conftest import missing_tables
 
 ROOT = Path(__file__).parents[1]
 
@@ -38,3 +42,8 @@ def test_each_module_has_a_test_file(package: str) -> None:
         if not (ROOT / "tests" / path.relative_to(ROOT).parent / f"test_{path.name}").exists()
     }
     assert missing <= WITHOUT_TESTS
+
+
+def test_a_missing_table_of_the_simulator_is_one_line() -> None:
+    [line] = missing_tables([*STREAMS, replace(STREAMS[0], name="recordings", endpoint="callRecordings")])
+    assert line.startswith("the simulator has no table callRecordings, which the stream recordings reads: ")

@@ -35,14 +35,15 @@ MADE = "\N{EN DASH}"
 ALL_ITEMS = "activities_*"
 """Stands for all item streams together."""
 
+_ACTIVITIES = (
+    *("activities_call", "activities_email", "activities_chat", "activities", "tickets", "contacts"),
+    *("accounts", "ticket_categories"),
+)
 DIAGRAMS = {
-    "joins-activities": (
-        *("activities_call", "activities_email", "activities_chat", "activities", "tickets", "contacts"),
-        *("accounts", "ticket_categories"),
-    ),
-    "joins-records": ("campaign_records", "crm_records", "templates", "users"),
+    "joins-activities": _ACTIVITIES,
+    "joins-records": tuple(name for name in BY_NAME if name not in {*_ACTIVITIES, *ITEM_STREAMS}),
 }
-"""Diagram -> the streams whose joins it draws. The messengers' are those of chats."""
+"""Diagram -> the streams whose joins it draws. The other item streams have the same joins as chats."""
 
 TABLES = {
     "activities_call": "activitiesCall",
@@ -100,6 +101,12 @@ def without_stream() -> dict[str, list[str]]:
             if is_foreign and (stream.name, column.name) not in joined:
                 found.setdefault(column.name, []).append(stream.name)
     return found
+
+
+def without_joins() -> list[str]:
+    """Return the streams that name no rows of a stream, and whose rows no stream names."""
+    joined = {name for join in joins() for name in (join.stream, join.target)}
+    return [name for name in BY_NAME if name not in joined]
 
 
 # Contents and sections.
@@ -252,6 +259,7 @@ def parts() -> dict[Path, dict[str, str]]:
         STREAMS_PAGE: {
             "contents": contents(),
             "joins": joins_table(),
+            "without-joins": _listed(without_joins()),
             "without-stream": without_stream_table(),
             "streams": sections(),
         },

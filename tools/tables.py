@@ -1,6 +1,7 @@
 """Write the tables of the documentation that repeat the code: settings, capabilities, presets and functions.
 
-A table stands between two markers, such as `<!-- settings -->` and `<!-- /settings -->`.
+A table stands between two markers, such as `<!-- settings -->` and `<!-- /settings -->`. The example in the quick
+start of the tap gets the streams that are selected by default.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tap_daktela.inputs.settings import SCHEMA
+from tap_daktela.streams.definitions import STREAMS
 from tap_daktela.tap import TapDaktela
 from target_daktela_crm import settings as of_the_target
 from target_daktela_crm.mapping.functions import function_help
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 DOCS = Path(__file__).parents[1] / "docs"
+QUICK_START = DOCS / "tap" / "quick-start.md"
+_SELECTION = re.compile(r"(    select:\n)(?:    - \w+\.\*\n)+")
 
 
 def settings_table(schema: Mapping[str, Any] = SCHEMA) -> str:
@@ -103,10 +107,24 @@ def filled(path: Path) -> str:
     return text
 
 
+def with_selection(text: str) -> str:
+    """Return the text of a page whose example of `meltano.yml` selects the default streams.
+
+    Raises:
+        ValueError: the page does not have exactly one list of selected streams.
+    """
+    selected = "".join(f"    - {stream.name}.*\n" for stream in STREAMS if stream.selected_by_default)
+    text, count = _SELECTION.subn(rf"\g<1>{selected}", text)
+    if count != 1:
+        raise ValueError(f"{QUICK_START.name} has {count} lists of selected streams")
+    return text
+
+
 def _shown(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def files() -> dict[Path, str]:
     """Return the text of each page."""
-    return {path: filled(path) for path in TABLES}
+    quick_start = QUICK_START.read_text(encoding="utf-8")
+    return {**{path: filled(path) for path in TABLES}, QUICK_START: with_selection(quick_start)}
