@@ -29,7 +29,7 @@ hypothesis.settings.load_profile("repeatable")
 
 
 def pytest_configure() -> None:
-    """Stop with one line if the simulator lacks a table, instead of a failure of each test that reads all streams."""
+    """Stop with one line if the simulator lacks a table, instead of failures of all tests that read streams."""
     if missing := missing_tables(STREAMS):
         raise pytest.UsageError("; ".join(missing))
 
