@@ -26,7 +26,7 @@ from tap_daktela.inputs.state import read_bookmark
 from tap_daktela.inputs.stream_maps import ExpressionError
 from tap_daktela.reading.failures import unexpected
 from tap_daktela.reading.instance import InstanceError
-from tap_daktela.reading.stream_reader import Checkpoint, StreamError, StreamReader
+from tap_daktela.reading.stream_reader import Checkpoint, RangeError, StreamError, StreamReader
 from tap_daktela.records.activation import UNFINISHED
 from tap_daktela.records.writer import PageWriter
 from tap_daktela.streams.catalog_types import fitted_columns
@@ -186,7 +186,7 @@ class DaktelaStream(Stream):
                     # Or it would be in memory together with the next one.
                     del step
                 self._gaps[instance.server] = sync.why_incomplete()
-        except InstanceError as error:
+        except (InstanceError, RangeError) as error:
             self._run.note_failure(self.name, [instance.server], str(error), of_instance=True)
         except StreamError as error:
             self._run.note_failure(self.name, [instance.server], str(error))

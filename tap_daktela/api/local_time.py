@@ -80,24 +80,6 @@ def possible_instants(text: str, zone: ZoneInfo) -> list[datetime]:
         raise ValueError(f"{text} lies beyond the calendar") from error
 
 
-def parse_instant(text: str, zone: ZoneInfo, *, upper: bool = False) -> datetime:
-    """Return the instant, in UTC, that a setting such as `start_date` means.
-
-    Without an offset it is local; a repeated hour is read as the first one, or with `upper` as the second.
-
-    Raises:
-        ValueError: `text` is no ISO 8601 date or datetime, or one at the very ends of the calendar.
-    """
-    moment = datetime.fromisoformat(text)
-    try:
-        if moment.tzinfo is not None:
-            return moment.astimezone(UTC)
-        readings = _readings(moment, zone)
-    except OverflowError as error:
-        raise ValueError(f"{text} lies beyond the calendar") from error
-    return max(readings) if upper else min(readings)
-
-
 def next_second(text: str) -> str:
     """Return the local time one second later."""
     return to_text(from_text(text) + _SECOND)

@@ -16,7 +16,6 @@ from zoneinfo import ZoneInfo
 from singer_sdk import typing as th
 from singer_sdk.helpers._conformers import snakecase
 
-from tap_daktela.api.local_time import parse_instant
 from tap_daktela.api.retry import DEFAULT_RETRIES
 from tap_daktela.cli.config import (
     ACCESS_TOKEN,
@@ -39,12 +38,12 @@ from tap_daktela.cli.config import (
     user_agent_problems,
     with_defaults,
 )
+from tap_daktela.inputs.dates import DateSetting
 from tap_daktela.streams.definitions import STREAMS
 from tap_daktela.streams.fields import Field, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from datetime import datetime
 
     from tap_daktela.api.address import Address
     from tap_daktela.api.client import Credentials, HttpSettings
@@ -266,8 +265,8 @@ class Settings:
 
     instances: tuple[InstanceSettings, ...]
     http: HttpSettings
-    start_date: str | None
-    end_date: str | None
+    start_date: DateSetting | None
+    end_date: DateSetting | None
     settle_minutes: int
     lookback_minutes: int
     concurrency: int
@@ -291,8 +290,8 @@ def read(
     return Settings(
         instances=tuple(_instance(entry, values) for entry in _entries(values)),
         http=read_http_settings(values, user_agent, concurrency, retries),
-        start_date=values.get("start_date"),
-        end_date=values.get("end_date"),
+        start_date=_date(values, "start_date"),
+        end_date=_date(values, "end_date"),
         settle_minutes=int(values["settle_minutes"]),
         lookback_minutes=int(values["lookback_minutes"]),
         concurrency=concurrency,
@@ -476,19 +475,22 @@ def _entry_problems(entry: Mapping[str, Any], *, allow_http: bool) -> Iterator[s
         yield _zone_problem(zone)
 
 
+def _date(values: Mapping[str, Any], setting: str) -> DateSetting | None:
+    return DateSetting.parse(values[setting]) if setting in values else None
+
+
 def _date_problems(config: Mapping[str, Any]) -> Iterator[str]:
-    name = config.get("timezone", DEFAULT_ZONE)
-    zone = read_zone(name) or ZoneInfo(DEFAULT_ZONE)
-    found: dict[str, datetime] = {}
+    dates: dict[str, DateSetting] = {}
     for setting in ("start_date", "end_date"):
         if setting in config:
             try:
-                found[setting] = parse_instant(config[setting], zone, upper=setting == "end_date")
+                dates[setting] = DateSetting.parse(config[setting])
             except ValueError:
                 example = "2026-01-31 or 2026-01-31T08:00:00+01:00"
                 yield f"{setting}: {config[setting]!r} is not a date such as {example}"
-    if len(found) > 1 and found["end_date"] <= found["start_date"]:
-        yield f"end_date: {config['end_date']} is not after start_date, {config['start_date']}"
+    zone = read_zone(config.get("timezone", DEFAULT_ZONE)) or ZoneInfo(DEFAULT_ZONE)
+    if len(dates) > 1 and dates["end_date"].latest(zone) <= dates["start_date"].earliest(zone):
+        yield f"end_date: {dates['end_date']} is not after start_date, {dates['start_date']}"
 
 
 def _zone_problem(zone: str) -> str:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tap_daktela.api.auth import SignInError
-from tap_daktela.api.local_time import earliest_instant, lower_text, parse_instant, upper_text
+from tap_daktela.api.local_time import earliest_instant, lower_text, upper_text
 from tap_daktela.api.outcome import RequestError
 from tap_daktela.api.query import Condition
 from tap_daktela.paging.pages import PageSource, read_by_name, read_windows
@@ -46,6 +46,10 @@ class StreamError(Exception):
     """A stream of one instance cannot be read to its end; the message says why, and what to do."""
 
 
+class RangeError(StreamError):
+    """`start_date` or `end_date` prevents the incremental streams of an instance from being read."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """Everything before `instant`, in UTC, has been read, as far as it lies in the run's range."""
@@ -74,33 +78,74 @@ class ReadRange:
 
 
 def plan_range(instance: Instance, clock: Clock, bookmark: datetime | None) -> ReadRange | None:
-    """Return what to read in this run, or None if there is nothing to read.
+    """Return what to read in this run, or None if there is nothing to read, which is logged as a warning.
 
-    The upper bound is the clock of the instance less the time that records take to settle. The lower bound is the
-    bookmark less the look-back, or the start date if there is no bookmark.
+    The upper bound is the clock of the instance less `settle_minutes`, or an earlier `end_date`. The lower bound
+    is the bookmark less `lookback_minutes`, or `start_date` if there is no bookmark.
+
+    Raises:
+        RangeError: there is no bookmark, and `start_date` lies in the future or is not before `end_date`.
     """
-    run = instance.tap_settings
-    end = clock.now - timedelta(minutes=run.settle_minutes)
-    if run.end_date:
-        end = min(end, parse_instant(run.end_date, clock.zone, upper=True))
-    start = parse_instant(run.start_date, clock.zone) if run.start_date else None
+    settings = instance.tap_settings
+    end = clock.now - timedelta(minutes=settings.settle_minutes)
+    if settings.end_date:
+        end = min(end, settings.end_date.latest(clock.zone))
     resume = None if bookmark is None else clock.resume_from(bookmark)
     if resume != bookmark:
         _warn_of_bookmark(instance, clock, resume)
-    if resume is not None:
-        if start is not None and start > resume:
-            instance.warn_once(
-                f"start_date, {run.start_date}, is later than a bookmark in the state and has no effect: streams "
-                "are read from their bookmark on. To begin at start_date, use --full-refresh or remove the state"
-            )
-        lookback = timedelta(minutes=run.lookback_minutes)
-        # The calendar begins in the year 1.
-        start = resume - lookback if resume - _FIRST > lookback + _DAY else None
-    if start is not None and start > end + _HOUR:
-        instance.warn_once(f"nothing to read: the range would begin at {start:%F %T} and end at {end:%F %T} UTC")
+    start = _start(instance, clock, resume)
+    if resume is None and start is not None:
+        _check_start_date(instance, clock, start)
     upper = upper_text(end, clock.zone)
     lower = lower_text(start, clock.zone) if start else None
-    return None if lower is not None and lower >= upper else ReadRange(lower, upper, end, resume != bookmark)
+    if start is None or lower is None or lower < upper:
+        return ReadRange(lower, upper, end, resume != bookmark)
+    if resume is None:
+        instance.warn_once(
+            f"start_date, {settings.start_date}, leaves nothing to read yet: only records before {end:%F %T} UTC "
+            f"are read (settle_minutes is {settings.settle_minutes}). A later run reads the others"
+        )
+    elif start > end + _HOUR:
+        is_end_date = settings.end_date is not None and settings.end_date.latest(clock.zone) == end
+        instance.warn_once(
+            f"nothing to read: end_date, {settings.end_date}, is before {start:%F %T} UTC, and earlier runs have "
+            "read everything up to then according to the state"
+            if is_end_date
+            else f"nothing to read: the range would begin at {start:%F %T} and end at {end:%F %T} UTC"
+        )
+    return None
+
+
+def _start(instance: Instance, clock: Clock, resume: datetime | None) -> datetime | None:
+    """Return the lower bound, None for no bound; `resume` is the bookmark that can be relied on."""
+    settings = instance.tap_settings
+    start = settings.start_date.earliest(clock.zone) if settings.start_date else None
+    if resume is None:
+        return start
+    if start is not None and start > resume:
+        instance.warn_once(
+            f"start_date, {settings.start_date}, is later than a bookmark in the state and has no effect: streams "
+            "are read from their bookmark on. To begin at start_date, use --full-refresh or remove the state"
+        )
+    lookback = timedelta(minutes=settings.lookback_minutes)
+    # Python's calendar begins in the year 1.
+    return resume - lookback if resume - _FIRST > lookback + _DAY else None
+
+
+def _check_start_date(instance: Instance, clock: Clock, start: datetime) -> None:
+    """Raise a RangeError if no run before `start` would read anything."""
+    settings = instance.tap_settings
+    if settings.end_date and settings.end_date.latest(clock.zone) <= start:
+        raise RangeError(
+            f"end_date, {settings.end_date}, is not after start_date, {settings.start_date}, in the time zone of "
+            f"the instance, {clock.zone.key}. Correct one of them"
+        )
+    # In the hour that a clock change repeats, the clock may be an hour ahead of its earlier reading.
+    if start > clock.now + _HOUR:
+        raise RangeError(
+            f"start_date, {settings.start_date}, is in the future: the clock of the instance is at "
+            f"{clock.now:%F %T} UTC. Until then, no incremental stream is read. Set start_date to an earlier date"
+        )
 
 
 def _warn_of_bookmark(instance: Instance, clock: Clock, resume: datetime | None) -> None:

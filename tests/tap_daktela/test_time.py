@@ -182,6 +182,30 @@ def test_dates_without_an_offset_are_the_instance_s() -> None:
     assert run.bookmark("activities") == "2026-03-01T11:00:00+00:00"
 
 
+def test_a_start_date_in_the_future_fails_the_run_in_one_line_and_full_tables_are_read() -> None:
+    with Simulator(generate(activities=30, tickets=5, seed=1)) as simulator:
+        run = run_tap(settings(simulator, start_date="2062-03-01"))
+        again = run_tap(settings(simulator, start_date="2026-03-01"), state=run.state)
+    reason = "acme: start_date, 2062-03-01, is in the future: the clock of the instance is at 2026-03-10 11:00:00"
+    assert run.code == 1
+    line, summary = run.errors
+    assert line.startswith(reason)
+    assert reason in summary
+    assert run.log.splitlines()[-1].endswith(summary)
+    assert run.records["accounts"]
+    assert not run.records["tickets"]
+    assert again.records["tickets"]
+
+
+def test_a_slice_before_the_bookmark_is_a_warning_and_no_failure() -> None:
+    with Simulator(generate(activities=30, tickets=5, seed=1)) as simulator:
+        first = run_tap(settings(simulator))
+        second = run_tap(settings(simulator, end_date="2026-01-01"), state=first.state)
+    assert second.code == 0
+    (warning,) = second.warnings
+    assert warning.startswith("acme: nothing to read: end_date, 2026-01-01, is before ")
+
+
 def test_a_start_date_before_the_state_is_no_warning() -> None:
     with Simulator(generate(activities=300, tickets=50, seed=1)) as simulator:
         config = settings(simulator, lookback_minutes=0)

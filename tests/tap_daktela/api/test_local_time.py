@@ -15,7 +15,6 @@ from tap_daktela.api.local_time import (
     from_text,
     lower_text,
     next_second,
-    parse_instant,
     to_text,
     upper_text,
 )
@@ -216,45 +215,12 @@ def test_the_earliest_instant_is_told_in_utc(text: str, instant: str) -> None:
     assert found.tzinfo is UTC
 
 
-@pytest.mark.parametrize(
-    ("text", "instant", "upper"),
-    [
-        ("2026-03-10", "2026-03-09T23:00:00+00:00", None),
-        ("2026-03-10 12:00:00", "2026-03-10T11:00:00+00:00", None),
-        ("2026-03-10T12:00:00", "2026-03-10T11:00:00+00:00", None),
-        ("2026-03-10T12:00:00Z", "2026-03-10T12:00:00+00:00", None),
-        ("2026-03-10T12:00:00+05:30", "2026-03-10T06:30:00+00:00", None),
-        ("2026-10-25T02:30:00", "2026-10-25T00:30:00+00:00", "2026-10-25T01:30:00+00:00"),
-        ("2026-10-25T02:30:00+01:00", "2026-10-25T01:30:00+00:00", None),
-    ],
-)
-def test_a_setting_is_local_unless_it_has_an_offset(text: str, instant: str, upper: str | None) -> None:
-    found = parse_instant(text, PRAGUE)
-    assert found == _at(instant)
-    assert found.tzinfo is UTC
-    assert parse_instant(text, PRAGUE, upper=True) == _at(upper or instant)
-
-
-@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "2026-02-30", "10.3.2026", "2026-03-10 25:00:00"])
-def test_what_is_no_date_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r".+"):
-        parse_instant(text, PRAGUE)
-
-
 @pytest.mark.parametrize("zone", [PRAGUE, ZoneInfo("America/New_York")], ids=str)
 def test_a_zero_date_is_the_beginning_of_all_time_and_what_follows_it_can_be_reckoned_with(zone: ZoneInfo) -> None:
     following = next_second("0000-00-00 00:00:00")
     assert following == "0001-01-01 00:00:01"
     assert earliest_instant(following, zone) < _at("0002-01-01T00:00:00+00:00")
     assert cut(Window(following, "2026-03-10 12:00:00"), 3)[0].start == following
-
-
-@pytest.mark.parametrize("text", ["0001-01-01", "9999-12-31T23:59:59-05:00"])
-def test_a_date_beyond_what_can_be_reckoned_with_is_refused_or_read(text: str) -> None:
-    try:
-        assert parse_instant(text, PRAGUE).tzinfo is UTC
-    except ValueError:
-        return
 
 
 @given(st.datetimes(datetime(1000, 1, 1), datetime(9999, 12, 31)))  # noqa: DTZ001 - wall time

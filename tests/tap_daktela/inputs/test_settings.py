@@ -334,7 +334,7 @@ def test_settings_say_what_they_are_given() -> None:
     assert (instance.server, instance.address.base, instance.timezone) == ("other", "https://acme.com/x", "UTC")
     assert (instance.credentials.username, instance.credentials.password) == ("robot", "hush")
     assert instance.credentials.access_token == ""
-    assert (found.start_date, found.end_date) == ("2026-01-01", "2026-02-01")
+    assert (str(found.start_date), str(found.end_date)) == ("2026-01-01", "2026-02-01")
     assert (found.settle_minutes, found.lookback_minutes, found.concurrency, found.page_size) == (1, 2, 3, 4)
     assert (found.prefix_keys, found.nulls_for_mismatches) == (False, True)
     http = found.http

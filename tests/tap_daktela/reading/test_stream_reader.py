@@ -9,7 +9,14 @@ import pytest
 
 from tap_daktela.reading.instance import InstanceError
 from tap_daktela.reading.server_clock import Clock
-from tap_daktela.reading.stream_reader import Checkpoint, ReadRange, StreamError, StreamReader, plan_range
+from tap_daktela.reading.stream_reader import (
+    Checkpoint,
+    RangeError,
+    ReadRange,
+    StreamError,
+    StreamReader,
+    plan_range,
+)
 from tap_daktela.streams.definitions import STREAMS
 from tests.simulator import Drift, Fault, Simulator, generate
 
@@ -215,14 +222,45 @@ def test_an_end_date_ends_a_run_early_and_never_late(connect: Connect) -> None:
 @pytest.mark.parametrize(
     ("bookmark", "config"),
     [
-        (None, {"start_date": "2026-03-11"}),
         (None, {"start_date": "2026-03-10T11:30:00"}),
+        (None, {"start_date": "2026-03-10T12:00:00"}),
+        (None, {"start_date": "2026-03-10T13:00:00"}),
         ("2026-03-10 11:30:00", {"lookback_minutes": 0}),
         ("2026-03-09 12:00:00", {"end_date": "2026-03-01"}),
     ],
 )
 def test_a_range_that_is_empty_is_not_read(connect: Connect, bookmark: str | None, config: dict[str, Any]) -> None:
     assert _plan(connect, bookmark, **config) is None
+
+
+@pytest.mark.parametrize(
+    ("config", "zone", "reasons"),
+    [
+        (
+            {"start_date": "2026-03-10T13:00:01"},
+            "Europe/Prague",
+            ["start_date, 2026-03-10T13:00:01, is in the future"],
+        ),
+        (
+            {"start_date": "2027-01-01", "end_date": "2027-02-01"},
+            "Europe/Prague",
+            ["start_date, 2027-01-01, is in the future", "2026-03-10 11:00:00 UTC"],
+        ),
+        (
+            # In the default zone, these are valid settings.
+            {"start_date": "2026-03-01T00:00:00+14:00", "end_date": "2026-03-01"},
+            "Pacific/Kiritimati",
+            ["end_date, 2026-03-01, is not after start_date, 2026-03-01T00:00:00+14:00", "Pacific/Kiritimati"],
+        ),
+    ],
+)
+def test_dates_that_no_run_could_read_anything_with_are_an_error(
+    connect: Connect, config: dict[str, Any], zone: str, reasons: list[str]
+) -> None:
+    clock = Clock(_at(NOW), ZoneInfo(zone), _at(NOW), timedelta(minutes=5))
+    with pytest.raises(RangeError) as error:
+        plan_range(_instance(connect, **config), clock, None)
+    assert all(reason in str(error.value) for reason in reasons)
 
 
 def test_minutes_count_real_time_when_the_clocks_change(connect: Connect) -> None:
@@ -285,30 +323,40 @@ def test_a_page_that_cannot_be_had_ends_the_stream_after_what_came_before(
 
 
 def test_an_empty_range_asks_for_nothing_but_the_clock(daktela: Simulator, connect: Connect) -> None:
-    result = _read(connect(daktela, start_date="2026-04-01"), "tickets")
+    result = _read(connect(daktela, start_date="2026-03-10T11:45:00"), "tickets")
     assert (result.records, result.checkpoints, result.error) == ([], [], "")
     assert [request.endpoint for request in daktela.requests] == ["whoim"]
 
 
 @pytest.mark.parametrize(
-    ("bookmark", "config"),
+    "case",
     [
-        (None, {"start_date": "2026-04-01"}),
-        ("2026-03-05", {"end_date": "2026-03-01"}),
+        (
+            None,
+            {"start_date": "2026-03-10T11:45:00"},
+            "start_date, 2026-03-10T11:45:00, leaves nothing to read yet",
+        ),
+        (
+            "2026-03-05",
+            {"end_date": "2026-03-01"},
+            "nothing to read: end_date, 2026-03-01, is before 2026-03-03 23:00",
+        ),
+        (
+            "2026-03-10 11:00:00",
+            {"settle_minutes": 3000},
+            "nothing to read: the range would begin at 2026-03-09 10:0",
+        ),
     ],
 )
-def test_a_range_that_lies_behind_its_end_is_warned_about_once(
-    daktela: Simulator,
-    connect: Connect,
-    caplog: pytest.LogCaptureFixture,
-    bookmark: str | None,
-    config: dict[str, Any],
+def test_an_empty_range_is_one_warning_that_names_the_setting(
+    daktela: Simulator, connect: Connect, caplog: pytest.LogCaptureFixture, case: tuple[Any, dict[str, Any], str]
 ) -> None:
+    bookmark, config, reason = case
     instance = connect(daktela, **config)
     for stream in ("tickets", "activities"):
-        _read(instance, stream, bookmark)
-    (told,) = _messages(caplog)
-    assert "nothing to read" in told
+        assert _read(instance, stream, bookmark).error == ""
+    (message,) = _messages(caplog)
+    assert reason in message
 
 
 @pytest.mark.parametrize(("start_date", "is_warned_about"), [("2026-01-01", False), ("2026-03-10", True)])
