@@ -26,7 +26,7 @@ from tap_daktela.api.redaction import echo
 from tap_daktela.api.retry import DEFAULT_RETRIES, RetryPolicy
 from tap_daktela.cli.config import given, register_secrets, with_numbers
 from tap_daktela.cli.errors import InputError, OneLineErrorCommand, RunError, check_environment
-from tap_daktela.cli.json_files import read_settings_files
+from tap_daktela.cli.json_files import InputFile, read_settings_files
 from tap_daktela.cli.progress import reporter
 from tap_daktela.cli.signals import Terminated, termination
 from tap_daktela.connection_test.checkup import check_up
@@ -254,8 +254,8 @@ class TapDaktela(Tap):
         about: bool = False,
         about_format: str | None = None,
         config: _ConfigInput | None = None,
-        state: IO[str] | None = None,
-        catalog: IO[str] | None = None,
+        state: IO[bytes] | None = None,
+        catalog: IO[bytes] | None = None,
     ) -> None:
         """Run the tap, as the SDK does, but let a signal end it between two messages."""
         if about:
@@ -312,6 +312,9 @@ class TapDaktela(Tap):
     def get_singer_command(cls) -> click.Command:
         """Return the SDK's command, with one line for an error instead of a traceback."""
         command = super().get_singer_command()
+        for param in command.params:
+            if param.name in {"state", "catalog"}:
+                param.type = InputFile()
         return _Command(
             name=command.name,
             callback=command.callback,

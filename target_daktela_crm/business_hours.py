@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from typing_extensions import override
 
-from tap_daktela.cli.config import read_zone, suggest
+from tap_daktela.cli.config import suggest, zone_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -72,8 +72,8 @@ def hours_problems(value: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _value_problems(value: Mapping[str, Any]) -> Iterator[str]:
-    if read_zone(value["timezone"]) is None:
-        yield f"business_hours.timezone: {value['timezone']!r} is not an IANA time zone such as Europe/Prague"
+    if problem := zone_problem(value["timezone"]):
+        yield f"business_hours.timezone: {problem}"
     if not value["days"]:
         yield "business_hours.days: contains no day"
     for key in ("from", "to"):

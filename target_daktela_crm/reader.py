@@ -17,6 +17,8 @@ from singer_sdk.io_base import GenericSingerReader, SingerMessageType
 from typing_extensions import override
 
 from tap_daktela.api.json_text import BOM, replace_lone_surrogates
+from tap_daktela.cli.errors import InputError
+from tap_daktela.cli.json_files import encoding_problem
 from target_daktela_crm.exact_json import decode, read_number
 
 if TYPE_CHECKING:
@@ -83,12 +85,19 @@ class TolerantReader(GenericSingerReader[bytes]):
         return counts
 
     def lines(self, file_input: IO[bytes] | None) -> Iterator[bytes]:
-        """Yield the lines of a file, or of standard input."""
+        """Yield the lines of a file, or of standard input.
+
+        Raises:
+            InputError: the input is not UTF-8 text, since it begins like a file of another kind.
+        """
         lines: Iterable[bytes | str] = file_input or self.default_input
         for line in lines:
             self.line_number += 1
             # The SDK's own tests pass text.
-            yield line.encode() if isinstance(line, str) else line
+            content = line.encode() if isinstance(line, str) else line
+            if self.line_number == 1 and (problem := encoding_problem(content)):
+                raise InputError([f"input: {problem}. Nothing was sent"])
+            yield content
 
     def message(self, line: bytes) -> dict[str, Any] | None:
         """Return the message of a line; None for a blank line, and for the end of an input that was cut off.

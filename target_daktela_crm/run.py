@@ -109,7 +109,7 @@ class Run:
     def _finish(self, *, cut_off: bool) -> bool:
         self.receiver.finish()
         if self.receiver.is_empty:
-            self.summary.notes.append("the input was empty")
+            self.summary.notes.append("no record was received")
         self._link()
         if self._settings.stages:
             self.rejects.make_durable()

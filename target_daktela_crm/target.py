@@ -32,7 +32,7 @@ from typing_extensions import override
 from tap_daktela.api.retry import DEFAULT_RETRIES, RetryPolicy
 from tap_daktela.cli.config import given, register_secrets, with_defaults, with_numbers
 from tap_daktela.cli.errors import InputError, OneLineErrorCommand, RunError, check_environment
-from tap_daktela.cli.json_files import read_settings_files
+from tap_daktela.cli.json_files import InputFile, read_settings_files
 from tap_daktela.cli.output import OutputError
 from tap_daktela.cli.signals import Terminated
 from target_daktela_crm import settings
@@ -256,13 +256,19 @@ class TargetDaktelaCrm(Target):
         self.run.close()
         if cut_off:
             raise RunError(
-                "the input ends in the middle of a line: the tap was cut off. All complete lines were delivered, "
-                "stored or rejected"
+                "the input ends in the middle of a line: the tap was cut off. "
+                f"{self._others('All complete lines were delivered, stored or rejected')}"
             )
         if rejected:
             rejects = pluralize(rejected, "record was", "records were")
-            others = "all other records were delivered or stored"
-            raise RunError(f"{rejects} rejected, see {self.run.rejects.path}; {others}")
+            others = self._others("All other records were delivered or stored")
+            raise RunError(f"{rejects} rejected, see {self.run.rejects.path}. {others}")
+
+    def _others(self, text: str) -> str:
+        """Return what became of the rest of the input, which is `text` unless nothing was received or sent."""
+        if self.settings.dry_run is not None:
+            return "Nothing was sent, since this was a dry run"
+        return "Nothing else was received" if self.receiver.is_empty else text
 
     @override
     def _write_state_message(self, state: dict[str, Any]) -> None:
@@ -465,7 +471,7 @@ class TargetDaktelaCrm(Target):
 _OPTIONS = (
     click.Option(
         ["--input", "file_input"],
-        type=click.File("rb"),
+        type=InputFile(),
         help="Read messages from this file instead of standard input.",
     ),
     click.Option(

@@ -41,6 +41,11 @@ class Address:
         return parts.scheme == "http" and _is_loopback(parts.hostname or "")
 
     @property
+    def has_ip_address(self) -> bool:
+        """Whether the host is an IP address instead of a name."""
+        return _ip_address(urlsplit(self.origin).hostname or "") is not None
+
+    @property
     def first_label(self) -> str:
         """The host's first label, which names the instance (`acme` of `acme.daktela.com`)."""
         return (urlsplit(self.origin).hostname or "").split(".")[0]
@@ -85,9 +90,12 @@ def _origin(scheme: str, host: str, port: int | None) -> str:
 
 
 def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
+    address = _ip_address(host)
+    return host == "localhost" or (address is not None and address.is_loopback)
+
+
+def _ip_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host)
     except ValueError:
-        return False
+        return None

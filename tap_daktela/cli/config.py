@@ -10,7 +10,7 @@ import difflib
 import json
 import re
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import jsonschema
 
@@ -40,6 +40,7 @@ REQUEST_TIMEOUT = (
 CONNECTION = ("url", "server", "access_token", "username", "password")
 """The settings that say where an instance is and who asks."""
 
+_PURPOSE_OF_NAME = "such as acme: it identifies the instance, and must not change later"
 _SERVER = re.compile(r"[A-Za-z0-9-]+")
 _TYPES = {
     "string": "text",
@@ -126,6 +127,13 @@ def read_zone(name: str) -> ZoneInfo | None:
         return None
 
 
+def zone_problem(name: str) -> str:
+    """Return what is wrong with the name of a time zone, empty if it is an IANA time zone."""
+    if read_zone(name) is not None:
+        return ""
+    return f"{name!r} is not an IANA time zone such as Europe/Prague{suggest(name, available_timezones())}"
+
+
 def read_credentials(entry: Mapping[str, Any]) -> Credentials:
     """Return who asks."""
     return Credentials(
@@ -151,9 +159,10 @@ def _number(value: object, schema: Mapping[str, Any]) -> object:
 
 
 def suggest(name: str, known: Collection[str]) -> str:
-    """Return a question after the name that was meant, empty where none comes close."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    """Return a question with the known name that is most like `name`, or an empty text if none is similar."""
+    by_lower_case = {each.lower(): each for each in known}
+    close = difflib.get_close_matches(name.lower(), list(by_lower_case), n=1)
+    return f"; did you mean {by_lower_case[close[0]]}?" if close else ""
 
 
 def unknown_problems(config: Mapping[str, Any], known: Collection[str], place: str = "") -> Iterator[str]:
@@ -179,7 +188,7 @@ def type_problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Itera
             if place not in told or error.validator == "type":
                 told[place] = error
     for place, error in told.items():
-        yield f"{place}: {_demand(error)}{_refused(error)}".removeprefix(": ")
+        yield f"{place}: {_demand(error)}{_refused(error)}{_suggestion(error)}".removeprefix(": ")
 
 
 def _stream_map_type_problems(maps: Mapping[str, Any]) -> Iterator[str]:
@@ -231,8 +240,16 @@ def instance_problems(entry: Mapping[str, Any], *, allow_http: bool, purpose: st
         except address.AddressError as error:
             yield f"url: {error}"
         else:
-            if "server" not in entry and not _SERVER.fullmatch(parsed.first_label):
-                yield f"server: {parsed.first_label!r}, from the url, is no name for an instance; give one"
+            if "server" not in entry and parsed.has_ip_address:
+                yield (
+                    "server: the url has an IP address, which contains no name for the instance; set server to a "
+                    f"name, {_PURPOSE_OF_NAME}"
+                )
+            elif "server" not in entry and not _SERVER.fullmatch(parsed.first_label):
+                yield (
+                    f"server: {parsed.first_label!r}, from the url, is not a valid name for the instance; set "
+                    f"server to a name, {_PURPOSE_OF_NAME}"
+                )
 
 
 def credential_problems(entry: Mapping[str, Any]) -> Iterator[str]:
@@ -273,6 +290,12 @@ def _demand(error: jsonschema.ValidationError) -> str:
         return "is not of the form that its description tells"
     choices = [str(choice) for choice in (demand if isinstance(demand, list) else [demand]) if choice is not None]
     return f"{words[str(error.validator)]} {', '.join(choices)}"
+
+
+def _suggestion(error: jsonschema.ValidationError) -> str:
+    """Return the choice that was probably meant, as a question; empty if the setting is no list of choices."""
+    choices: Any = error.validator_value if error.validator == "enum" else ()
+    return suggest(str(error.instance), [choice for choice in choices if isinstance(choice, str)])
 
 
 def _refused(error: jsonschema.ValidationError) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import IO, TYPE_CHECKING, Any, TextIO, cast
+from typing import IO, TYPE_CHECKING, Any
 
 from tap_daktela.cli.config import suggest, type_problems
 from tap_daktela.cli.errors import InputError
-from tap_daktela.cli.json_files import read_object
+from tap_daktela.cli.json_files import CATALOG, STATE, read_object
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -73,36 +73,36 @@ _STATE: dict[str, Any] = {
 }
 
 
-def read_state(file: IO[str] | None) -> dict[str, Any] | None:
+def read_state(file: IO[bytes] | None) -> dict[str, Any] | None:
     """Return the content of a state file, None without one.
 
     Raises:
-        InputError: it is no Singer state.
+        InputError: it is not a Singer state.
     """
-    state = _read("state", file, _STATE)
-    if state and "bookmarks" not in state:
+    state = _read("state", file, STATE, _STATE)
+    if file is not None and state and "bookmarks" not in state:
         # A run without bookmarks would read everything again.
-        raise InputError(["state: has no bookmarks; give the value of the last STATE message"])
+        raise InputError([f"state: {file.name}: has no bookmarks; give the value of the last STATE message"])
     return state
 
 
-def read_catalog(file: IO[str] | None) -> dict[str, Any] | None:
+def read_catalog(file: IO[bytes] | None) -> dict[str, Any] | None:
     """Return the content of a catalog file, None without one.
 
     Raises:
-        InputError: it is no Singer catalog.
+        InputError: it is not a Singer catalog.
     """
-    catalog = _read("catalog", file, _CATALOG)
+    catalog = _read("catalog", file, CATALOG, _CATALOG)
     counts = Counter(entry["tap_stream_id"] for entry in (catalog or {}).get("streams", []))
     if repeated := [name for name, count in counts.items() if count > 1]:
         raise InputError([f"catalog: the stream {name!r} occurs twice; remove one" for name in repeated])
     return catalog
 
 
-def _read(name: str, file: IO[str] | None, schema: Mapping[str, Any]) -> dict[str, Any] | None:
+def _read(name: str, file: IO[bytes] | None, kind: str, schema: Mapping[str, Any]) -> dict[str, Any] | None:
     if file is None:
         return None
-    content = read_object(name, cast("TextIO", file).buffer.read())
+    content = read_object(f"{name}: {file.name}", file.read(), kind)
     if problems := list(type_problems(content, schema)):
         raise InputError([f"{name}: {_with_stream(problem, content)}" for problem in problems])
     return content

@@ -37,6 +37,7 @@ from tap_daktela.cli.config import (
     unknown_problems,
     user_agent_problems,
     with_defaults,
+    zone_problem,
 )
 from tap_daktela.inputs.dates import DateSetting
 from tap_daktela.streams.definitions import STREAMS
@@ -452,8 +453,8 @@ def _instance_problems(config: Mapping[str, Any]) -> Iterator[str]:
         where = f"instances[{place}]." if "instances" in config else ""
         for problem in _entry_problems(entry, allow_http=bool(config.get("allow_http"))):
             yield where + problem
-    if "instances" in config and (zone := config.get("timezone")) and read_zone(zone) is None:
-        yield _zone_problem(zone)
+    if "instances" in config and (problem := zone_problem(config.get("timezone", DEFAULT_ZONE))):
+        yield f"timezone: {problem}"
     yield from _key_problems(config, entries)
 
 
@@ -471,8 +472,8 @@ def _entry_problems(entry: Mapping[str, Any], *, allow_http: bool) -> Iterator[s
     yield from instance_problems(entry, allow_http=allow_http)
     if "url" in entry or "server" in entry:
         yield from credential_problems(entry)
-    if (zone := entry.get("timezone")) and read_zone(zone) is None:
-        yield _zone_problem(zone)
+    if problem := zone_problem(entry.get("timezone", DEFAULT_ZONE)):
+        yield f"timezone: {problem}"
 
 
 def _date(values: Mapping[str, Any], setting: str) -> DateSetting | None:
@@ -491,7 +492,3 @@ def _date_problems(config: Mapping[str, Any]) -> Iterator[str]:
     zone = read_zone(config.get("timezone", DEFAULT_ZONE)) or ZoneInfo(DEFAULT_ZONE)
     if len(dates) > 1 and dates["end_date"].latest(zone) <= dates["start_date"].earliest(zone):
         yield f"end_date: {dates['end_date']} is not after start_date, {dates['start_date']}"
-
-
-def _zone_problem(zone: str) -> str:
-    return f"timezone: {zone!r} is not an IANA time zone such as {DEFAULT_ZONE}"

@@ -103,7 +103,8 @@ def test_a_message_is_redacted_before_it_is_shortened() -> None:
 def test_a_word_is_redacted_before_the_message_is_shortened() -> None:
     fault = Fault("400", "login", times=None, message=f"{'x ' * 144}{{password}}")
     with Simulator(generate(activities=20, tickets=20, seed=1), password="hushhush", faults=[fault]) as simulator:
-        run = run_tap({"url": simulator.url, "username": "robot", "password": "hushhush"}, environment=DEBUG)
+        config = {"url": simulator.url, "server": "acme", "username": "robot", "password": "hushhush"}
+        run = run_tap(config, environment=DEBUG)
     assert "x ***" in run.errors[0]
     assert "hush" not in run.log
 

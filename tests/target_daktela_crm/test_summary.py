@@ -76,7 +76,7 @@ def test_a_usual_run_has_five_lines(rejects: Rejects) -> None:
             {"left_out": {"phone number": 1, "e-mail": 2}},
             "  left out      1 invalid phone number, 2 invalid e-mails",
         ),
-        ({"notes": ["the input was empty"]}, "  note          the input was empty"),
+        ({"notes": ["no record was received"]}, "  note          no record was received"),
         ({"is_dry": True}, "  would deliver 2 contacts, 1 company"),
         ({"is_dry": True}, "  written       1 request, 4,096 bytes, 1.2 s"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,7 @@ UNUSABLE: list[tuple[bytes, str]] = [
     ('{"url": "ř"}'.encode("cp1250"), "not encoded in UTF-8"),
     ("{}".encode("utf-16"), "encoded in UTF-16; save it as UTF-8"),
     (b"[" * 100_000, "nested too deeply"),
+    (gzip.compress(b"{}"), "compressed with gzip; decompress it first"),
 ]
 
 
@@ -67,8 +69,7 @@ def test_a_file_that_is_no_json_object_is_one_line(
     simulator: Simulator, tmp_path: Path, name: str, content: bytes, reason: str
 ) -> None:
     code, errors, output = run_files(simulator, tmp_path, **{name: content})
-    place = "config: config.json" if name == "config" else name
-    assert (code, errors, output) == (1, [f"{place}: {reason}"], "")
+    assert (code, errors, output) == (1, [f"{name}: {name}.json: {reason}"], "")
 
 
 def test_files_may_begin_with_a_byte_order_mark(simulator: Simulator, tmp_path: Path) -> None:
@@ -80,6 +81,81 @@ def test_files_may_begin_with_a_byte_order_mark(simulator: Simulator, tmp_path: 
     code, errors, output = run_files(simulator, tmp_path, **files)
     assert (code, errors) == (0, [])
     assert '"stream":"queues"' in output
+
+
+MESSAGES = b'{"type":"SCHEMA","stream":"x"}\n{"type":"STATE","value":{"bookmarks":{}}}\n'
+KINDS = {
+    "catalog": b'{"streams": []}',
+    "state": b'{"bookmarks": {}}',
+    "config": b'{"server": "acme", "access_token": "x"}',
+    "messages": MESSAGES,
+    "message": MESSAGES.splitlines()[1],
+    "states": b'{"bookmarks": {}}\n{"bookmarks": {}}\n',
+    "meltano": b'{"completed": {}, "singer_state": {"bookmarks": {}}}',
+    "other": b'{"value": 1}',
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "reason"),
+    [
+        (
+            "state",
+            "messages",
+            "contains several lines, the first of which is a Singer message; give a Singer st",
+        ),
+        ("state", "messages", "; give the value of the last STATE message"),
+        (
+            "state",
+            "message",
+            "contains a Singer message, not a Singer state; give the value of the last STA",
+        ),
+        ("state", "states", "contains several lines; give one of them only, of states the last one"),
+        (
+            "state",
+            "meltano",
+            "contains a state that Meltano has exported, not a Singer state; give the value of",
+        ),
+        ("state", "catalog", "contains a Singer catalog, not a Singer state"),
+        ("state", "config", "contains a configuration, not a Singer state"),
+        ("state", "other", "has no bookmarks; give the value of the last STATE message"),
+        ("catalog", "state", "contains a Singer state, not a Singer catalog"),
+        ("catalog", "config", "contains a configuration, not a Singer catalog"),
+        (
+            "catalog",
+            "messages",
+            "contains several lines, the first of which is a Singer message; give a Singer",
+        ),
+        ("catalog", "other", "lacks streams"),
+        ("config", "state", "contains a Singer state, not a configuration"),
+        ("config", "catalog", "contains a Singer catalog, not a configuration"),
+        (
+            "config",
+            "messages",
+            "contains several lines, the first of which is a Singer message; give a config",
+        ),
+    ],
+)
+def test_a_file_given_for_another_one_is_one_line_that_says_what_it_contains(
+    simulator: Simulator, tmp_path: Path, name: str, kind: str, reason: str
+) -> None:
+    simulator.clear()
+    code, [error], output = run_files(simulator, tmp_path, **{name: KINDS[kind]})
+    assert (code, output) == (1, "")
+    assert error.startswith(f"{name}: ")
+    assert reason in error
+    assert not simulator.requests
+
+
+@pytest.mark.parametrize("option", ["state", "catalog"])
+def test_a_file_that_cannot_be_opened_is_one_line(simulator: Simulator, tmp_path: Path, option: str) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(settings(simulator)))
+    for path, reason in ((tmp_path / "no.json", "No such file or directory"), (tmp_path, "Is a directory")):
+        result = run_command(["--config", str(config), f"--{option}", str(path)])
+        assert result.returncode == 1
+        [line] = result.stderr.splitlines()
+        assert line.endswith(f"| {option}: {path}: cannot be read: {reason}")
 
 
 def test_later_configuration_files_win_and_a_missing_one_is_one_line(simulator: Simulator, tmp_path: Path) -> None:
@@ -346,8 +422,6 @@ def test_a_full_table_by_the_catalog_reads_from_the_start_and_keeps_no_bookmark(
             {"bookmarks": {"tickets": {"partitions": [{"context": "acme"}]}}},
             "bookmarks.tickets.partitions[0].context: must be an object, not 'acme'",
         ),
-        ({"singer_state": {"bookmarks": {}}}, "has no bookmarks; give the value of the last STATE message"),
-        ({"type": "STATE", "value": {}}, "has no bookmarks; give the value of the last STATE message"),
     ],
 )
 def test_a_state_of_another_form_is_one_line(simulator: Simulator, state: dict[str, Any], reason: str) -> None:

@@ -328,7 +328,7 @@ def test_a_firewall_in_front_of_an_instance_is_told_once() -> None:
 
 @pytest.mark.parametrize("agent", ["two\nlines", "caf\u00e9", " padded"])
 def test_a_user_agent_that_cannot_be_sent_names_its_setting(agent: str) -> None:
-    run = run_tap({"url": "http://127.0.0.1:9", "access_token": "x" * 40, "user_agent": agent})
+    run = run_tap({"server": "acme", "access_token": "x" * 40, "user_agent": agent})
     assert run.code == 1
     assert run.errors[0].startswith("user_agent: must be one line of ASCII characters")
 

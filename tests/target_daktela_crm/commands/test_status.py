@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def test_status_shows_what_the_store_contains(crm: Crm, instance: Simulator) -> None:
     instance.sync_poison = {"8"}
     crm.run(feed(company(1), contact(7, of=1), contact(8, of=1), contact(9, of=99)))
-    settings = {name: crm.settings[name] for name in ("url", "store_path")}
+    settings = {name: crm.settings[name] for name in ("url", "server", "store_path")}
 
     run = run_target(settings, b"", "--status")
 
