@@ -181,6 +181,19 @@ def test_a_text_is_the_same_for_every_reader(texts: list[str]) -> None:
     assert [json.loads(line)["record"] for line in lines] == [{text: text} for text in texts]
 
 
+def test_t7_pages_of_any_size_are_written_completely() -> None:
+    # Longer than several parts of the output. Some lines are longer than a part and consist of escaped characters.
+    texts = [
+        f"{number} {'é' * 70 * (number % 30)}" + "\u2028\x85\u2029" * (number % 7 == 0) for number in range(400)
+    ]
+    texts[200:200] = ["x" * offset + "\u2028" * 30_000 for offset in range(3)]
+    output = _Output()
+    with redirect_stdout(output):
+        PageWriter().write_records("tickets", [{"text": text} for text in texts], None, NOW)
+    lines = output.bytes.getvalue().decode().splitlines()
+    assert [json.loads(line)["record"]["text"] for line in lines] == texts
+
+
 def test_records_are_counted_as_by_the_sdk(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
