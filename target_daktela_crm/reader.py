@@ -28,6 +28,12 @@ _MAX_DEPTH = 200
 """Levels of nesting in a record. Python's recursion limit allows about a thousand, less what is already used."""
 _TYPES = frozenset(kind.value for kind in SingerMessageType)
 
+_MARK = BOM.decode()
+_MISREAD_MARK = BOM.decode("latin-1")
+"""A byte order mark that was decoded as latin-1 or windows-1252."""
+_MARKS = (BOM, _MISREAD_MARK.encode(), rb"\ufeff", rb"\uFEFF", rb"\u00ef\u00bb\u00bf")
+"""Byte order marks in JSON."""
+
 
 class UnreadableLineError(Exception):
     """A line that is not a message; the message is what is wrong with it."""
@@ -116,6 +122,8 @@ class TolerantReader(GenericSingerReader[bytes]):
             raise UnreadableLineError("is not a Singer message that this target supports")
         if kind == "RECORD" and _is_too_deep(message, line):
             raise UnreadableLineError(f"is nested more than {_MAX_DEPTH} levels deep")
+        if any(mark in line for mark in _MARKS):
+            _remove_marks(message)
         return message
 
     def _reject_undecodable(self, line: bytes) -> None:
@@ -148,6 +156,27 @@ class TolerantReader(GenericSingerReader[bytes]):
         text = line.decode("utf-8", "replace")
         self.repaired += "\ufffd" in text
         return json.loads(text, parse_float=read_number, parse_constant=lambda _: None, object_hook=_repaired_keys)
+
+
+def _remove_marks(message: dict[str, Any]) -> None:
+    """Remove a byte order mark from the names of columns in a RECORD or SCHEMA message.
+
+    Taps of CSV files add the mark of the file to the name of its first column. A quoted name
+    keeps its quotation marks then.
+    """
+    if isinstance(record := message.get("record"), dict):
+        message["record"] = {_without_mark(name): value for name, value in record.items()}
+    if isinstance(schema := message.get("schema"), dict) and isinstance(schema.get("properties"), dict):
+        schema["properties"] = {_without_mark(name): value for name, value in schema["properties"].items()}
+    if isinstance(keys := message.get("key_properties"), list):
+        message["key_properties"] = [_without_mark(key) if isinstance(key, str) else key for key in keys]
+
+
+def _without_mark(name: str) -> str:
+    for mark in (_MARK, _MISREAD_MARK):
+        if name.startswith(mark):
+            return name.removeprefix(mark).strip('"')
+    return name
 
 
 def _is_too_deep(message: dict[str, Any], line: bytes) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from target_daktela_crm.mapping.preset import find_stream
 from target_daktela_crm.mapping.roles import MappingError
 
 if TYPE_CHECKING:
@@ -91,8 +92,8 @@ class CrmMapping:
     """Number of phone numbers and e-mail addresses left out so far, by kind."""
 
     def stream(self, name: str) -> StreamMapping | None:
-        """Return the mapping of a stream by its name or alias in any case, or None if the stream is not mapped."""
-        return self.by_name.get(name.casefold())
+        """Return the mapping of a stream by its name, alias or table, or None if the stream is not mapped."""
+        return find_stream(self.by_name, name)
 
     @cached_property
     def with_values(self) -> frozenset[str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 _FOLDER = resources.files("target_daktela_crm.mapping.presets")
 PRESETS = tuple(
@@ -40,9 +42,22 @@ def preset_notes(name: str) -> dict[str, str]:
 
 
 def stream_name(streams: Mapping[str, Any], name: str) -> str:
-    """Return the preset's name of a stream with this name or alias in any case, or `name` if there is none."""
+    """Return the preset's name of a stream with this name or alias, or `name` if there is none."""
     names = {alias.casefold(): known for known, stream in streams.items() for alias in _aliases(stream)}
-    return {**names, **{known.casefold(): known for known in streams}}.get(name.casefold(), name)
+    return find_stream({**names, **{known.casefold(): known for known in streams}}, name) or name
+
+
+def find_stream(by_name: Mapping[str, T], name: str) -> T | None:
+    """Return what is known of a stream: under its name in any case, or under the name of its table.
+
+    Taps of SQL databases name their streams `schema-table`, such as `suitecrm-contacts`.
+    """
+    rest = name.casefold()
+    while rest:
+        if rest in by_name:
+            return by_name[rest]
+        rest = rest.partition("-")[2]
+    return None
 
 
 def _aliases(stream: object) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import string
 import unicodedata
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -36,6 +37,9 @@ _COMPARED_DIGITS = 8
 """Number of equal last digits that make two phone numbers the same, if only one of them has a country code."""
 _PLACEHOLDER = re.compile(r"\[not provided\]", re.IGNORECASE)
 _DASHES = frozenset("-\u2013\u2014") | {"--"}
+_WHOLE_NUMBER = re.compile(r"(0|-?[1-9][0-9]*)\.0+")
+_PADDING = f"{string.whitespace}\u00a0\ufeff"
+"""Characters around an id that are no part of it: columns of a fixed length, and marks of the byte order."""
 _WHOLE_FLOAT = re.compile(r"\+?\d+\.0")
 _EMAIL = re.compile(r"[^@\s<>]+@[^@\s<>.]+(?:\.[^@\s<>.]+)+")
 
@@ -48,7 +52,7 @@ class Identifier(msgspec.Struct, frozen=True, gc=False):
     """An id of the CRM."""
 
     key: str
-    """Used to compare ids: the exact number or text. 7, 7.0 and "7" are the same id, "007" is another one."""
+    """Used to compare ids: the exact number or text. 7, 7.0, "7", "7.0" and " 7" are one id, "007" is another."""
     sent: int | str
     """Used in requests: the type of the record, but integers for whole numbers that PHP can represent exactly."""
 
@@ -64,9 +68,12 @@ def read_id(value: object) -> Identifier:
     if type(value) is int and value in _INT64:
         return Identifier(str(value), value)
     if isinstance(value, str):
-        text = value.replace("\x00", "") if "\x00" in value else value
-        if not text or text.isspace():
+        text = (value.replace("\x00", "") if "\x00" in value else value).strip(_PADDING)
+        if not text:
             raise UnreadableError("is missing")
+        # pandas and Excel write integers in this way if another row of the column is empty.
+        if text.endswith("0") and (whole := _WHOLE_NUMBER.fullmatch(text)):
+            text = whole[1]
         return Identifier(text, text)
     return _identifier_of_number(value)
 

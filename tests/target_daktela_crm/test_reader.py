@@ -290,3 +290,20 @@ def test_a_last_line_that_is_not_a_message_is_rejected_without_a_line_feed() -> 
     reading = _Reading(RECORD + b'{"type": "LOG"}')
     assert not reading.cut_off
     assert len(reading.unreadable) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["\ufeffId", '\ufeff"Id"', "\u00ef\u00bb\u00bfId"], ids=["mark", "quoted name", "mark read as latin-1"]
+)
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_a_byte_order_mark_is_no_part_of_a_column_s_name(name: str, ascii_only: bool) -> None:  # noqa: FBT001
+    schema: dict[str, Any] = {"properties": {name: {}, "Name": {}}}
+    messages = [
+        {"type": "SCHEMA", "stream": "contacts", "schema": schema, "key_properties": [name]},
+        {"type": "RECORD", "stream": "contacts", "record": {name: "7", "Name": "\ufeffEva"}},
+    ]
+    lines = b"".join(json.dumps(each, ensure_ascii=ascii_only).encode() + b"\n" for each in messages)
+    announced, received = _Reading(lines).messages
+    assert list(announced["schema"]["properties"]) == ["Id", "Name"]
+    assert announced["key_properties"] == ["Id"]
+    assert received["record"] == {"Id": "7", "Name": "\ufeffEva"}

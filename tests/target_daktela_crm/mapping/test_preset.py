@@ -138,6 +138,28 @@ def test_a_stream_may_be_changed_by_its_name_in_any_case() -> None:
     assert merged["Contact"]["contact"]["id"] == "X"
 
 
+def test_a_stream_may_be_changed_by_the_name_that_a_tap_of_a_database_gives_it() -> None:
+    merged = _merged({"crm-eu-contact": {"contact": {"id": "X"}}})
+    assert (list(merged), merged["Contact"]["contact"]["id"]) == (["Contact", "Account"], "X")
+
+
+@pytest.mark.parametrize(
+    ("stream", "expected"),
+    [
+        ("suitecrm-contacts", "contacts"),
+        ("SUITECRM-Accounts_Contacts", "accounts_contacts"),
+        ("my-crm-contacts", "contacts"),
+        ("public-sugarcrm_accounts", "accounts"),
+        ("contacts-", None),
+        ("contacts-archive", None),
+        ("-", None),
+    ],
+)
+def test_the_stream_of_a_table_has_the_mapping_of_the_table(stream: str, expected: str | None) -> None:
+    mapping = compile_mapping("sugarcrm", None, None).stream(stream)
+    assert (mapping.name if mapping else None) == expected
+
+
 def test_a_stream_can_be_added_or_removed() -> None:
     merged = _merged({"Account": None, "Lead": {"contact": {"id": "L"}}})
     assert list(merged) == ["Contact", "Lead"]

@@ -54,10 +54,17 @@ from target_daktela_crm.mapping.values import (
         (1.5, "1.5", b'"1.5"'),
         (Decimal("0.10"), "0.10", b'"0.10"'),
         ("007", "007", b'"007"'),
-        ("7.0", "7.0", b'"7.0"'),
+        ("7.0", "7", b'"7"'),
+        ("-12.000", "-12", b'"-12"'),
+        ("0.0", "0", b'"0"'),
+        ("007.0", "007.0", b'"007.0"'),
+        ("7.10", "7.10", b'"7.10"'),
+        ("1.2.0", "1.2.0", b'"1.2.0"'),
         ("0035g00000AbCdEAAV", "0035g00000AbCdEAAV", b'"0035g00000AbCdEAAV"'),
         ("žluťoučký/kůň", "žluťoučký/kůň", '"žluťoučký/kůň"'.encode()),
-        (" 7", " 7", b'" 7"'),
+        (" 7", "7", b'"7"'),
+        ("1   ", "1", b'"1"'),
+        ("\ufeff\u00a0a b\t", "a b", b'"a b"'),
     ],
 )
 def test_ids_are_compared_exactly_and_keep_their_type(value: Any, key: str, sent: bytes) -> None:
@@ -86,7 +93,7 @@ def test_an_invalid_id_is_refused_with_its_type(value: Any, said: str) -> None:
 
 
 def test_an_id_is_the_same_in_all_spellings_of_a_number() -> None:
-    spellings = (7, 7.0, Decimal(7), Decimal("7.00"), Decimal("0.7E+1"), "7")
+    spellings = (7, 7.0, Decimal(7), Decimal("7.00"), Decimal("0.7E+1"), "7", "7.0", " 7.00 ")
     assert {read_id(value).key for value in spellings} == {"7"}
 
 
