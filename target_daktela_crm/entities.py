@@ -9,10 +9,7 @@ import msgspec
 
 
 class CompanyInfo(IntEnum):
-    """What a contact's record says about the contact's company.
-
-    The store keeps the largest value of all records of one run.
-    """
+    """What a contact's record says about the contact's company."""
 
     COLUMNS_MISSING = 0
     """The record lacks all columns for the company, so the company known so far is kept."""
@@ -20,6 +17,8 @@ class CompanyInfo(IntEnum):
     """The mapping has no expression for the company."""
     GIVEN = 2
     """The record names a company, or says that there is none."""
+    GIVEN_WITHOUT_LINKS = 3
+    """As `GIVEN`, and links of earlier runs no longer count."""
 
 
 class Company(msgspec.Struct, frozen=True, gc=False):
@@ -58,6 +57,7 @@ class Link(msgspec.Struct, frozen=True, gc=False):
     company: str
     primary: bool
     deleted: bool
+    modified: float | None = None
 
 
 class CustomValue(msgspec.Struct, frozen=True, gc=False):

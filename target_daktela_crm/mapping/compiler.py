@@ -43,9 +43,12 @@ if TYPE_CHECKING:
 _TEXTS = {"company": ("name", "description"), "contact": ("name", "firstname", "lastname", "description")}
 _ATTRIBUTES = {
     "company": ("when", "id", "name", "description", "deleted", "modified", "fields", "contacts"),
-    "contact": ("when", "id", "company", "company_name", *_TEXTS["contact"], "deleted", "modified", "fields"),
+    "contact": (
+        *("when", "id", "company", "company_name", "replaces_links", *_TEXTS["contact"]),
+        *("deleted", "modified", "fields"),
+    ),
     "contacts": ("list", "when", "id", *_TEXTS["contact"], "deleted", "modified", "fields"),
-    "link": ("when", "id", "contact", "company", "primary", "deleted"),
+    "link": ("when", "id", "contact", "company", "primary", "deleted", "modified"),
     "value": ("when", "of", "id", "owner", "definition", "defined_in", "deleted"),
     "definition": ("when", "id", "deleted"),
 }
@@ -333,11 +336,13 @@ class _StreamCompiler:
     def _contact(self, content: Mapping[str, Any], place: str) -> ContactRole:
         attributes = self._common("contact", content, place)
         self._attributes.append(attributes)
-        company, name = (self._first(content, key, place) for key in ("company", "company_name"))
+        company, name, replaces = (
+            self._first(content, key, place) for key in ("company", "company_name", "replaces_links")
+        )
         expressions = self._expressions(content.get("company", []), f"{place}.company")
         columns = tuple(column for expression in expressions for column in expression.sources)
         prefixes = key_prefixes(place for place in self._options.places if "{}" in place.split(".")[0])
-        return ContactRole(attributes, company, name, columns, prefixes)
+        return ContactRole(attributes, company, name, replaces, columns, prefixes)
 
     def _nested(self, content: Mapping[str, Any], place: str) -> NestedContacts:
         # Inside a list, columns are always at the top level of each element.

@@ -219,6 +219,8 @@ class ContactRole:
     attributes: Attributes
     company: Getter | None
     company_name: Getter | None
+    replaces_links: Getter | None
+    """Whether links of earlier runs no longer count if a record names the company or says that there is none."""
     company_columns: tuple[Column, ...]
     """Columns of the expressions for the company."""
     column_prefixes: tuple[str, ...]
@@ -243,6 +245,9 @@ class ContactRole:
             company = optional_id("company", self.company, record, key)
             is_given = company is not None or self._has_company_columns(record)
             info = CompanyInfo.GIVEN if is_given else CompanyInfo.COLUMNS_MISSING
+            if is_given and self.replaces_links is not None:
+                replaces = read_value("replaces_links", read_flag, self.replaces_links, record, key)
+                info = CompanyInfo.GIVEN_WITHOUT_LINKS if replaces else info
         name = None
         if self.company_name is not None and company is not None:
             name = read_value("company_name", clean_name, self.company_name, record, key)
@@ -287,7 +292,10 @@ class LinkRole:
             company = required_id("company", getters["company"], record, own).key
         # A link without an id is identified by its contact and company.
         key = own if own is not None else _pair(contact, company)
-        yield Link(key, contact, company, _flag("primary", getters, record, key), deleted)
+        modified = None
+        if "modified" in getters:
+            modified = read_value("modified", read_time, getters["modified"], record, key)
+        yield Link(key, contact, company, _flag("primary", getters, record, key), deleted, modified)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class _Candidate(NamedTuple):
     """The company that the contact's own record names."""
     is_deleted: int
     is_new: int
-    """Whether the link was received in the run of the contact's record, or later."""
+    """Whether the link was received in the run of the contact's last record on its company, or later."""
     company_info: int
     """`CompanyInfo` of the contact's record."""
 
@@ -105,12 +105,12 @@ def _choose_among_links(connection: sqlite3.Connection, since: int) -> None:
     rows = connection.execute(
         """
         SELECT links.contact, links.company, links.main, companies.key IS NOT NULL, contacts.own,
-               coalesce(companies.deleted, 0), links.run >= contacts.run, contacts.tells
+               coalesce(companies.deleted, 0), links.run >= coalesce(contacts.own_run, 0), contacts.tells
         FROM links
         JOIN contacts ON contacts.key = links.contact AND NOT contacts.deleted
         LEFT JOIN companies ON companies.key = links.company
         WHERE NOT links.deleted AND links.run >= ?
-        ORDER BY links.contact, links.run DESC, links.number
+        ORDER BY links.contact, links.run DESC, links.modified DESC, links.number DESC
         """,
         (since,),
     )
@@ -120,14 +120,16 @@ def _choose_among_links(connection: sqlite3.Connection, since: int) -> None:
 
 
 def _choose(connection: sqlite3.Connection, links: list[_Candidate]) -> str | None:
-    own = links[0].own
+    own, info = links[0].own, links[0].company_info
+    if info == CompanyInfo.GIVEN_WITHOUT_LINKS:
+        links = [link for link in links if link.is_new]
     states = {
         link.company: "deleted" if link.is_deleted else "known" if link.is_known else "unknown" for link in links
     }
     if own is not None and own not in states:
         row = connection.execute("SELECT deleted FROM companies WHERE key = ?", (own,)).fetchone()
         states[own] = "unknown" if row is None else "deleted" if row[0] else "known"
-    has_none = own is None and links[0].company_info == CompanyInfo.GIVEN
+    has_none = own is None and info >= CompanyInfo.GIVEN
     candidates = [(link.company, bool(link.is_primary), bool(link.is_new)) for link in links]
     return choose_company(own, candidates, states, has_none=has_none)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-VERSION = 3
+VERSION = 4
 """Version of the tables below, kept in SQLite's `user_version`."""
 
 LOCK_TIMEOUT_SECONDS = 1.0
@@ -106,7 +106,12 @@ _VERSION_3 = """
 CREATE TABLE sent_contacts (number INTEGER PRIMARY KEY);
 CREATE TABLE sent_companies (number INTEGER PRIMARY KEY);
 """
-_UPGRADES = (_VERSION_1, _VERSION_2, _VERSION_3)
+_VERSION_4 = """
+ALTER TABLE contacts ADD COLUMN own_run INTEGER; -- the last run that received a record which says its company
+UPDATE contacts SET own_run = run WHERE tells;
+ALTER TABLE links ADD COLUMN modified REAL;
+"""
+_UPGRADES = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 """The statements that create each version from the one before it."""
 
 

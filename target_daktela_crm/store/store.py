@@ -64,21 +64,21 @@ ON CONFLICT (key) DO UPDATE SET
     deleted = excluded.deleted, nameless = excluded.nameless, run = excluded.run, stream = excluded.stream
 """ + _KEEP_NEWEST.format(table="companies")
 _PUT_CONTACT = """
-INSERT INTO contacts (key, body, hash, modified, deleted, run, stream, own, tells, company)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?8)
+INSERT INTO contacts (key, body, hash, modified, deleted, run, stream, own, tells, company, own_run)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?8, iif(?9, ?6, NULL))
 ON CONFLICT (key) DO UPDATE SET
     body = coalesce(excluded.body, body), hash = coalesce(excluded.hash, hash), modified = excluded.modified,
     deleted = excluded.deleted, run = excluded.run, stream = excluded.stream,
-    own = CASE WHEN excluded.tells THEN excluded.own ELSE own END, tells = max(tells, excluded.tells)
+    own = iif(excluded.tells, excluded.own, own), own_run = iif(excluded.tells, excluded.run, own_run),
+    tells = iif(excluded.tells >= 2, excluded.tells, max(tells, excluded.tells))
 """ + _KEEP_NEWEST.format(table="contacts")
 _PUT_NAME = """
 INSERT INTO company_names VALUES (?, ?) ON CONFLICT (company) DO UPDATE SET name = excluded.name
 """
+# A link that is received again gets a new number, by which the newest link of a contact is found.
 _PUT_LINK = """
-INSERT INTO links (stream, key, contact, company, main, deleted, run) VALUES (?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (stream, key) DO UPDATE SET
-    contact = excluded.contact, company = excluded.company, main = excluded.main,
-    deleted = excluded.deleted, run = excluded.run
+INSERT OR REPLACE INTO links (stream, key, contact, company, main, deleted, run, modified)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 _UNANSWERED = {
@@ -271,8 +271,9 @@ class Store:
             nameless = int(entity.nameless)
             self._companies.append((key, body, digest, entity.modified, deleted, nameless, run_number, stream))
         elif isinstance(entity, Link):
+            flags = (int(entity.primary), int(entity.deleted))
             ends = (entity.contact, entity.company)
-            self._links.append((stream, entity.key, *ends, int(entity.primary), int(entity.deleted), run_number))
+            self._links.append((stream, entity.key, *ends, *flags, run_number, entity.modified))
         elif isinstance(entity, CustomValue):
             self.custom_fields.add_value(stream, entity, run_number)
         elif isinstance(entity, CustomDefinition):

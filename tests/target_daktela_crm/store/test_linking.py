@@ -75,7 +75,14 @@ def test_a_contact_has_a_company_that_is_not_deleted_if_there_is_one(
 
 LINKS = {
     "links": {
-        "link": {"id": "id", "contact": "contact", "company": "company", "primary": "main", "deleted": "gone"}
+        "link": {
+            "id": "id",
+            "contact": "contact",
+            "company": "company",
+            "primary": "main",
+            "deleted": "gone",
+            "modified": "at",
+        }
     }
 }
 
@@ -86,8 +93,10 @@ GONE = {
 }
 
 
-def link(number: int, of: Any, to: Any, *, main: bool = False, gone: bool = False) -> Message:
-    return record("links", id=number, contact=of, company=to, main=main, gone=gone)
+def link(
+    number: int, of: Any, to: Any, *, main: bool = False, gone: bool = False, at: str | None = None
+) -> Message:
+    return record("links", id=number, contact=of, company=to, main=main, gone=gone, at=at)
 
 
 def test_a_contact_may_arrive_before_its_company_or_without_one(crm: Crm) -> None:
@@ -191,7 +200,10 @@ def test_a_link_may_arrive_first_last_or_in_another_run(crm: Crm, place: str) ->
         (1, [link(1, 7, 2, main=True)], "2"),
         (1, [link(1, 7, 2, main=True, gone=True)], "1"),
         (None, [link(1, 7, 2, gone=True), link(2, 7, 3)], "3"),
-        (None, [link(1, 7, 3), link(2, 7, 2)], "3"),
+        (None, [link(1, 7, 3), link(2, 7, 2)], "2"),
+        (None, [link(1, 7, 3), link(2, 7, 2), link(1, 7, 3)], "3"),
+        (None, [link(1, 7, 3, at="2026-03-02"), link(2, 7, 2, at="2026-03-01")], "3"),
+        (None, [link(1, 7, 2, at="2026-03-02"), link(1, 7, 2, at="2026-03-02", gone=True), link(2, 7, 3)], "3"),
         (None, [link(1, 7, 9), link(2, 7, 2)], "2"),
         ("gone", [link(1, 7, 2)], "2"),
         ("gone", [link(1, 7, "gone", main=True)], None),
@@ -376,3 +388,65 @@ def test_a_link_to_an_unknown_company_does_not_replace_a_known_one(crm: Crm) -> 
     run = crm.run([record("account_contacts", id=2, contact=9, account=77)])
     assert run.summary["on_hold"] == 0
     assert crm.contacts()["9"]["company"] == "1"
+
+
+def _hubspot_of_singer_io(company: int | None) -> Message:
+    return record("contacts", id="5", property_firstname="Eva", property_associatedcompanyid=company)
+
+
+def test_the_company_in_a_hubspot_contact_counts_more_than_links_of_earlier_runs(crm: Crm) -> None:
+    crm.settings["preset"] = "hubspot"
+    companies = [
+        record("companies", companyId=number, property_name={"value": name})
+        for number, name in ((1, "A"), (2, "B"))
+    ]
+    link = record("contacts_by_company", **{"company-id": 1, "contact-id": 5})
+    crm.run([_hubspot_of_singer_io(1), *companies, link])
+    assert crm.company_of_contacts() == {"5": "1"}
+    crm.run([_hubspot_of_singer_io(None)])
+    assert crm.company_of_contacts() == {"5": None}
+    # A link of the same run, or of a later one, is newer than the record.
+    crm.run([_hubspot_of_singer_io(None), record("contacts_by_company", **{"company-id": 2, "contact-id": 5})])
+    assert crm.company_of_contacts() == {"5": "2"}
+    crm.run([_hubspot_of_singer_io(1)])
+    assert crm.company_of_contacts() == {"5": "1"}
+    crm.run([record("companies", companyId=1, property_name={"value": "A"}, archived=True)])
+    assert crm.company_of_contacts() == {"5": None}
+
+
+@pytest.mark.parametrize(
+    ("account_contacts", "expected"), [([], None), ("[]", None), (["31"], "1"), (None, "1"), (..., "1")]
+)
+def test_an_active_campaign_contact_without_accounts_leaves_its_company(
+    crm: Crm, account_contacts: Any, expected: str | None
+) -> None:
+    crm.settings["preset"] = "activecampaign"
+    person: dict[str, Any] = {"id": 5, "first_name": "Eva", "orgid": 0}
+    link = record("account_contacts", id=31, account=1, contact=5)
+    crm.run([link, record("accounts", id=1, name="Acme"), record("contacts", **person, account_contacts=["31"])])
+    assert crm.company_of_contacts() == {"5": "1"}
+    more = {} if account_contacts is ... else {"account_contacts": account_contacts}
+    crm.run([record("contacts", **person, **more)])
+    assert crm.company_of_contacts() == {"5": expected}
+
+
+def test_a_later_record_of_a_contact_with_accounts_keeps_the_links_of_earlier_runs(crm: Crm) -> None:
+    crm.settings["preset"] = "activecampaign"
+    person: dict[str, Any] = {"id": 5, "first_name": "Eva", "orgid": 0}
+    crm.run([record("accounts", id=1, name="Acme"), record("contacts", **person, account_contacts=[])])
+    crm.run([record("account_contacts", id=31, account=1, contact=5)])
+    crm.run([record("contacts", **person, account_contacts=["31"])])
+    assert crm.company_of_contacts() == {"5": "1"}
+
+
+@pytest.mark.promise("S10")
+def test_a_record_without_the_company_s_column_leaves_the_links_as_they_were(crm: Crm) -> None:
+    crm.settings["streams"] = LINKS
+    primary = [schema("links"), link(1, 7, 2, main=True)]
+    crm.run([*primary, *feed(company(1), company(2), contact(7, of=1))])
+    assert crm.company_of_contacts() == {"7": "2"}
+    crm.run(feed(record("contacts", id=7, name="Eva V.")))
+    assert crm.company_of_contacts() == {"7": "2"}
+    assert crm.contacts()["7"]["name"] == "Eva V."
+    crm.run(feed(contact(7, of=1)))
+    assert crm.company_of_contacts() == {"7": "1"}

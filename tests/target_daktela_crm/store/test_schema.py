@@ -102,6 +102,8 @@ def _downgrade_to_version_1(crm: Crm) -> None:
         ):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("ALTER TABLE companies DROP COLUMN nameless")
+        connection.execute("ALTER TABLE contacts DROP COLUMN own_run")
+        connection.execute("ALTER TABLE links DROP COLUMN modified")
         connection.execute("PRAGMA user_version = 1")
         connection.commit()
 
