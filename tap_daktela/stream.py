@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from tap_daktela.reading.instance import Instance
     from tap_daktela.reading.run_metrics import RunMetrics
     from tap_daktela.records.activation import Activation
-    from tap_daktela.records.table import Table
+    from tap_daktela.records.row_mapper import RecordBatch
     from tap_daktela.streams import fields
 
 
@@ -170,7 +170,7 @@ class DaktelaStream(Stream):
         for table in self._tables(context):
             yield from table
 
-    def _tables(self, context: Context | None) -> Iterator[Table]:
+    def _tables(self, context: Context | None) -> Iterator[RecordBatch]:
         """Yield the records of one instance, page by page, and move its bookmark between them."""
         instance = self._run.instances[str((context or {})["server"])]
         try:
@@ -244,7 +244,7 @@ class DaktelaStream(Stream):
         `count` is how many records of the stream have been written before.
         """
         for table in self._tables(partition):
-            records = table.structs()
+            records = table.records
             while records:
                 room = self.STATE_MSG_FREQUENCY - count % self.STATE_MSG_FREQUENCY
                 part, records = records[:room], records[room:]

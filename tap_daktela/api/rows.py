@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
@@ -28,6 +28,9 @@ _NAME = "name"
 
 class Row(msgspec.Struct, gc=False):
     """A row, or an object in it, with the part of a dictionary's ways that reading pages needs."""
+
+    objects: ClassVar[dict[str, type[Row]]] = {}
+    """Field -> class of the object that it contains."""
 
     def get(self, name: str) -> Any:  # noqa: ANN401 - JSON
         """Return the value of a field, None if the row lacks it."""
@@ -83,9 +86,26 @@ class PageReader:
         return Page(answer.result.data, read_total(answer.result.total), answer.time, answer.timezone)
 
 
+def from_dict(kind: type[Row], content: dict[str, Any]) -> Row:
+    """Return an object of a class of rows with the content of a dictionary, without the fields that it lacks."""
+    values = {}
+    for name, value in content.items():
+        field = attribute(name)
+        if field in kind.__struct_fields__:
+            inner = kind.objects.get(name)
+            values[field] = from_dict(inner, value) if inner and isinstance(value, dict) else value
+    return kind(**values)
+
+
+@lru_cache(maxsize=64)
+def row_class(fields: tuple[str, ...]) -> type[Row]:
+    """Return the class of rows with these fields, dotted where they are parts of objects."""
+    return _class_of(_tree(fields))
+
+
 @lru_cache(maxsize=64)
 def _decoder(fields: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
-    row = _row(_tree(fields))
+    row = row_class(fields)
     result = msgspec.defstruct("Result", [("data", list[row]), ("total", Any, None)])  # type: ignore[valid-type]
     rename = {"time": "_time", "timezone": "_timezone"}
     texts = [(name, str | None, None) for name in rename]
@@ -107,17 +127,20 @@ def _tree(fields: tuple[str, ...]) -> dict[str, Any]:
     return tree
 
 
-def _row(tree: dict[str, Any]) -> type[Row]:
-    # An object without its name, which is what missing rights look like, is not one whose name is null.
+def _class_of(tree: dict[str, Any]) -> type[Row]:
+    objects = {name: _class_of(inner) for name, inner in tree.items() if inner}
+    # An object without its name, which is what missing permissions look like, is not one whose name is null.
     fields: list[tuple[str, Any, Any]] = [
         (
             attribute(name),
             # PHP's empty object is a list.
-            (_row(inner) | list[Any] | None) if inner else Any,
+            (objects[name] | list[Any] | None) if name in objects else Any,
             msgspec.UNSET if name == _NAME else None,
         )
-        for name, inner in tree.items()
+        for name in tree
     ]
     names = {attribute(name): name for name in tree}
-    made: Any = msgspec.defstruct("Row", fields, bases=(Row,), rename=names, gc=False)
+    made: Any = msgspec.defstruct(
+        "Row", fields, bases=(Row,), rename=names, gc=False, namespace={"objects": objects}
+    )
     return made  # type: ignore[no-any-return]

@@ -14,7 +14,7 @@ from tap_daktela.streams.fields import Kind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tap_daktela.records.row_mapper import FieldTree, Leaf
+    from tap_daktela.records.field_tree import FieldTree, Leaf
     from tap_daktela.streams.fields import Stream
 
 _MOST_NAMES = 10
@@ -51,7 +51,7 @@ class Sample:
 def differences(stream: Stream, root: FieldTree, sample: Sample) -> Iterator[str]:
     """Yield a line each for fields of another type, for those that are not sent, and for those that are new.
 
-    `root` is the shape's tree of the columns that are asked for.
+    `root` is the tree of the columns that are requested.
     """
     if retyped := _retyped(root, sample.asked):
         yield f"sent as another type: {_listed(retyped)}"

@@ -45,10 +45,10 @@ class StreamCheck(StreamReader):
             self._page = page
             self._instance.server_clock.observe(page.time, page.timezone)
             self._table(page.rows)
-            if problem := missing_items(self._stream, self._instance, self._shape.stats):
+            if problem := missing_items(self._stream, self._instance, self._mapper.stats):
                 raise StreamError(problem)
             count = self._count(page)
-        return "; ".join([count, *data_warnings(self._shape.stats)])
+        return "; ".join([count, *data_warnings(self._mapper.stats)])
 
     def _count(self, page: Page) -> str:
         """Return how many rows the stream has.
@@ -94,7 +94,7 @@ class StreamCheck(StreamReader):
                 problems.append(f"new and missing fields cannot be told: {error}")
         asked, whole = ([row for row in rows if isinstance(row, dict)] for rows in (self._page.rows, whole))
         sample = Sample(asked, whole, is_old=self._page.timezone is None)
-        found = differences(self._stream, self._shape.root, sample)
+        found = differences(self._stream, self._mapper.tree, sample)
         return [*self._fields.take_warnings(), *found, *problems]
 
     def _whole_rows(self) -> list[Any]:

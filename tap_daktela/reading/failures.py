@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from tap_daktela.records.row_mapper import RowStats
+    from tap_daktela.records.row_stats import RowStats
 
 _MAX_STREAMS = 3
 """Streams that a warning names; of the others it gives the number."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tap_daktela.api.outcome import RequestError
     from tap_daktela.reading.instance import Instance
-    from tap_daktela.records.row_mapper import RowStats
+    from tap_daktela.records.row_stats import RowStats
     from tap_daktela.streams.fields import Stream
 
 _FEW = 2

@@ -22,8 +22,8 @@ from tap_daktela.paging.plan import ReadError
 from tap_daktela.paging.windows import Window
 from tap_daktela.reading.permissions import hint_for, losses, missing_items
 from tap_daktela.reading.requested_fields import RequestedFields
-from tap_daktela.records.row_mapper import InstanceFormat, MismatchError, RowMapper
-from tap_daktela.records.table import Table, TableMapper
+from tap_daktela.records.row_mapper import MismatchError, RecordBatch, RowMapper
+from tap_daktela.records.row_stats import InstanceFormat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -195,7 +195,7 @@ class StreamReader:
         self._compile()
         self._fields = RequestedFields(stream, self._columns, instance)
 
-    def read(self) -> Iterator[Table | Checkpoint]:
+    def read(self) -> Iterator[RecordBatch | Checkpoint]:
         """Yield tables of records, and checkpoints between them.
 
         Raises:
@@ -221,14 +221,14 @@ class StreamReader:
 
         An instance that returns no rows counts as incomplete: missing permissions look like an empty table.
         """
-        stats = self._shape.stats
+        stats = self._mapper.stats
         if stats.keyless:
             return f"returned {stats.keyless} rows without a key"
         if self._is_partial:
             return "added or deleted rows during each attempt to read them"
         return "" if stats.records else "returned no rows"
 
-    def _read_by_clock(self) -> Iterator[Table | Checkpoint]:
+    def _read_by_clock(self) -> Iterator[RecordBatch | Checkpoint]:
         """Read the stream, and plan its range again if the first response shows another zone or time."""
         try:
             yield from self._read()
@@ -271,7 +271,7 @@ class StreamReader:
                 page.take,
             )
 
-    def _read(self) -> Iterator[Table | Checkpoint]:
+    def _read(self) -> Iterator[RecordBatch | Checkpoint]:
         cursor = self._stream.replication_key
         if cursor is None:
             yield from self._tables(read_by_name(self._source, self._fields.query))
@@ -283,7 +283,7 @@ class StreamReader:
             yield from self._read_late_closures(cursor, wanted)
         yield from self._read_range(cursor, wanted)
 
-    def _read_late_closures(self, cursor: str, wanted: ReadRange) -> Iterator[Table]:
+    def _read_late_closures(self, cursor: str, wanted: ReadRange) -> Iterator[RecordBatch]:
         """Read again what began before the range and was closed in it, for closing moves no replication key.
 
         What was postponed before it was closed, or changed without being closed, this cannot see
@@ -300,8 +300,8 @@ class StreamReader:
         window = Window(wanted.lower, wanted.upper)
         yield from self._tables(read_windows(self._source, query, closed, window))
 
-    def _read_range(self, cursor: str, wanted: ReadRange) -> Iterator[Table | Checkpoint]:
-        stats = self._shape.stats
+    def _read_range(self, cursor: str, wanted: ReadRange) -> Iterator[RecordBatch | Checkpoint]:
+        stats = self._mapper.stats
         window = Window(wanted.lower, wanted.upper)
         for batch in self._counted(read_windows(self._source, self._fields.query, cursor, window)):
             yield self._table(batch.rows)
@@ -324,7 +324,7 @@ class StreamReader:
         )
         return Checkpoint(min(instant, settled), wanted.replaces_bookmark)
 
-    def _tables(self, batches: Iterator[Batch]) -> Iterator[Table]:
+    def _tables(self, batches: Iterator[Batch]) -> Iterator[RecordBatch]:
         """Yield the tables of batches, and note how far that is."""
         for batch in self._counted(batches):
             yield self._table(batch.rows)
@@ -352,16 +352,15 @@ class StreamReader:
             local_datetimes=run.local_datetimes,
             nulls_for_mismatches=run.nulls_for_mismatches,
         )
-        self._shape = RowMapper(self._stream, self._columns, dialect)
-        self._table_shape = TableMapper(self._shape)
+        self._mapper = RowMapper(self._stream, self._columns, dialect)
         self._without_value = {column.name for column in self._columns if column.extra}
 
-    def _table(self, rows: list[Any]) -> Table:
+    def _table(self, rows: list[Any]) -> RecordBatch:
         """Return the records of a page, and note which further fields have values."""
-        table = self._table_shape(rows)
+        records = self._mapper(rows)
         if self._without_value:
-            self._without_value = {name for name in self._without_value if not table.has_value(name)}
-        return table
+            self._without_value = {name for name in self._without_value if not records.has_value(name)}
+        return records
 
     @contextmanager
     def _as_stream_error(self) -> Iterator[None]:
@@ -375,7 +374,7 @@ class StreamReader:
             raise StreamError(str(error)) from None
 
     def _report(self) -> None:
-        stats, who = self._shape.stats, self._who
+        stats, who = self._mapper.stats, self._who
         logger.info("%s: %d records", who, stats.records)
         for kind, count in stats.orphans.items():
             logger.info("%s: left out %d activities of type %s without their item (orphans)", who, count, kind)

@@ -14,7 +14,7 @@ from tap_daktela.inputs.settings import CLOCK_TOLERANCE, read
 from tap_daktela.reading import server_clock
 from tap_daktela.reading.instance import Instance
 from tap_daktela.reading.stream_reader import Checkpoint, StreamReader
-from tap_daktela.records.table import Table
+from tap_daktela.records.row_mapper import RecordBatch
 from tap_daktela.streams.definitions import STREAMS
 from tests.retries import QUICK
 from tests.simulator import Simulator, envelope, generate
@@ -163,7 +163,7 @@ def test_slices_that_meet_in_a_clock_change_leave_no_gap(season: str) -> None:
         for start, end in pairwise(borders):
             instance = instance_of(simulator, start_date=start.isoformat(), end_date=end.isoformat())
             steps = StreamReader(ACTIVITIES, ACTIVITIES.fields, instance, None).read()
-            names = {record["name"] for step in steps if isinstance(step, Table) for record in step}
+            names = {record["name"] for step in steps if isinstance(step, RecordBatch) for record in step}
             assert {name for name, instant in instants.items() if start <= instant < end} <= names
             emitted |= names
     assert emitted == set(instants)

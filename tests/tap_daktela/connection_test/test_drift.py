@@ -12,7 +12,8 @@ import pytest
 from tap_daktela.connection_test.drift import Sample, differences
 from tap_daktela.connection_test.stream_check import StreamCheck
 from tap_daktela.reading.stream_reader import StreamError
-from tap_daktela.records.row_mapper import InstanceFormat, RowMapper
+from tap_daktela.records.row_mapper import RowMapper
+from tap_daktela.records.row_stats import InstanceFormat
 from tap_daktela.streams.definitions import STREAMS
 from tap_daktela.streams.fields import Stream, integer, key, mapping, moment, relation, relations, text
 from tests.simulator import Dataset, Fault, Simulator, generate
@@ -66,11 +67,11 @@ def compare(
     is_old: bool = False,
     stream: Stream = THINGS,
 ) -> list[str]:
-    shape = RowMapper(
+    mapper = RowMapper(
         stream, stream.fields, InstanceFormat(server="acme", prefix="acme_", zone=ZoneInfo("Europe/Prague"))
     )
     sample = Sample(asked, asked if whole is None else whole, is_old=is_old)
-    return list(differences(stream, shape.root, sample))
+    return list(differences(stream, mapper.tree, sample))
 
 
 def without(row: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 from tap_daktela.api.outcome import Action, Outcome, RequestError
 from tap_daktela.api.query import Condition
 from tap_daktela.reading.permissions import data_warnings, hint_for, missing_items, type_condition
-from tap_daktela.records.row_mapper import RowStats
+from tap_daktela.records.row_stats import RowStats
 from tap_daktela.streams.definitions import STREAMS
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_daktela.reading.optional_fields import requested_fields
-from tap_daktela.records.row_mapper import InstanceFormat, MismatchError, RowMapper
+from tap_daktela.records.row_mapper import MismatchError, RowMapper
+from tap_daktela.records.row_stats import InstanceFormat
 from tap_daktela.streams.definitions import STREAMS
 from tap_daktela.streams.fields import (
     SERVER,
@@ -43,9 +44,16 @@ def _stream(*columns: Field) -> Stream:
     )
 
 
-def _shape(stream: Stream, columns: Iterable[Field] | None = None, **dialect: Any) -> RowMapper:
-    given_dialect = {"server": "acme", "prefix": "acme_", "zone": PRAGUE, **dialect}
-    return RowMapper(stream, stream.fields if columns is None else columns, InstanceFormat(**given_dialect))
+class _Mapper:
+    """Maps one row at a time."""
+
+    def __init__(self, stream: Stream, columns: Iterable[Field] | None = None, **options: Any) -> None:
+        instance_format = InstanceFormat(**{"server": "acme", "prefix": "acme_", "zone": PRAGUE, **options})
+        self._mapper = RowMapper(stream, stream.fields if columns is None else columns, instance_format)
+        self.stats = self._mapper.stats
+
+    def __call__(self, row: Row) -> Row | None:
+        return next(iter(self._mapper([row])), None)
 
 
 # Places in the row.
@@ -71,25 +79,25 @@ _QUEUE = _stream(
     ],
 )
 def test_a_relation_gives_its_key_and_title_in_every_shape(queue: Any, name: Any, title: Any) -> None:
-    record = _shape(_QUEUE)({"name": "n", "queue": queue})
+    record = _Mapper(_QUEUE)({"name": "n", "queue": queue})
     assert record is not None
     assert (record["queue_name"], record["queue_title"]) == (name, title)
 
 
 @pytest.mark.parametrize("queue", [{"title": "Support", "alias": "s"}, {"name": None, "title": "Support"}, {}, []])
 def test_a_relation_without_its_name_is_counted_since_a_right_is_missing(queue: Any) -> None:
-    shape = _shape(_QUEUE)
-    shape({"name": "n", "queue": queue})
-    shape({"name": "m", "queue": {"name": 1}})
-    assert shape.stats.nameless == {"queue": 1}
+    mapper = _Mapper(_QUEUE)
+    mapper({"name": "n", "queue": queue})
+    mapper({"name": "m", "queue": {"name": 1}})
+    assert mapper.stats.nameless == {"queue": 1}
 
 
 @pytest.mark.parametrize("queue", [None, "", 3001, {"name": None}, {"name": None, "title": None}, {"name": 1}])
 def test_a_relation_that_is_empty_or_whole_is_not_counted(queue: Any) -> None:
-    shape = _shape(_QUEUE)
-    shape({"name": "n", "queue": queue})
-    shape({"name": "m"})
-    assert not shape.stats.nameless
+    mapper = _Mapper(_QUEUE)
+    mapper({"name": "n", "queue": queue})
+    mapper({"name": "m"})
+    assert not mapper.stats.nameless
 
 
 @pytest.mark.parametrize("selected", [(0,), (1,), (0, 1)])
@@ -97,23 +105,23 @@ def test_entries_of_a_list_without_a_name_are_counted_once_whichever_columns_are
     selected: tuple[int, ...],
 ) -> None:
     columns = relations("statuses", "the statuses")
-    shape = _shape(_stream(*(columns[place] for place in selected)))
+    mapper = _Mapper(_stream(*(columns[place] for place in selected)))
     statuses = [{"title": "Done"}, {"name": "a", "title": "A"}, None]
     for name in "nm":
-        record = shape({"name": name, "statuses": statuses})
+        record = mapper({"name": name, "statuses": statuses})
         assert record is not None
         expected = {"statuses_name": ["acme_a"], "statuses_title": ["A"]}
         assert {column.name: record.get(column.name, expected[column.name]) for column in columns} == expected
-    assert shape({"name": "o", "statuses": [{"name": "a"}]}) is not None
-    assert shape.stats.nameless_entries == {"statuses": 4}
-    assert not shape.stats.nameless
+    assert mapper({"name": "o", "statuses": [{"name": "a"}]}) is not None
+    assert mapper.stats.nameless_entries == {"statuses": 4}
+    assert not mapper.stats.nameless
 
 
 def test_the_relations_of_an_item_are_counted_by_their_place_and_the_item_itself_is_not() -> None:
-    shape = _shape(BY_NAME["activities_email"])
+    mapper = _Mapper(BY_NAME["activities_email"])
     item = {"name": "e", "queue": {"title": "Support"}, "user": {"name": "u"}}
-    shape({"name": "a", "type": "EMAIL", "item": item})
-    assert shape.stats.nameless == {"item.queue": 1}
+    mapper({"name": "a", "type": "EMAIL", "item": item})
+    assert mapper.stats.nameless == {"item.queue": 1}
 
 
 @pytest.mark.parametrize(
@@ -127,7 +135,7 @@ def test_the_relations_of_an_item_are_counted_by_their_place_and_the_item_itself
     ],
 )
 def test_what_the_row_does_not_have_is_null(row: Row) -> None:
-    record = _shape(_QUEUE)({"name": "n", **row})
+    record = _Mapper(_QUEUE)({"name": "n", **row})
     assert record == {
         "name": "acme_n",
         "queue_name": None,
@@ -139,15 +147,15 @@ def test_what_the_row_does_not_have_is_null(row: Row) -> None:
 
 def test_a_record_has_exactly_its_columns_in_their_order() -> None:
     columns = (_QUEUE.field("queue_title"), _QUEUE.field("name"))
-    record = _shape(_QUEUE, columns)({"name": "n", "queue": {"name": 1, "title": "T"}, "more": 1})
+    record = _Mapper(_QUEUE, columns)({"name": "n", "queue": {"name": 1, "title": "T"}, "more": 1})
     assert record is not None
     assert list(record.items()) == [("queue_title", "T"), ("name", "acme_n")]
 
 
 def test_a_row_is_left_as_it_is_and_no_record_is_another_s() -> None:
-    shape = _shape(_QUEUE)
+    mapper = _Mapper(_QUEUE)
     row: Row = {"name": "n", "queue": {"name": 1, "title": "T"}}
-    one, other = shape(row), shape({"name": "m"})
+    one, other = mapper(row), mapper({"name": "m"})
     assert row == {"name": "n", "queue": {"name": 1, "title": "T"}}
     assert one is not None
     assert other is not None
@@ -158,24 +166,24 @@ def test_a_row_is_left_as_it_is_and_no_record_is_another_s() -> None:
 
 
 def test_without_prefix_keys_are_as_they_were_sent_and_the_server_still_stands() -> None:
-    record = _shape(_QUEUE, prefix="")({"name": 5, "queue": {"name": 1}})
+    record = _Mapper(_QUEUE, prefix="")({"name": 5, "queue": {"name": 1}})
     assert record is not None
     assert (record["name"], record["queue_name"], record["server"]) == ("5", "1", "acme")
 
 
 @pytest.mark.parametrize("name", [None, ""])
 def test_a_row_without_its_key_is_left_out_and_counted(name: Any) -> None:
-    shape = _shape(_QUEUE)
-    assert shape({"name": name}) is None
-    assert shape({}) is None
-    assert (shape.stats.keyless, shape.stats.records) == (2, 0)
+    mapper = _Mapper(_QUEUE)
+    assert mapper({"name": name}) is None
+    assert mapper({}) is None
+    assert (mapper.stats.keyless, mapper.stats.records) == (2, 0)
 
 
 def test_records_are_counted() -> None:
-    shape = _shape(_QUEUE)
+    mapper = _Mapper(_QUEUE)
     for name in range(3):
-        shape({"name": name})
-    assert shape.stats.records == 3
+        mapper({"name": name})
+    assert mapper.stats.records == 3
 
 
 @pytest.mark.parametrize(
@@ -196,7 +204,7 @@ def test_records_are_counted() -> None:
     ],
 )
 def test_the_unique_id_is_that_of_the_original(stream: str, row: Row, keys: tuple[str, str], digest: str) -> None:
-    record = _shape(BY_NAME[stream])(row)
+    record = _Mapper(BY_NAME[stream])(row)
     assert record is not None
     assert [record[name] for name in keys] == [
         f"acme_{row['name']}",
@@ -208,7 +216,7 @@ def test_the_unique_id_is_that_of_the_original(stream: str, row: Row, keys: tupl
 def test_the_unique_id_is_of_the_keys_as_they_are_told() -> None:
     row = {"name": "kůň", "item": {"name": 7}}
     for prefix, told in (("", "kůň-7"), ("acme_", "acme_kůň-acme_7")):
-        record = _shape(BY_NAME["activities_chat"], prefix=prefix)(row)
+        record = _Mapper(BY_NAME["activities_chat"], prefix=prefix)(row)
         assert record is not None
         assert record["unique_id"] == hashlib.md5(told.encode(), usedforsecurity=False).hexdigest()
 
@@ -216,7 +224,7 @@ def test_the_unique_id_is_of_the_keys_as_they_are_told() -> None:
 def test_the_unique_id_is_left_out_if_it_is_not_selected() -> None:
     stream = BY_NAME["activities_call"]
     columns = [column for column in stream.fields if column != UNIQUE_ID]
-    record = _shape(stream, columns)({"name": "a", "item": {"id_call": "c"}})
+    record = _Mapper(stream, columns)({"name": "a", "item": {"id_call": "c"}})
     assert record is not None
     assert "unique_id" not in record
 
@@ -229,22 +237,22 @@ def test_the_unique_id_is_left_out_if_it_is_not_selected() -> None:
 )
 def test_a_call_without_its_item_is_left_out_and_counted(item: Any) -> None:
     for name in ("activities", "activities_call"):
-        shape = _shape(BY_NAME[name])
-        assert shape({"name": "a", "type": "CALL", "item": item}) is None
-        assert shape.stats.orphans == {"CALL": 1}
-        assert shape.stats.itemless == ["CALL"]
-        assert shape.stats.records == 0
+        mapper = _Mapper(BY_NAME[name])
+        assert mapper({"name": "a", "type": "CALL", "item": item}) is None
+        assert mapper.stats.orphans == {"CALL": 1}
+        assert mapper.stats.itemless == ["CALL"]
+        assert mapper.stats.records == 0
 
 
 @pytest.mark.parametrize("kind", ["", "COMMENT", "CUSTOM", "SMS", "FBM", "FBCOMMENT", None])
 def test_an_activity_of_another_type_needs_no_item(kind: Any) -> None:
-    shape = _shape(BY_NAME["activities"])
-    assert shape({"name": "a", "type": kind, "item": None}) is not None
-    assert not shape.stats.orphans
+    mapper = _Mapper(BY_NAME["activities"])
+    assert mapper({"name": "a", "type": kind, "item": None}) is not None
+    assert not mapper.stats.orphans
 
 
 def test_a_type_is_itemless_only_if_none_of_its_rows_has_its_item() -> None:
-    shape = _shape(BY_NAME["activities"])
+    mapper = _Mapper(BY_NAME["activities"])
     for row in (
         {"type": "CALL", "item": {"id_call": "c"}},
         {"type": "CALL", "item": None},
@@ -252,10 +260,10 @@ def test_a_type_is_itemless_only_if_none_of_its_rows_has_its_item() -> None:
         {"type": "EMAIL", "item": []},
         {"type": "CHAT", "item": {"name": "x"}},
     ):
-        shape({"name": "a", **row})
-    assert shape.stats.orphans == {"CALL": 1, "EMAIL": 2}
-    assert shape.stats.items == {"CALL": 1, "CHAT": 1}
-    assert shape.stats.itemless == ["EMAIL"]
+        mapper({"name": "a", **row})
+    assert mapper.stats.orphans == {"CALL": 1, "EMAIL": 2}
+    assert mapper.stats.items == {"CALL": 1, "CHAT": 1}
+    assert mapper.stats.itemless == ["EMAIL"]
 
 
 @pytest.mark.parametrize("stream", STREAMS, ids=list(BY_NAME))
@@ -282,9 +290,9 @@ def test_every_selected_column_is_asked_for_once_and_nothing_else_is(stream: Str
 
 
 def test_a_value_that_does_not_fit_ends_the_stream_and_is_told_with_its_record_and_column() -> None:
-    shape = _shape(_stream(integer("size", "Size.")))
+    mapper = _Mapper(_stream(integer("size", "Size.")))
     with pytest.raises(MismatchError) as caught:
-        shape({"name": "n7", "size": "big 7"})
+        mapper({"name": "n7", "size": "big 7"})
     assert str(caught.value) == (
         "size of record acme_n7 is not of type integer: 'aaa 9'; set on_type_mismatch to null to go on without "
         "such values, and report this one"
@@ -296,23 +304,23 @@ def test_a_value_that_does_not_fit_ends_the_stream_and_is_told_with_its_record_a
 )
 def test_a_value_that_does_not_fit_is_not_told_at_length(value: Any, shown: str) -> None:
     with pytest.raises(MismatchError) as caught:
-        _shape(_stream(integer("size", "Size.")))({"name": "n", "size": value})
+        _Mapper(_stream(integer("size", "Size.")))({"name": "n", "size": value})
     assert f": {shown};" in str(caught.value)
 
 
 def test_a_value_that_does_not_fit_becomes_null_and_is_counted_if_that_is_asked_for() -> None:
-    shape = _shape(_stream(integer("size", "Size."), boolean("old", "Old.")), nulls_for_mismatches=True)
+    mapper = _Mapper(_stream(integer("size", "Size."), boolean("old", "Old.")), nulls_for_mismatches=True)
     for size in ("big", 5, "small"):
-        record = shape({"name": "n", "size": size, "old": "perhaps"})
+        record = mapper({"name": "n", "size": size, "old": "perhaps"})
         assert record is not None
         assert (record["size"], record["old"]) == (5 if size == 5 else None, None)
-    assert shape.stats.mismatches == {"size": 2, "old": 3}
+    assert mapper.stats.mismatches == {"size": 2, "old": 3}
 
 
 def test_a_key_that_does_not_fit_leaves_the_row_out_and_is_counted_if_nulls_are_asked_for() -> None:
-    shape = _shape(_QUEUE, nulls_for_mismatches=True)
-    assert shape({"name": [1]}) is None
-    assert (shape.stats.mismatches, shape.stats.keyless) == ({"name": 1}, 1)
+    mapper = _Mapper(_QUEUE, nulls_for_mismatches=True)
+    assert mapper({"name": [1]}) is None
+    assert (mapper.stats.mismatches, mapper.stats.keyless) == ({"name": 1}, 1)
 
 
 @pytest.mark.parametrize(
@@ -321,7 +329,7 @@ def test_a_key_that_does_not_fit_leaves_the_row_out_and_is_counted_if_nulls_are_
 )
 def test_of_a_value_that_does_not_fit_its_outline_is_told_and_nothing_personal(value: Any, shown: str) -> None:
     with pytest.raises(MismatchError) as caught:
-        _shape(_stream(integer("size", "Size.")))({"name": "n", "size": value})
+        _Mapper(_stream(integer("size", "Size.")))({"name": "n", "size": value})
     assert f": {shown!r};" in str(caught.value)
 
 
@@ -400,14 +408,14 @@ def test_any_row_gives_a_record_that_fits_or_is_left_out(
 def _assert_fits(
     violations: Callable[[dict[str, Any], Any], list[str]], stream: Stream, row: Row, *, nulls: bool
 ) -> None:
-    shape = _shape(stream, nulls_for_mismatches=nulls)
+    mapper = _Mapper(stream, nulls_for_mismatches=nulls)
     try:
-        record = shape(row)
+        record = mapper(row)
     except MismatchError:
         assert not nulls
         return
     if record is None:
-        assert shape.stats.keyless + sum(shape.stats.orphans.values()) == 1
+        assert mapper.stats.keyless + sum(mapper.stats.orphans.values()) == 1
         return
     sent = msgspec.json.decode(msgspec.json.encode(record))
     assert violations(stream.schema(), sent) == []

@@ -20,7 +20,7 @@ from singer_sdk.singerlib import RecordMessage
 
 from tap_daktela import stream as module
 from tap_daktela.cli.errors import RunError
-from tap_daktela.records.table import TableMapper
+from tap_daktela.records.row_mapper import RowMapper
 from tap_daktela.records.writer import PageWriter
 from tap_daktela.streams.definitions import STREAMS
 from tap_daktela.tap import TapDaktela
@@ -278,15 +278,15 @@ def test_values_that_are_nested_too_deeply_to_be_written_cost_their_stream_alone
 def test_values_that_are_nested_too_deeply_to_be_read_cost_their_stream_alone(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def read(table: TableMapper, rows: Any) -> Any:
+    def read(mapper: RowMapper, rows: Any) -> Any:
         pages.append(len(rows))
         if len(pages) > 1:
             raise RecursionError
-        return shaped(table, rows)
+        return mapped(mapper, rows)
 
     pages: list[int] = []
-    shaped = TableMapper.__call__
-    monkeypatch.setattr(TableMapper, "__call__", read)
+    mapped = RowMapper.__call__
+    monkeypatch.setattr(RowMapper, "__call__", read)
     with pytest.raises(RunError, match=r"not everything could be read: statuses \(acme\): a value "):
         _written(simulator, monkeypatch, by_sdk=False, catalog=_catalog(streams=("queues", "statuses")))
     assert "statuses (acme): a value is nested too deeply to be read" in caplog.text
