@@ -204,10 +204,14 @@ class Receiver:
     def _map(self, mapping: StreamMapping, stream: str, record: dict[str, Any], run_number: int) -> None:
         """Store what a record is mapped to, or reject the record."""
         is_excluded = True
+        left_out = self.mapping.left_out
+        # Those of a record that was rejected.
+        left_out.unassigned.clear()
         for role in mapping.roles:
             try:
                 for entity in role.entities(record):
                     is_excluded = False
+                    left_out.assign(entity)
                     if isinstance(entity, RejectedPart):
                         self._rejects.add(stream, entity.identifier, entity.reason, entity.part)
                     elif isinstance(entity, (CustomValue, CustomDefinition)):

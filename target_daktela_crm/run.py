@@ -215,7 +215,8 @@ class Run:
             return
         self._is_summarized = True
         self.summary.seconds = time.monotonic() - self._started
-        self.summary.left_out = self.receiver.mapping.invalid_values
+        left_out = self.receiver.mapping.left_out
+        self.summary.left_out, self.summary.examples_left_out = left_out.counts, left_out.examples
         write_summary(self.summary, self.counts, self.rejects)
 
     def close(self) -> None:

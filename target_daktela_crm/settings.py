@@ -183,7 +183,7 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         th.StringType,
         title="Phone region",
         description="Country of national phone numbers (ISO 3166, for example `CZ`), which are then "
-        "sent as E.164. Without it, they are sent as written.",
+        "sent as E.164, as international ones always are. Without it, they are sent as written.",
     ),
     th.Property(
         "unknown_company",

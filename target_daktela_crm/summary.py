@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tap_daktela.cli.progress import log_summary
+from target_daktela_crm.mapping.left_out import MAX_EXAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,6 +36,8 @@ class Summary:
     """Numbers of companies and contacts: `changed`, `unchanged`, `on_hold`, `deleted`."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Numbers of invalid phone numbers and e-mail addresses, by kind."""
+    examples_left_out: Mapping[str, list[str]] = field(default_factory=dict)
+    """Ids of some of the contacts that these belong to, by kind."""
     examples_on_hold: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     is_dry: bool = False
@@ -63,6 +66,7 @@ def as_object(summary: Summary, counts: DeliveryCounts, rejects: Rejects) -> dic
             for reason, count in rejects.reasons.most_common()
         },
         "left_out": dict(summary.left_out),
+        "left_out_ids": dict(summary.examples_left_out),
         "delivered": {"companies": counts.companies, "contacts": counts.contacts},
         "dry_run": summary.is_dry,
         "requests": counts.requests,
@@ -114,10 +118,17 @@ def _reject_lines(rejects: Rejects) -> Iterator[str]:
         yield _line("", f"{count:,} x {reason} ({ids}{', …' if count > len(examples) else ''})")
 
 
+def _left_out_lines(summary: Summary) -> Iterator[str]:
+    name = "left out"
+    for kind, count in summary.left_out.items():
+        examples = summary.examples_left_out.get(kind, [])
+        more = ", …" if len(examples) == MAX_EXAMPLES and count > MAX_EXAMPLES else ""
+        yield _line(name, f"{pluralize(count, f'invalid {kind}')} ({', '.join(examples)}{more})")
+        name = ""
+
+
 def _output_lines(summary: Summary, counts: DeliveryCounts) -> Iterator[str]:
-    if any(summary.left_out.values()):
-        texts = [pluralize(count, f"invalid {kind}") for kind, count in summary.left_out.items()]
-        yield _line("left out", ", ".join(texts))
+    yield from _left_out_lines(summary)
     contacts = pluralize(counts.contacts, "contact")
     companies = pluralize(counts.companies, "company", "companies")
     yield _line("would deliver" if summary.is_dry else "delivered", f"{contacts}, {companies}")

@@ -7,7 +7,6 @@ Nothing is stored or sent, and no instance is needed.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from target_daktela_crm.entities import (
@@ -106,6 +105,7 @@ class Explanation:
             try:
                 for entity in role.entities(record):
                     is_excluded = False
+                    self._mapping.left_out.assign(entity)
                     yield f"  -> {_head(entity)}"
                     if isinstance(entity, (Company, Contact)) and entity.body is not None:
                         yield from _attributes(entity, mapping, self._traces)
@@ -141,8 +141,8 @@ class Explanation:
         for name, missing_columns in self._missing.items():
             for column in missing_columns.names() if name in received else ():
                 yield f"streams.{name}: no record has the column {column}"
-        for what, count in self._mapping.invalid_values.items():
-            yield f"left out: {pluralize(count, f'invalid {what}')}"
+        for kind, count in self._mapping.left_out.counts.items():
+            yield f"left out: {pluralize(count, f'invalid {kind}')}"
 
 
 def _head(entity: Entity | RejectedPart) -> str:
@@ -202,16 +202,17 @@ def _values(key: str, values: list[str], traces: list[Trace], mapping: StreamMap
     is_empty_field = True
     left = list(values)
     for trace in traces:
-        options = replace(mapping.options, invalid_values=Counter())
+        options = mapping.options
         given = [value for value in flatten(trace.value) if not is_empty(value, options.null_values)]
-        for value in field_values(key, given, options):
+        found = field_values(key, given, options)
+        for value in found.texts:
             is_empty_field = False
             if value in left:
                 left.remove(value)
                 yield _line(key, value, f"from {trace.expression}")
             else:
-                yield _line(key, None, f"{_shown(value)} of {trace.expression} repeats an earlier one")
-        if options.invalid_values:
+                yield _line(key, None, f"{_shown(value)} of {trace.expression} repeats another one")
+        if found.left_out:
             is_empty_field = False
             yield _line(key, None, f"{_shown(given)} of {trace.expression}: invalid values are left out")
     if is_empty_field:

@@ -9,5 +9,7 @@ From the configuration to a single value:
     native.py                        records that already have the shape of the sync request
     expressions.py, functions.py     JMESPath with functions of our own
     columns.py                       where a column may be in a record
-    values.py                        ids, texts, flags, times, phone numbers and e-mail addresses
+    phone_numbers.py                 the phone numbers in a text
+    left_out.py                      counts of invalid phone numbers and e-mail addresses
+    values.py                        ids, texts, flags, times and e-mail addresses
 """

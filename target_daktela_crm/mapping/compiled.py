@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from target_daktela_crm.mapping.left_out import LeftOut
 from target_daktela_crm.mapping.preset import find_stream
 from target_daktela_crm.mapping.roles import MappingError
 
@@ -88,8 +88,8 @@ class CrmMapping:
     value_streams: tuple[ValueStream, ...] = ()
     unique_ids: bool = False
     """Whether no company has the id of a contact."""
-    invalid_values: Counter[str] = field(default_factory=Counter)
-    """Number of phone numbers and e-mail addresses left out so far, by kind."""
+    left_out: LeftOut = field(default_factory=LeftOut)
+    """The phone numbers and e-mail addresses that were left out so far."""
 
     def stream(self, name: str) -> StreamMapping | None:
         """Return the mapping of a stream by its name, alias or table, or None if the stream is not mapped."""

@@ -7,7 +7,6 @@ list of expressions. All problems of a mapping are reported at once, each with i
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -17,6 +16,7 @@ from target_daktela_crm.mapping.columns import key_prefixes
 from target_daktela_crm.mapping.compiled import CrmMapping, StreamMapping, ValueStream
 from target_daktela_crm.mapping.expressions import ExpressionError, compile_expression
 from target_daktela_crm.mapping.field_values import GivenFields, MappedFields, StreamOptions
+from target_daktela_crm.mapping.left_out import LeftOut
 from target_daktela_crm.mapping.native import native
 from target_daktela_crm.mapping.preset import ROLES, load_preset, merge, stream_name
 from target_daktela_crm.mapping.roles import (
@@ -105,7 +105,7 @@ def compile_mapping(
         null_values=frozenset(definition.get("null_values", ())),
         places=tuple(definition.get("places", ())),
         phone_region=phone_region,
-        invalid_values=Counter(),
+        left_out=LeftOut(),
     )
     value_roles = {name: content["value"] for name, content in merged.items() if _is_object(content.get("value"))}
     compiled: dict[str, StreamMapping] = {}
@@ -146,7 +146,7 @@ def compile_mapping(
         compiled,
         tuple(value_streams),
         unique_ids=bool(definition.get("unique_ids")),
-        invalid_values=options.invalid_values,
+        left_out=options.left_out,
     )
 
 

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from target_daktela_crm.mapping.phone_numbers import read_phone_numbers, unique_phones
 from target_daktela_crm.mapping.values import (
     UnreadableError,
     as_written,
     clean_text,
     flatten,
     is_empty,
-    is_same_phone,
     read_email,
-    read_phone,
     read_text,
 )
 
 if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable
 
     from target_daktela_crm.mapping.expressions import Getter
+    from target_daktela_crm.mapping.left_out import LeftOut
 
 _SEPARATORS = re.compile(r"[;,\n]|\s/\s")
-"""What people write between several numbers or addresses. German numbers contain a slash without blanks."""
+"""What people write between several addresses."""
+KINDS = {"number": "phone number", "email": "e-mail"}
+"""The kinds of values of which invalid ones are left out, by Daktela's field."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,16 @@ class StreamOptions:
     places: tuple[str, ...]
     """Where columns are in a record, with `{}` for their name; empty if they are at its top level."""
     phone_region: str | None
-    invalid_values: Counter[str]
-    """Number of phone numbers and e-mail addresses left out so far, by kind."""
+    left_out: LeftOut
+    """The phone numbers and e-mail addresses that are left out."""
+
+
+class FieldValues(NamedTuple):
+    """The values of a field."""
+
+    texts: list[str]
+    left_out: int = 0
+    """How many values are invalid."""
 
 
 class MappedFields:
@@ -57,7 +67,7 @@ class MappedFields:
         """
         options = self._options
         return [
-            {"key": key, "value": field_values(key, _non_empty(get(record), options.null_values), options)}
+            {"key": key, "value": _noted(key, _non_empty(get(record), options.null_values), options)}
             for key, get in self._getters
         ]
 
@@ -87,7 +97,7 @@ class GivenFields:
         else:
             raise UnreadableError("is neither a list of {key, value} nor an object")
         return [
-            {"key": text, "value": field_values(text, _values(text, value), self._options)}
+            {"key": text, "value": _noted(text, _values(text, value), self._options)}
             for key, value in pairs
             if (text := _checked_key(key))
         ]
@@ -96,15 +106,23 @@ class GivenFields:
 Fields: TypeAlias = MappedFields | GivenFields
 
 
-def field_values(key: str, values: Iterable[Any], options: StreamOptions) -> list[str]:
+def _noted(key: str, values: Iterable[Any], options: StreamOptions) -> list[str]:
+    """Return the texts of a field, and count the values that are left out."""
+    found = field_values(key, values, options)
+    if found.left_out:
+        options.left_out.note(KINDS[key], found.left_out)
+    return found.texts
+
+
+def field_values(key: str, values: Iterable[Any], options: StreamOptions) -> FieldValues:
     """Return the texts of a field; Daktela's own fields are `number` and `email`."""
     if options.raw:
-        return [text for value in values if (text := read_text(value)) is not None]
+        return FieldValues([text for value in values if (text := read_text(value)) is not None])
     if key == "number":
-        return _phones(values, options)
+        return _phones(values, options.phone_region)
     if key == "email":
-        return _emails(values, options)
-    return list(dict.fromkeys(text for value in values if (text := clean_text(value)) is not None))
+        return _emails(values)
+    return FieldValues(list(dict.fromkeys(text for value in values if (text := clean_text(value)) is not None)))
 
 
 def _non_empty(values: Iterable[Any], null_values: Collection[str]) -> list[Any]:
@@ -118,36 +136,25 @@ def _non_empty(values: Iterable[Any], null_values: Collection[str]) -> list[Any]
     return found
 
 
-def _parts(values: Iterable[Any]) -> Iterator[str]:
-    """Yield the single numbers or addresses of texts that may contain several."""
-    for value in values:
-        for part in _SEPARATORS.split(as_written(value)):
-            if text := part.strip():
-                yield text
+def _phones(values: Iterable[Any], region: str | None) -> FieldValues:
+    found = [read_phone_numbers(_phone_text(value), region) for value in values]
+    if len(found) == 1:
+        return FieldValues([phone.text for phone in found[0].found], found[0].left_out)
+    phones = unique_phones(phone for numbers in found for phone in numbers.found)
+    return FieldValues([phone.text for phone in phones], sum(numbers.left_out for numbers in found))
 
 
-def _phones(values: Iterable[Any], options: StreamOptions) -> list[str]:
-    texts: list[str] = []
-    digits: list[str] = []
-    for text in _parts(values):
-        phone = read_phone(text, options.phone_region)
-        if phone is None:
-            options.invalid_values["phone number"] += 1
-        elif not any(is_same_phone(phone.digits, known) for known in digits):
-            texts.append(phone.text)
-            digits.append(phone.digits)
-    return texts
+def _phone_text(value: object) -> str:
+    # A number such as 4.91711E+11, which a spreadsheet has shortened. Its zeros are no digits of a phone number.
+    if isinstance(value, Decimal) and value.is_finite() and int(value.as_tuple().exponent) > 0:
+        return str(value)
+    return as_written(value)
 
 
-def _emails(values: Iterable[Any], options: StreamOptions) -> list[str]:
-    found: dict[str, None] = {}
-    for text in _parts(values):
-        email = read_email(text)
-        if email is None:
-            options.invalid_values["e-mail"] += 1
-        else:
-            found[email] = None
-    return list(found)
+def _emails(values: Iterable[Any]) -> FieldValues:
+    parts = [part.strip() for value in values for part in _SEPARATORS.split(as_written(value)) if part.strip()]
+    found = [read_email(part) for part in parts]
+    return FieldValues(list(dict.fromkeys(each for each in found if each is not None)), found.count(None))
 
 
 def _unchanged(content: list[Any]) -> list[dict[str, Any]] | None:

@@ -1,4 +1,4 @@
-"""Read single values: ids, texts, flags, times, phone numbers and e-mail addresses in the spellings of CRMs.
+"""Read single values: ids, texts, flags, times and e-mail addresses in the spellings of CRMs.
 
 All functions take JSON values as `exact_json.decode` returns them: numbers with a decimal point are `Decimal`.
 """
@@ -11,10 +11,9 @@ import string
 import unicodedata
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import phonenumbers
 
 from target_daktela_crm.exact_json import encode
 
@@ -28,13 +27,8 @@ _INT64 = range(-(2**63), 2**63)
 _TRUE = frozenset({"true", "t", "yes", "y", "1"})
 _FALSE = frozenset({"false", "f", "no", "n", "0", ""})
 
-_PHONE = re.compile(r"\+?\(?\+?\d[\d\s().\-/\u00a0\u2009\u2010-\u2015]*\d")
-_BRACKETED_ZERO = re.compile(r"\(0\)")
-_SHORTEST_PHONE = 6
-_LONGEST_PHONE = 17
-"""Digits, of which ITU-T E.164 allows 15; two more for the `00` in front of a country code."""
-_COMPARED_DIGITS = 8
-"""Number of equal last digits that make two phone numbers the same, if only one of them has a country code."""
+_MOST_MARKS = 30
+"""Combining marks in a row."""
 _PLACEHOLDER = re.compile(r"\[not provided\]", re.IGNORECASE)
 _DASHES = frozenset("-\u2013\u2014") | {"--"}
 _WHOLE_NUMBER = re.compile(r"(0|-?[1-9][0-9]*)\.0+")
@@ -118,7 +112,22 @@ def read_text(value: object) -> str | None:
 def clean_text(value: object) -> str | None:
     """Return the text of a value without surrounding blanks and in NFC for searching, or None if it is empty."""
     text = read_text(value)
-    return (text if text.isascii() else unicodedata.normalize("NFC", text)).strip() or None if text else None
+    return (text if text.isascii() else _composed(text)).strip() or None if text else None
+
+
+def _composed(text: str) -> str:
+    """Return a text in NFC, or unchanged if it has more combining marks in a row than any language.
+
+    The time of the normalization grows with the square of their number. The Stream-Safe Text Format of Unicode
+    (UAX #15) has the same limit.
+    """
+    if len(text) > _MOST_MARKS:
+        marks = 0
+        for character in text:
+            marks = marks + 1 if unicodedata.combining(character) else 0
+            if marks > _MOST_MARKS:
+                return text
+    return unicodedata.normalize("NFC", text)
 
 
 def clean_name(value: object) -> str | None:
@@ -190,72 +199,6 @@ def read_time(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-class Phone(NamedTuple):
-    """A phone number."""
-
-    text: str
-    """Used in requests."""
-    digits: str
-    """Used to compare numbers: digits, with a `+` in front of a country code."""
-
-
-def read_phone(text: str, region: str | None) -> Phone | None:
-    """Return the phone number in a text, or None if there is none.
-
-    With a `region` (ISO 3166, such as CZ), national numbers are read as those of the region, and the result is in
-    E.164 form without an extension. Without one, numbers are kept as written. National numbers whose length phone
-    numbers of the region do not have are kept as written, too, since they may belong to another country.
-    Impossible numbers do not count.
-    """
-    if not text.isascii():
-        # Copied numbers may contain invisible marks of the text direction.
-        text = "".join(character for character in text if unicodedata.category(character) != "Cf")
-    text = text.strip()
-    found = _PHONE.search(text if text.isascii() else unicodedata.normalize("NFKC", text))
-    if found is None or "@" in text:
-        return None
-    digits = _digits(found[0])
-    if not _SHORTEST_PHONE <= len(digits.lstrip("+")) <= _LONGEST_PHONE:
-        return None
-    return Phone(text, digits) if region is None else _read_in_region(Phone(text, digits), found[0], region)
-
-
-def _read_in_region(phone: Phone, spelling: str, region: str) -> Phone | None:
-    is_international = phone.digits.startswith("+")
-    try:
-        number = phonenumbers.parse(
-            phone.digits if is_international else _BRACKETED_ZERO.sub("", spelling), region
-        )
-    except phonenumbers.NumberParseException:
-        return None
-    if not phonenumbers.is_possible_number(number):
-        return None
-    if not is_international and not _has_length_of_its_region(number):
-        return phone
-    written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    return Phone(written, written)
-
-
-def _has_length_of_its_region(number: phonenumbers.PhoneNumber) -> bool:
-    """Return whether a landline or mobile number may have this length. Service numbers have other lengths."""
-    kinds = (phonenumbers.PhoneNumberType.FIXED_LINE, phonenumbers.PhoneNumberType.MOBILE)
-    return any(phonenumbers.is_possible_number_for_type(number, kind) for kind in kinds)
-
-
-def is_same_phone(one: str, other: str) -> bool:
-    """Return whether two values of `Phone.digits` are the same phone number.
-
-    A national number is the same as an international number that ends with it.
-    """
-    if one == other:
-        return True
-    if one.startswith("+") == other.startswith("+"):
-        return False
-    national, international = (other, one) if one.startswith("+") else (one, other)
-    ending = national.lstrip("0")
-    return len(ending) >= _COMPARED_DIGITS and international.endswith(ending)
-
-
 def read_email(text: str) -> str | None:
     """Return an e-mail address in lower case, or None if the text is not one."""
     address = text.strip().lower().removeprefix("mailto:").strip()
@@ -282,14 +225,6 @@ def flatten(value: object) -> Iterator[Any]:
             yield from flatten(element)
     else:
         yield value
-
-
-def _digits(written: str) -> str:
-    written = _BRACKETED_ZERO.sub("", written) if "+" in written or written.startswith("00") else written
-    digits = "".join(filter(str.isdecimal, written))
-    if "+" in written:
-        return f"+{digits}"
-    return f"+{digits[2:]}" if digits.startswith("00") else digits
 
 
 def _type_name(value: Any) -> str:  # noqa: ANN401 - JSON

@@ -73,8 +73,8 @@ def test_a_usual_run_has_five_lines(rejects: Rejects) -> None:
             "  on hold       9 contacts until the company is known (7 of company 1, …)",
         ),
         (
-            {"left_out": {"phone number": 1, "e-mail": 2}},
-            "  left out      1 invalid phone number, 2 invalid e-mails",
+            {"left_out": {"phone number": 1}, "examples_left_out": {"phone number": ["7"]}},
+            "  left out      1 invalid phone number (7)",
         ),
         ({"notes": ["no record was received"]}, "  note          no record was received"),
         ({"is_dry": True}, "  would deliver 2 contacts, 1 company"),
@@ -83,6 +83,13 @@ def test_a_usual_run_has_five_lines(rejects: Rejects) -> None:
 )
 def test_further_lines(rejects: Rejects, more: dict[str, Any], line: str) -> None:
     assert line in _lines(_summary(**more), rejects)
+
+
+def test_the_contacts_of_what_is_left_out_are_named(rejects: Rejects) -> None:
+    examples = {"phone number": ["company 1", "7"], "e-mail": ["3", "4", "5", "6", "7"]}
+    lines = _lines(_summary(left_out={"phone number": 2, "e-mail": 36}, examples_left_out=examples), rejects)
+    place = lines.index("  left out      2 invalid phone numbers (company 1, 7)")
+    assert lines[place + 1] == "                36 invalid e-mails (3, 4, 5, 6, 7, …)"
 
 
 def test_the_title_says_that_a_dry_run_sends_nothing(rejects: Rejects) -> None:
@@ -115,7 +122,8 @@ def test_rejects_are_grouped_by_reason_with_a_few_ids(rejects: Rejects) -> None:
 
 def test_the_object_has_all_counts(rejects: Rejects) -> None:
     rejects.add("contacts", "7", "is wrong", {})
-    summary = _summary(unmapped=Counter(notes=2), passed_over=4, left_out={"e-mail": 5}, notes=["a note"])
+    left_out: dict[str, Any] = {"left_out": {"e-mail": 5}, "examples_left_out": {"e-mail": ["7", "8"]}}
+    summary = _summary(unmapped=Counter(notes=2), passed_over=4, notes=["a note"], **left_out)
     assert as_object(summary, _counts(retries=1), rejects) == {
         "received": {"contacts": 1_202, "companies": 1},
         "ignored": {"notes": 2},
@@ -126,6 +134,7 @@ def test_the_object_has_all_counts(rejects: Rejects) -> None:
         "deleted": 0,
         "rejected": {"is wrong": {"count": 1, "ids": ["7"]}},
         "left_out": {"e-mail": 5},
+        "left_out_ids": {"e-mail": ["7", "8"]},
         "delivered": {"companies": 1, "contacts": 2},
         "dry_run": False,
         "requests": 1,

@@ -83,7 +83,7 @@ def test_explain_shows_the_expression_of_each_value() -> None:
     ]
     lines = lines_on(run.output, "contact 004")
     assert ("name", '"eva@example.com"', "substituted") in lines
-    assert ("number", "-", '"030 23125 014" of OtherPhone repeats an earlier one') in lines
+    assert ("number", "-", '"030 23125 014" of OtherPhone repeats another one') in lines
     assert "-> contact 005: deleted in the CRM" in run.output
     assert "streams.Contact: no record has the column Tier__c" in run.output
 

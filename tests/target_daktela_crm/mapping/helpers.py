@@ -22,9 +22,13 @@ if TYPE_CHECKING:
 def entities(mapping: CrmMapping, stream: str, record: Record) -> list[Entity]:
     found = mapping.stream(stream)
     assert found is not None
-    return [
-        entity for role in found.roles for entity in role.entities(record) if not isinstance(entity, RejectedPart)
-    ]
+    mapped: list[Entity] = []
+    for role in found.roles:
+        for entity in role.entities(record):
+            mapping.left_out.assign(entity)
+            if not isinstance(entity, RejectedPart):
+                mapped.append(entity)
+    return mapped
 
 
 def map_record(

@@ -74,7 +74,7 @@ def test_raw_values_are_never_invalid() -> None:
     record = {"id": 1, "fields": {"number": ["-", "601 000 001"], "email": "none"}}
     (contact,) = entities(mapping, "contacts", record)
     assert body_of(contact)["fields"][0]["value"] == ["-", "601 000 001"]
-    assert not mapping.invalid_values
+    assert not mapping.left_out.counts
 
 
 def test_with_a_region_phone_numbers_are_sent_as_e164() -> None:
@@ -91,7 +91,7 @@ def test_invalid_values_are_counted_over_all_records() -> None:
     ):
         entities(mapping, "Contact", record)
     entities(mapping, "Account", {"Id": "4", "Phone": "x"})
-    assert mapping.invalid_values == {"phone number": 3, "e-mail": 2}
+    assert mapping.left_out.counts == {"phone number": 3, "e-mail": 2}
 
 
 def test_all_values_of_a_field_are_sent_once_and_in_order() -> None:
@@ -120,7 +120,22 @@ def test_phone_numbers_that_are_floats_are_sent_as_integers() -> None:
         "Contact",
         {"Id": "003", "Phone": Decimal("420777111222.0"), "MobilePhone": "+420777111222", "at": 10**400},
     )
-    assert body_of(found)["fields"][0]["value"] == ["420777111222"]
+    assert body_of(found)["fields"][0]["value"] == ["+420777111222"]
+
+
+@pytest.mark.parametrize("region", [None, "CZ"])
+@pytest.mark.parametrize("spellings", [("0905 123 456", "+421 905 123 456"), ("+421 905 123 456", "0905 123 456")])
+def test_a_number_in_several_columns_is_sent_once_as_e164(region: str | None, spellings: tuple[str, str]) -> None:
+    record = {"Id": "003", "LastName": "x", "Phone": spellings[0], "MobilePhone": spellings[1]}
+    (found,) = map_salesforce("Contact", record, phone_region=region)
+    assert body_of(found)["fields"][0]["value"] == ["+421905123456"]
+
+
+def test_a_number_that_a_spreadsheet_has_shortened_is_left_out() -> None:
+    mapping = compile_mapping("salesforce", None, "DE")
+    (found,) = entities(mapping, "Contact", {"Id": "003", "Phone": Decimal("4.91711E+11")})
+    assert body_of(found)["fields"][0]["value"] == []
+    assert mapping.left_out.counts == {"phone number": 1}
 
 
 def test_a_column_may_contain_several_numbers_or_addresses() -> None:
