@@ -292,7 +292,12 @@ class TapDaktela(Tap):
     @classmethod
     @override
     def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
-        """Check settings, login, rights and each stream, and print a line for each."""
+        """Check settings, login, rights and each stream, and print a line for each.
+
+        Raises:
+            InputError: the settings are wrong.
+            RunError: stream maps are wrong, or a stream that is selected by default cannot be read.
+        """
         if value != "all":
             super().cb_test(ctx, param, value)
             return
@@ -304,8 +309,11 @@ class TapDaktela(Tap):
         problems = tap.compile_stream_maps()
         for problem in problems:
             echo(problem)
-        readable = check_up(tap.instances.values(), [stream.declaration for stream in tap.discover_streams()])
-        ctx.exit(0 if readable and not problems else 1)
+        failures = check_up(tap.instances.values(), [stream.declaration for stream in tap.discover_streams()])
+        causes = [*problems, *([failures.causes()] if failures else [])]
+        if causes:
+            raise RunError(f"--test failed: {'; '.join(causes)}")
+        ctx.exit(0)
 
     @classmethod
     @override

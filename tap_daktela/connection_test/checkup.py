@@ -1,8 +1,8 @@
 """`--test`: print what can be read of each instance, and what differs from the tap's declarations.
 
 Each stream costs a request for one page, and one for a few rows with all their fields. A line for each instance
-and stream says whether it can be read, and a failure of one does not keep the others from being checked. Notes
-below the line of a stream are no failures.
+and stream says whether it can be read. All of them are checked, even if some fail. Notes below the line of a stream
+are not failures.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from tap_daktela.api.auth import SignInError
 from tap_daktela.api.outcome import RequestError
 from tap_daktela.api.redaction import echo
 from tap_daktela.connection_test.stream_check import StreamCheck
-from tap_daktela.reading.failures import unexpected
+from tap_daktela.reading.failures import Failures, unexpected
 from tap_daktela.reading.instance import InstanceError
 from tap_daktela.reading.permissions import hint_for
-from tap_daktela.reading.stream_reader import StreamError
+from tap_daktela.reading.stream_reader import RangeError, StreamError, plan_range
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,34 +29,49 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def check_up(instances: Iterable[Instance], streams: Iterable[Stream]) -> bool:
-    """Print what can be read of each instance; return whether all of it that most users need can."""
+def check_up(instances: Iterable[Instance], streams: Iterable[Stream]) -> Failures:
+    """Print what can be read of each instance; return what cannot be read of the streams selected by default."""
+    failures = Failures()
     streams = tuple({stream.name: stream for stream in streams}.values())
-    readable = [_check_instance(instance, streams) for instance in instances]
-    return all(readable)
+    for instance in instances:
+        _check_instance(instance, streams, failures)
+    return failures
 
 
-def _check_instance(instance: Instance, streams: tuple[Stream, ...]) -> bool:
-    """Print the lines of an instance; return whether all of its streams that most users need can be read."""
+def _check_instance(instance: Instance, streams: tuple[Stream, ...], failures: Failures) -> None:
+    """Print the lines of an instance, and add what cannot be read of it to `failures`."""
     try:
         clock = _clock(instance, streams)
-        who = f", signed in as {instance.user}" if instance.user else ""
-        echo(f"{instance.server}: {instance.settings.address.base}{who}; {clock.zone.key}, {clock.now:%F %T} UTC")
-        readable = [_check_stream(stream, instance) for stream in streams]
+        user = f", signed in as {instance.user}" if instance.user else ""
+        address = instance.settings.address.base
+        echo(f"{instance.server}: {address}{user}; {clock.zone.key}, {clock.now:%F %T} UTC")
+        _check_dates(instance, clock, failures)
+        for stream in streams:
+            _check_stream(stream, instance, failures)
     except InstanceError as error:
-        echo(f"{instance.server}: {error}")
-        return False
+        _fail(instance, str(error), failures)
     except Exception as error:
         logger.debug("%s failed", instance.server, exc_info=True)
-        echo(f"{instance.server}: {unexpected(error)}")
-        return False
+        _fail(instance, unexpected(error), failures)
     finally:
         instance.release()
-    return all(readable)
+
+
+def _fail(instance: Instance, reason: str, failures: Failures) -> None:
+    echo(f"{instance.server}: {reason}")
+    failures.add("", [instance.server], reason, of_instance=True)
+
+
+def _check_dates(instance: Instance, clock: Clock, failures: Failures) -> None:
+    """Check `start_date` and `end_date` against the clock of the instance."""
+    try:
+        plan_range(instance, clock, None)
+    except RangeError as error:
+        _fail(instance, str(error), failures)
 
 
 def _clock(instance: Instance, streams: tuple[Stream, ...]) -> Clock:
-    """Return the time of an instance, from the first stream that can be read if `whoim` does not tell it.
+    """Return the time of an instance, from the first stream that can be read if `whoim` does not answer.
 
     Raises:
         InstanceError: nothing of the instance can be read.
@@ -72,8 +87,11 @@ def _clock(instance: Instance, streams: tuple[Stream, ...]) -> Clock:
     raise InstanceError(f"no stream can be read: {reasons[0]}")
 
 
-def _check_stream(stream: Stream, instance: Instance) -> bool:
-    """Print a stream's line, and notes below it; return whether it can be read, or is one that few users need."""
+def _check_stream(stream: Stream, instance: Instance, failures: Failures) -> None:
+    """Print the line of a stream, with notes below it; if it cannot be read, add it to `failures`.
+
+    A stream that is not selected by default does not count as a failure.
+    """
     notes: list[str] = []
     try:
         check = StreamCheck(stream, instance)
@@ -93,4 +111,5 @@ def _check_stream(stream: Stream, instance: Instance) -> bool:
     echo(f"  {stream.name:<20} {mark}: {result}")
     for note in notes:
         echo(f"  {'':<20} note: {note}")
-    return ok or not stream.selected_by_default
+    if not ok and stream.selected_by_default:
+        failures.add(stream.name, [instance.server], result)

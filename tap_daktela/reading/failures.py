@@ -59,15 +59,19 @@ class Failures:
     def summary(self, requested: Collection[Part]) -> str:
         """Return one line with what failed and why; `requested` is what the run was to read."""
         rest = {*requested} - self.parts
-        limit = _MAX_REASON if len(self.reasons) == 1 else _MAX_SHORT_REASON
-        shown = [f"{what}: {_shortened(reason, limit)}" for what, reason in self.reasons.items()]
-        hidden = f"; and {len(shown) - _MAX_REASONS} more, see above" if len(shown) > _MAX_REASONS else ""
         head = "not everything could be read" if rest else "nothing could be read completely"
         tail = "Everything else is complete. " if rest else ""
         return (
-            f"{head}: {'; '.join(shown[:_MAX_REASONS])}{hidden}. {tail}"
+            f"{head}: {self.causes()}. {tail}"
             "The state does not pass what is missing: the next run goes on from there"
         )
+
+    def causes(self) -> str:
+        """Return what failed and why, shortened to one line of a reasonable length."""
+        limit = _MAX_REASON if len(self.reasons) == 1 else _MAX_SHORT_REASON
+        shown = [f"{what}: {_shortened(reason, limit)}" for what, reason in self.reasons.items()]
+        hidden = f"; and {len(shown) - _MAX_REASONS} more, see above" if len(shown) > _MAX_REASONS else ""
+        return f"{'; '.join(shown[:_MAX_REASONS])}{hidden}"
 
 
 def _shortened(reason: str, limit: int) -> str:

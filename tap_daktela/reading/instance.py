@@ -25,6 +25,7 @@ from tap_daktela.reading.server_clock import ServerClock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tap_daktela.api.envelope import Page
     from tap_daktela.inputs.settings import InstanceSettings, Settings
     from tap_daktela.reading.server_clock import Clock
 
@@ -36,6 +37,9 @@ MAX_IDLE_CONNECTIONS = 100
 _NO_SUCH_ENDPOINT = frozenset(
     {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}
 )
+
+_CORE_ENDPOINTS = ("activities", "queues")
+"""Endpoints that every build of Daktela has."""
 
 
 class InstanceError(Exception):
@@ -139,11 +143,49 @@ class Instance:
         except RequestError as error:
             if error.outcome.status not in _NO_SUCH_ENDPOINT or _is_firewall(error):
                 raise self.mark_failed(f"{self.settings.address.base}: {error}") from None
-            page = self.fetcher.page(Query(endpoint=endpoint, fields=("name",), sort=("name",), take=1))
-            self.server_clock.guess(page.time, page.timezone)
+            self._read_clock(endpoint, error)
         else:
             self.user = identity.user
             self.server_clock.guess(identity.time, identity.timezone)
+
+    def _read_clock(self, endpoint: str, identity_error: RequestError) -> None:
+        """Take the time and the zone from a row of `endpoint`, since the request for the identity failed.
+
+        Raises:
+            InstanceError: the URL does not lead to Daktela's API.
+            RequestError: the request for a row failed.
+        """
+        try:
+            page = self._first_row(endpoint)
+        except RequestError as error:
+            if _is_not_found(identity_error) and _is_not_found(error) and self._lacks_core_endpoints():
+                place = "its path" if self.settings.address.prefix else "it"
+                raise self.mark_failed(
+                    f"{self.settings.address.base}: all endpoints answered 404, so url probably does not lead to "
+                    f"Daktela: {place} may be wrong. Set url to the address of the instance, such as "
+                    "https://acme.daktela.com"
+                ) from None
+            raise
+        self.server_clock.guess(page.time, page.timezone)
+
+    def _first_row(self, endpoint: str) -> Page:
+        return self.fetcher.page(Query(endpoint=endpoint, fields=("name",), sort=("name",), take=1))
+
+    def _lacks_core_endpoints(self) -> bool:
+        """Return whether endpoints that every instance has answer 404."""
+        for endpoint in _CORE_ENDPOINTS:
+            try:
+                self._first_row(endpoint)
+            except RequestError as error:
+                if not _is_not_found(error):
+                    return False
+            else:
+                return False
+        return True
+
+
+def _is_not_found(error: RequestError) -> bool:
+    return error.outcome.status == HTTPStatus.NOT_FOUND
 
 
 def _is_firewall(error: RequestError) -> bool:

@@ -15,7 +15,7 @@ from tap_daktela.connection_test.stream_check import StreamCheck
 from tap_daktela.streams.definitions import STREAMS
 from tap_daktela.tap import TapDaktela
 from tests.simulator import Fault, Simulator, generate
-from tests.tap_daktela.running import ROOT, run_command, settings
+from tests.tap_daktela.running import ROOT, run_command, run_tap, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -78,6 +78,7 @@ def test_an_instance_that_answers_nothing_is_one_line_and_the_next_one_is_checke
     assert code == 1
     assert list(lines) == ["bad", "good"], log
     assert len(lines["bad"]) == 1
+    assert log.splitlines()[-1].endswith(f"| --test failed: {lines['bad'][0].rstrip('.')}")
     assert_good(lines["good"])
 
 
@@ -95,6 +96,45 @@ def test_streams_that_cannot_be_read_have_a_line_each(bad: Simulator, tmp_path: 
     assert [line for line in streams if line.startswith("users ") and "not readable: " in line]
 
 
+def test_the_last_line_of_a_failed_test_names_each_stream_that_cannot_be_read(
+    bad: Simulator, tmp_path: Path
+) -> None:
+    bad.faults = [Fault("403", endpoint, times=None) for endpoint in ("accounts", "users", "queues")]
+    code, _, log = check(tmp_path, settings(bad))
+    assert code == 1
+    last = log.splitlines()[-1]
+    assert "| ERROR " in last
+    assert "| --test failed: accounts (acme): Daktela answered 403 " in last
+    assert "; queues (acme): Daktela answered 403 " in last
+    assert "users" not in last
+
+
+def test_a_start_date_in_the_future_fails_the_test(good: Simulator, tmp_path: Path) -> None:
+    code, lines, log = check(tmp_path, settings(good, start_date="2062-01-01"))
+    assert code == 1
+    assert lines["acme"][0].startswith("acme: start_date, 2062-01-01, is in the future: ")
+    assert "| --test failed: acme: start_date, 2062-01-01, is in the future: " in log.splitlines()[-1]
+
+
+@pytest.mark.parametrize("credentials", [{}, {"access_token": None, "username": "robot", "password": "secret"}])
+def test_a_url_with_a_wrong_path_is_one_line_that_says_so(
+    good: Simulator, tmp_path: Path, credentials: dict[str, Any]
+) -> None:
+    config = {**settings(good), **credentials, "url": f"{good.url}/wrong"}
+    code, lines, log = check(tmp_path, config)
+    reason = (
+        f"acme: {good.url}/wrong: all endpoints answered 404, so url probably does not lead to Daktela: its path"
+    )
+    assert code == 1
+    [[line]] = lines.values()
+    assert line.startswith(reason)
+    run = run_tap(config)
+    assert run.code == 1
+    assert [error.startswith(reason) for error in run.errors] == [True, False]
+    assert reason in run.errors[-1]
+    assert reason in log.splitlines()[-1]
+
+
 class Broken(StreamCheck):
     """Fails for tickets with an error that the tap does not expect."""
 
@@ -110,7 +150,9 @@ def test_an_unexpected_error_is_one_line(
 ) -> None:
     monkeypatch.setattr(checkup, "StreamCheck", Broken)
     tap = TapDaktela(config=settings(bad), setup_mapper=False)
-    assert not checkup.check_up(tap.instances.values(), STREAMS)
+    assert checkup.check_up(tap.instances.values(), STREAMS).causes() == (
+        "tickets (acme): unexpected error (KeyError); please report it with the debug log"
+    )
     output = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in output[1:]] == NAMES
     [line] = [line for line in output if "FAILED" in line]

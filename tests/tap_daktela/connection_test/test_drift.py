@@ -358,4 +358,5 @@ def test_an_account_that_is_shut_out_halfway_ends_the_test_in_one_line(tmp_path:
         )
     assert code == 1
     assert 1 < len(notes) < len(NAMES)
-    assert text_.count("check username and password") == 1
+    # In the output and in the last line of the log.
+    assert text_.count("check username and password") == 2
