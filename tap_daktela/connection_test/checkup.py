@@ -1,8 +1,8 @@
 """`--test`: print what can be read of each instance, and what differs from the tap's declarations.
 
 Each stream costs a request for one page, and one for a few rows with all their fields. A line for each instance
-and stream says whether it can be read. All of them are checked, even if some fail. Notes below the line of a stream
-are not failures.
+and stream says whether it can be read. All of them are checked, even if some fail. Notes below the line of a
+stream are not failures.
 """
 
 from __future__ import annotations
