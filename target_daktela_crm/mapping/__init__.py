@@ -10,6 +10,7 @@ From the configuration to a single value:
     expressions.py, functions.py     JMESPath with functions of our own
     columns.py                       where a column may be in a record
     phone_numbers.py                 the phone numbers in a text
+    email_addresses.py               the e-mail addresses in a text
     left_out.py                      counts of invalid phone numbers and e-mail addresses
-    values.py                        ids, texts, flags, times and e-mail addresses
+    values.py                        ids, texts, flags and times
 """

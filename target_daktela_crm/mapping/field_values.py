@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from target_daktela_crm.mapping.email_addresses import read_email_addresses
 from target_daktela_crm.mapping.phone_numbers import read_phone_numbers, unique_phones
 from target_daktela_crm.mapping.values import (
     UnreadableError,
@@ -14,7 +14,6 @@ from target_daktela_crm.mapping.values import (
     clean_text,
     flatten,
     is_empty,
-    read_email,
     read_text,
 )
 
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from target_daktela_crm.mapping.expressions import Getter
     from target_daktela_crm.mapping.left_out import LeftOut
 
-_SEPARATORS = re.compile(r"[;,\n]|\s/\s")
-"""What people write between several addresses."""
 KINDS = {"number": "phone number", "email": "e-mail"}
 """The kinds of values of which invalid ones are left out, by Daktela's field."""
 
@@ -152,9 +149,9 @@ def _phone_text(value: object) -> str:
 
 
 def _emails(values: Iterable[Any]) -> FieldValues:
-    parts = [part.strip() for value in values for part in _SEPARATORS.split(as_written(value)) if part.strip()]
-    found = [read_email(part) for part in parts]
-    return FieldValues(list(dict.fromkeys(each for each in found if each is not None)), found.count(None))
+    found = [read_email_addresses(as_written(value)) for value in values]
+    addresses = dict.fromkeys(address for each in found for address in each.found)
+    return FieldValues(list(addresses), sum(each.left_out for each in found))
 
 
 def _unchanged(content: list[Any]) -> list[dict[str, Any]] | None:

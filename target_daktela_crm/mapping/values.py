@@ -1,4 +1,4 @@
-"""Read single values: ids, texts, flags, times and e-mail addresses in the spellings of CRMs.
+"""Read single values: ids, texts, flags and times in the spellings of CRMs.
 
 All functions take JSON values as `exact_json.decode` returns them: numbers with a decimal point are `Decimal`.
 """
@@ -35,7 +35,6 @@ _WHOLE_NUMBER = re.compile(r"(0|-?[1-9][0-9]*)\.0+")
 _PADDING = f"{string.whitespace}\u00a0\ufeff"
 """Characters around an id that are no part of it: columns of a fixed length, and marks of the byte order."""
 _WHOLE_FLOAT = re.compile(r"\+?\d+\.0")
-_EMAIL = re.compile(r"[^@\s<>]+@[^@\s<>.]+(?:\.[^@\s<>.]+)+")
 
 
 class UnreadableError(ValueError):
@@ -197,12 +196,6 @@ def read_time(value: object) -> float | None:
     except OverflowError:
         return None
     return number if math.isfinite(number) else None
-
-
-def read_email(text: str) -> str | None:
-    """Return an e-mail address in lower case, or None if the text is not one."""
-    address = text.strip().lower().removeprefix("mailto:").strip()
-    return address if _EMAIL.fullmatch(address) and address.isprintable() else None
 
 
 def is_empty(value: object, null_values: Collection[str] = ()) -> bool:

@@ -16,7 +16,6 @@ from target_daktela_crm.mapping.values import (
     clean_text,
     flatten,
     is_empty,
-    read_email,
     read_flag,
     read_id,
     read_text,
@@ -267,43 +266,7 @@ def test_values_that_are_not_times(value: Any) -> None:
     assert read_time(value) is None
 
 
-# E-mail addresses, emptiness and lists.
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("anna@example.com", "anna@example.com"),
-        (" Anna.NOVA+daktela@Example.COM ", "anna.nova+daktela@example.com"),
-        ("mailto:anna@example.com", "anna@example.com"),
-        ("kůň@háčky.example.cz", "kůň@háčky.example.cz"),
-        ("o'hara@sub.example.co.uk", "o'hara@sub.example.co.uk"),
-    ],
-)
-def test_an_e_mail_address_is_trimmed_and_in_lower_case(text: str, expected: str) -> None:
-    assert read_email(text) == expected
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "-",
-        "anna",
-        "anna@example",
-        "@example.com",
-        "anna@",
-        "anna@.com",
-        "anna@example.",
-        "an na@example.com",
-        "anna@example.com; eva@example.com",
-        "anna@example.com,eva@example.com",
-        "Anna <anna@example.com>",
-        "http://example.com",
-    ],
-)
-def test_texts_that_are_not_e_mail_addresses(text: str) -> None:
-    assert read_email(text) is None
+# Emptiness and lists.
 
 
 @pytest.mark.parametrize(
