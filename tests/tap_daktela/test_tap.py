@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_daktela.streams.definitions import STREAMS
+from tests.markdown import blocks
 from tests.simulator import Simulator, generate
 from tests.tap_daktela import original
 from tests.tap_daktela.running import ROOT, run_command, run_tap, settings
@@ -195,6 +196,48 @@ def test_a_loader_that_goes_away_ends_the_tap_in_one_line(tmp_path: Path) -> Non
     assert "closed its input: see its messages" in text
     assert "Traceback" not in text
     assert "Exception ignored" not in text
+
+
+LOADER = """\
+import json, sys
+for line in sys.stdin:
+    message = json.loads(line)
+    if message["type"] == "RECORD":
+        print(message["stream"], file=open("loaded", "a"))
+    elif message["type"] == "STATE":
+        print(json.dumps(message["value"]), flush=True)
+"""
+
+
+def test_the_quick_start_keeps_the_state_between_runs(tmp_path: Path) -> None:
+    """The commands of the page run with a loader that writes states as targets of the SDK do."""
+    first, each = (block.text for block in blocks(ROOT / "docs" / "tap" / "quick-start.md", "text"))
+    (tmp_path / "loader.py").write_text(LOADER)
+    for name, arguments in (("tap-daktela", "-m tests.tap_daktela.quick"), ("target-jsonl", "loader.py")):
+        (tmp_path / name).write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} {arguments} "$@"\n')
+        (tmp_path / name).chmod(0o700)
+
+    def run(commands: str) -> tuple[int, int, int]:
+        (tmp_path / "loaded").write_text("")
+        result = subprocess.run(
+            ["bash", "-c", commands],  # noqa: S607
+            cwd=tmp_path,
+            env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+            capture_output=True,
+            check=False,
+        )
+        loaded = (tmp_path / "loaded").read_text().split()
+        return result.returncode, loaded.count("tickets"), loaded.count("accounts")
+
+    with Simulator(generate(activities=20, tickets=50, seed=1)) as simulator:
+        config = settings(simulator, lookback_minutes=0)
+        accounts = len(simulator.dataset.tables["accounts"])
+        (tmp_path / "config.json").write_text(json.dumps({**config, "access_token": "0" * 40}))
+        assert run(first + each) == (1, 0, 0)
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        code, tickets, _ = run(each)
+        assert (code, tickets > 0) == (0, True)
+        assert run(each) == (0, 0, accounts)
 
 
 # --test
