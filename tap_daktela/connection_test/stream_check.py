@@ -81,7 +81,7 @@ class StreamCheck(StreamReader):
             return self._fields.take_warnings()
         with self._as_stream_error():
             self._fields.warn_of_absent(self._page.rows, self._without_value)
-        if not self._instance.tells_fields:
+        if not self._instance.returns_whole_rows:
             return self._fields.take_warnings()
         whole: list[Any] = []
         problems: list[str] = []
@@ -90,7 +90,7 @@ class StreamCheck(StreamReader):
                 whole = self._whole_rows()
             except RequestError as error:
                 # Of an instance that takes its time to say no, other streams are not asked.
-                self._instance.tells_fields = error.outcome.action is not Action.RETRY
+                self._instance.returns_whole_rows = error.outcome.action is not Action.RETRY
                 problems.append(f"new and missing fields cannot be told: {error}")
         asked, whole = ([row for row in rows if isinstance(row, dict)] for rows in (self._page.rows, whole))
         sample = Sample(asked, whole, is_old=self._page.timezone is None)

@@ -1,7 +1,7 @@
-"""What a run could not read: the lines at its end.
+"""What a run could not read, and the lines about it at the end of the run.
 
-Pure: failures and counts in, text out. Each failure is logged when it occurs. The last line of a failed run
-repeats the reasons, since it may be the only line that a user sees.
+Each failure is logged when it occurs. The last line of a failed run repeats the reasons, since it may be the only
+line that a user sees.
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ if TYPE_CHECKING:
     from tap_daktela.records.row_stats import RowStats
 
 _MAX_STREAMS = 3
-"""Streams that a warning names; of the others it gives the number."""
+"""Number of streams that a warning names. It counts the others."""
 _MAX_REASONS = 5
-"""Failures whose reason the last line repeats; of the others it gives the number."""
+"""Number of failures whose reason the last line repeats. It counts the others."""
 _MAX_REASON = 1_000
 _MAX_SHORT_REASON = 160
-"""Characters of a reason, if there is one failure, and if there are several."""
+"""Maximum characters of a reason: of a single one, and of each of several."""
 
 Part = tuple[str, str]
-"""A stream and an instance."""
+"""The names of a stream and of an instance."""
 
 
 def unexpected(error: Exception) -> str:
-    """Return the line about an error that is a defect of the tap. Its text may contain values."""
+    """Return the line about an error that is a defect of the tap, without its text, which may contain values."""
     return f"unexpected error ({type(error).__name__}); please report it with the debug log"
 
 
 @dataclass
 class Failures:
-    """The streams of instances that were not read to their end."""
+    """The streams that were not read completely, by instance."""
 
     reasons: dict[str, str] = field(default_factory=dict)
-    """What failed, as `tickets (acme)` or `acme` for all streams of an instance, and why."""
+    """What failed (`tickets (acme)`, or `acme` for all streams of an instance) -> why."""
     parts: set[Part] = field(default_factory=set)
 
     def add(self, stream: str, servers: Collection[str], reason: str, *, of_instance: bool = False) -> str:
-        """Note a failure; return the line to log, empty if that line has been returned before.
+        """Record a failure, and return the line to log. It is empty if an earlier call has returned that line.
 
-        `of_instance` means that the reason concerns all streams of the instance.
+        `of_instance` means that the reason applies to all streams of the instance.
         """
         self.parts.update((stream, server) for server in servers)
         what = ", ".join(servers) if of_instance else f"{stream} ({', '.join(servers)})"
@@ -57,7 +57,7 @@ class Failures:
         return bool(self.reasons)
 
     def summary(self, requested: Collection[Part]) -> str:
-        """Return one line with what failed and why; `requested` is what the run was to read."""
+        """Return one line with what failed and why. `requested` is everything that the run had to read."""
         rest = {*requested} - self.parts
         head = "not everything could be read" if rest else "nothing could be read completely"
         tail = "Everything else is complete. " if rest else ""
@@ -80,24 +80,24 @@ def _shortened(reason: str, limit: int) -> str:
 
 @dataclass
 class NamelessRelations:
-    """The relations of one instance that came without their name, over all streams of a run."""
+    """The relations that one instance sent without their name, over all streams of a run."""
 
     counts: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
-    """Relation -> stream -> records without the name, and all records."""
+    """Relation -> stream -> number of records without the name, number of all records."""
     entries: dict[str, dict[str, int]] = field(default_factory=dict)
-    """List of relations -> stream -> entries without their name."""
+    """List of relations -> stream -> number of entries without their name."""
 
     def add(self, stream: str, stats: RowStats) -> None:
-        """Note what was counted of a stream."""
+        """Add the counts of a stream."""
         for relation, count in stats.nameless.items():
-            # The same right lets an account read `queue`, of an activity, and `item.queue`, of its chat.
+            # One right covers both `queue` of an activity and `item.queue` of its chat.
             counts = self.counts.setdefault(relation.removeprefix("item."), {})
             counts[stream] = (max(count, counts.get(stream, (0, 0))[0]), stats.records)
         for relation, count in stats.nameless_entries.items():
             self.entries.setdefault(relation, {})[stream] = count
 
     def take_warnings(self) -> Iterator[str]:
-        """Yield one line for each relation, and forget them."""
+        """Yield one line for each relation, and reset the counts."""
         for relation, counts in self.counts.items():
             places = [f"{stream} ({count:,} of {records:,})" for stream, (count, records) in counts.items()]
             yield (

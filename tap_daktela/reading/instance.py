@@ -1,7 +1,7 @@
-"""One Daktela instance during a run: its settings in, its clock, its zone and its pages out.
+"""One Daktela instance during a run: its client, its clock and its time zone.
 
-Signing in happens at the first need and once. An instance that cannot be read is so for all of its streams, which
-are told at once instead of each finding out for itself.
+The tap signs in once, before the first request. If an instance cannot be read, all of its streams fail with the
+same error and without further requests.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_IDLE_CONNECTIONS = 100
-"""Connections that all instances together may keep open between their streams; a usual limit is 256 open files."""
+"""Connections that all instances together may keep open between streams. A usual limit is 256 open files."""
 
 _NO_SUCH_ENDPOINT = frozenset(
     {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}
@@ -43,7 +43,7 @@ _CORE_ENDPOINTS = ("activities", "queues")
 
 
 class InstanceError(Exception):
-    """Nothing of an instance can be read; the message says why, and what to do."""
+    """An instance cannot be read. The message says why, and what to do."""
 
 
 @dataclass
@@ -53,44 +53,44 @@ class Instance:
     settings: InstanceSettings
     tap_settings: Settings
     check: Callable[[], None]
-    """Called while waiting for the instance; raises to end the run."""
+    """Called while the tap waits for the instance. It raises an exception to end the run."""
     user: str = ""
-    """Who is signed in, once somebody is."""
-    tells_fields: bool = True
-    """Whether it answers requests for all fields of a row."""
+    """The name of the signed-in user, empty before the sign-in."""
+    returns_whole_rows: bool = True
+    """Whether the instance answers requests that name no fields, with all fields of a row."""
     nameless: NamelessRelations = field(default_factory=NamelessRelations)
-    """The relations that came without their name."""
+    """The relations that the instance sent without their name."""
     page_limits: defaultdict[str, PageLimit] = field(default_factory=lambda: defaultdict(PageLimit))
-    """What is known about the length of pages, by endpoint."""
+    """Endpoint -> what is known about the length of its pages."""
     _is_identified: bool = False
     _error: InstanceError | None = None
     _warnings: set[str] = field(default_factory=set)
 
     @property
     def server(self) -> str:
-        """The instance's name."""
+        """The name of the instance."""
         return self.settings.server
 
     @property
     def prefix(self) -> str:
-        """What every key of the instance begins with."""
+        """The prefix of all keys of the instance, empty with `prefix_keys: false`."""
         return f"{self.server}_" if self.tap_settings.prefix_keys else ""
 
     @cached_property
     def client(self) -> Client:
-        """The requests to the instance."""
+        """The HTTP client of the instance."""
         return Client(self.settings.address, self.settings.credentials, self.tap_settings.http)
 
     @cached_property
     def fetcher(self) -> Fetcher:
-        """The pool of requests to the instance."""
+        """The pool of concurrent requests to the instance."""
         return Fetcher(self.client, self.tap_settings.concurrency, self.check)
 
     def end_stream(self) -> None:
-        """Forget the requests of a stream; with many instances, give threads and connections back, too.
+        """Cancel the requests of a stream, and with many instances close the threads and connections, too.
 
-        Streams are read one after the other, each over all instances. So the connections of an instance are idle
-        until the next stream, and with 200 instances they would be more than a process may open.
+        The tap reads one stream after the other, each from all instances. The connections of an instance are idle
+        until the next stream. With 200 instances, they would exceed the number of files that a process may open.
         """
         if len(self.tap_settings.instances) * self.tap_settings.concurrency > MAX_IDLE_CONNECTIONS:
             self.release()
@@ -98,22 +98,23 @@ class Instance:
             self.fetcher.cancel_all()
 
     def release(self) -> None:
-        """Give threads and connections back until the next request; the instance stays signed in."""
+        """Close threads and connections until the next request. The instance stays signed in."""
         if "fetcher" in vars(self):
             self.fetcher.close()
 
     @cached_property
     def server_clock(self) -> ServerClock:
-        """The clock and the zone of the instance."""
+        """The clock and the time zone of the instance."""
         return ServerClock(self.settings.timezone, self.tap_settings.clock_tolerance, self.warn_once)
 
     def clock(self, endpoint: str) -> Clock:
-        """Return the instance's time, signing in if need be; it is requested once in a run.
+        """Return the clock of the instance. The first call in a run signs in and requests it.
 
-        An instance that does not answer `whoim` is asked for a row of `endpoint`: every response has the time.
+        If the instance does not support `whoim`, a request for one row of `endpoint` replaces it, since every
+        response contains the time.
 
         Raises:
-            InstanceError: the credentials are refused, or the instance cannot be asked.
+            InstanceError: the instance refuses the credentials or cannot be reached.
             RequestError: the request for a row failed.
         """
         if self._error is not None:
@@ -124,18 +125,18 @@ class Instance:
         return self.server_clock.clock
 
     def mark_failed(self, reason: str) -> InstanceError:
-        """Return the error that ends all streams of the instance, for this stream and those to come."""
+        """Return the error that ends this stream, and with which later streams of the instance fail at once."""
         self._error = InstanceError(reason)
         return self._error
 
     def warn_once(self, message: str) -> None:
-        """Log what is worth a warning, but not one for each stream."""
+        """Log a warning, unless an earlier stream has logged the same."""
         if message not in self._warnings:
             self._warnings.add(message)
             logger.warning("%s: %s", self.server, message)
 
     def _identify(self, endpoint: str) -> None:
-        """Request who is signed in, and take the time and the zone from the response."""
+        """Request the signed-in user, and take the time and the zone from the response."""
         try:
             identity = self.fetcher.run(self.client.identify)
         except SignInError as error:
@@ -189,5 +190,5 @@ def _is_not_found(error: RequestError) -> bool:
 
 
 def _is_firewall(error: RequestError) -> bool:
-    """Return whether something in front of the instance refuses requests, which then concerns all endpoints."""
+    """Return whether a gateway in front of the instance refused the request. It refuses all endpoints then."""
     return error.outcome.from_gateway and error.outcome.status == HTTPStatus.FORBIDDEN

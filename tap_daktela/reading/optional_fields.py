@@ -1,8 +1,8 @@
-"""Fields that an instance may lack: which of them it refuses, and which no row contains.
+"""Find out which optional fields an instance refuses, and which of them no row contains.
 
-Optional are the fields of older builds, which today's read schema lacks, and those of the setting `extra_fields`.
-Whether the server ignores unknown fields or refuses them is an open question (daktela-api.md §9, question 1), and
-so is the length of the URLs that it accepts (question 10).
+Two kinds of fields are optional: fields of older builds that the current read schema lacks, and fields of the
+setting `extra_fields`. It is not known whether the server ignores or refuses unknown fields, nor which length of a
+URL it accepts (daktela-api.md §9, questions 1 and 10).
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from tap_daktela.streams.fields import Field, Stream
 
 MAX_LENGTH = 3_500
-"""Characters of the parameter `fields` in a URL, above which whole `customFields` are requested instead of parts.
+"""Maximum characters of the parameter `fields` in a URL. If it is longer, whole `customFields` are requested.
 
-The rest of a URL has some 500, and daktela-api.md §9 assumes that 4,000 are accepted."""
+The rest of a URL has about 500 characters, and daktela-api.md §9 assumes that the server accepts 4,000."""
 _MAX_REQUESTS = 60
-"""Requests that may be made to find out which fields are refused."""
+"""Maximum number of requests of a search for the refused fields."""
 
 _CUSTOM_FIELDS = "customFields"
 _TOO_LONG = frozenset({HTTPStatus.REQUEST_URI_TOO_LONG, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE})
@@ -50,26 +50,27 @@ def may_be_refused_fields(error: RequestError) -> bool:
 
 
 def requested_fields(stream: Stream, columns: Iterable[Field]) -> tuple[str, ...]:
-    """Return what to ask the server for, so that `columns` can be filled and the rules can be kept.
+    """Return the API fields that `columns` need.
 
-    Beside the columns themselves these are the row's name, the replication key, and what tells an orphan.
+    Included are the name of the row, the replication key, and the fields that show whether an activity has its
+    item.
     """
-    rule = ["name"]
+    required = ["name"]
     if stream.replication_key:
-        rule.append(stream.replication_key)
+        required.append(stream.replication_key)
     if stream.item_keys:
-        rule += [*([] if stream.activity_type else ["type"]), *stream.item_keys.values()]
-    return without_covered([*rule, *(column.request for column in columns if column.request)])
+        required += [*([] if stream.activity_type else ["type"]), *stream.item_keys.values()]
+    return without_covered([*required, *(column.request for column in columns if column.request)])
 
 
 def without_covered(fields: Iterable[str]) -> tuple[str, ...]:
-    """Return fields without repetitions and without the parts of others among them, which come with the whole."""
+    """Return `fields` without duplicates and without fields that are parts of others among them."""
     unique = dict.fromkeys(fields)
     return tuple(field for field in unique if not any(parent in unique for parent in _parents(field)))
 
 
 def shortened(fields: Sequence[str], limit: int = MAX_LENGTH) -> tuple[str, ...]:
-    """Return fields, with whole `customFields` in place of their parts if the URL would be too long with parts."""
+    """Return `fields`, with whole `customFields` instead of their parts if the URL would be too long."""
     if len(urlencode([(f"fields[{index}]", name) for index, name in enumerate(fields)])) <= limit:
         return tuple(fields)
     return without_covered(_with_custom_fields(field) for field in fields)
@@ -91,27 +92,28 @@ def _parents(field: str) -> Iterator[str]:
 
 
 class _TooManyRequestsError(Exception):
-    """More requests would be needed than are worth it."""
+    """The search has reached its maximum number of requests."""
 
 
 @dataclass
 class FieldSearch:
-    """Finds the largest set of optional fields that a server accepts, with few requests.
+    """A search for the optional fields that a server accepts, with few requests.
 
-    A group of fields that is refused is halved until single ones are left. Each test includes what has been
-    accepted before, so that the server accepts the result as a whole, even if it limits the number of fields.
+    A refused group of fields is halved until single fields are left. Each request includes all fields that have
+    been accepted before. So the server accepts the result as a whole, even if it limits the number of fields.
     """
 
     accepts: Callable[[tuple[str, ...]], bool]
-    """Makes a request for these fields; whether the server accepts it."""
+    """Requests these fields, and returns whether the server accepts them."""
     required: tuple[str, ...]
-    """Fields to request in any case."""
+    """Fields that every request includes."""
     is_limit: bool = False
-    """Whether the server refuses the length of the request, so that after one field no other can be accepted."""
+    """Whether the server refuses the length of the request. Then one refused field ends the search."""
     requests: int = 0
+    """Number of requests until now."""
 
     def run(self, optional: Sequence[str], message: str) -> tuple[str, ...] | None:
-        """Return those of `optional` that are accepted, None if leaving any out does not help.
+        """Return the accepted fields of `optional`, None if the server refuses the required fields alone.
 
         `message` is the server's reason, in any language. Fields that it names are tried last.
         """
@@ -130,7 +132,7 @@ class FieldSearch:
         return tuple(field for field in optional if field in kept)
 
     def _add(self, group: Sequence[str], kept: list[str]) -> None:
-        """Append to `kept` what is accepted of a group."""
+        """Append the accepted fields of a group to `kept`."""
         if not group:
             return
         if self.requests >= _MAX_REQUESTS:
@@ -156,7 +158,7 @@ def _is_named(field: str, message: str) -> bool:
 
 
 def columns_of(columns: Iterable[Field], refused: frozenset[str]) -> list[Field]:
-    """Return the columns that are made of refused fields, or of parts of them."""
+    """Return the columns whose field is refused, or is a part of a refused field."""
     return [
         column
         for column in columns
@@ -168,10 +170,10 @@ def columns_of(columns: Iterable[Field], refused: frozenset[str]) -> list[Field]
 
 
 def absent(stream: Stream, columns: Iterable[Field], rows: Iterable[Any]) -> list[Field]:
-    """Return those of `columns` that no row contains, not even as null.
+    """Return the columns whose field no row contains, not even as null.
 
-    `rows` are as the server sent them. Where an object is null, or a list of related objects is empty, nothing is
-    known of their parts. PHP sends `[]` for an object of which nothing is left.
+    `rows` are JSON objects as the server sent them. If an object is null or a list of related objects is empty, it
+    is unknown whether its parts exist. PHP sends `[]` for an object without any field.
     """
     rows = list(rows)
     lists = {column.request for column in stream.fields if column.kind is Kind.KEYS}
@@ -185,7 +187,7 @@ def absent(stream: Stream, columns: Iterable[Field], rows: Iterable[Any]) -> lis
 
 
 def _contains(value: object, steps: Sequence[str], lists: Collection[str], place: str) -> bool | None:
-    """Return whether a value contains a part, None if that cannot be known."""
+    """Return whether a value contains the part at `steps`, None if that is unknown."""
     if not steps:
         return True
     if isinstance(value, dict) and (steps[0] in value or not is_php_list(value)):
@@ -201,7 +203,7 @@ def _contains(value: object, steps: Sequence[str], lists: Collection[str], place
 
 
 def listed(columns: Iterable[Field], whole_rows: Iterable[Any]) -> str:
-    """Return the API fields of columns, each with the most similar one that `whole_rows` contain."""
+    """Return the API fields of columns, each with the most similar field of `whole_rows`."""
     return ", ".join(column.source + _suggestion(column.source, whole_rows) for column in columns)
 
 
@@ -217,7 +219,7 @@ def _suggestion(field: str, rows: Iterable[Any]) -> str:
 
 
 def _names(value: object, depth: int) -> Iterator[str]:
-    """Yield the dotted names in a value, down to some depth."""
+    """Yield the dotted names of the fields in a value, down to `depth` levels."""
     if isinstance(value, list):
         for entry in value[:1]:
             yield from _names(entry, depth)

@@ -1,7 +1,7 @@
-"""Explain what an account may not read, and what was left out of a stream.
+"""Explain which permissions an account lacks, and which data is therefore missing.
 
-Missing rights rarely look like an error: relations come without their name, and items do not come at all. Each is
-reported, so that a null or a missing row never goes unnoticed.
+A missing right rarely causes an error. The server sends relations without their name, and activities without their
+item. The tap reports each of these cases.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from tap_daktela.streams.fields import Stream
 
 _FEW = 2
-"""A type of which an instance has no more activities than this may well consist of orphans."""
+"""If an instance has at most this many activities of a type, all of them may be orphans."""
 
 
 def type_condition(stream: Stream) -> tuple[Condition, ...]:
-    """Return the condition that only the stream's own type of activity meets, if it has one."""
+    """Return the condition that selects the stream's type of activity, none for a stream of all types."""
     return (Condition("type", "eq", stream.activity_type),) if stream.activity_type else ()
 
 
 def hint_for(error: RequestError, stream: Stream) -> str:
-    """Return what to do about a refusal, to be read after it; empty where there is nothing to add."""
+    """Return what to do about a refused request, as the end of its message. It is empty for other errors."""
     if is_too_long(error):
         return f"; the request names too many fields: deselect columns of {stream.name}"
     if error.outcome.from_gateway:
@@ -46,9 +46,13 @@ def hint_for(error: RequestError, stream: Stream) -> str:
 
 
 def missing_items(stream: Stream, instance: Instance, stats: RowStats) -> str:
-    """Return what is wrong where all rows of a type lack their item, empty if they are but a few orphans.
+    """Return the message about a missing right if all rows of a type lack their item, otherwise an empty text.
 
-    The latest rows of the type tell: if none of those has its item either, the account may not see items.
+    The rows of this run may all be orphans. So the newest rows of the type are requested: if none of them has its
+    item either, the account lacks the right to read items.
+
+    Raises:
+        RequestError, SignInError: the request for the newest rows failed.
     """
     for kind in stats.itemless:
         *_, part = stream.item_keys[kind].split(".")
@@ -69,7 +73,7 @@ def missing_items(stream: Stream, instance: Instance, stats: RowStats) -> str:
 
 
 def data_warnings(stats: RowStats) -> Iterator[str]:
-    """Yield what was left out of the rows of one stream, or became null, and why."""
+    """Yield a line for each kind of data that was left out of a stream or became null."""
     for relation, count in stats.nameless.items():
         yield (
             f"{count} of {stats.records} records came with {relation} but without its name, so its key is null: "
@@ -84,7 +88,7 @@ def data_warnings(stats: RowStats) -> Iterator[str]:
 
 
 def losses(stats: RowStats) -> Iterator[str]:
-    """Yield what was left out of the rows of one stream, or became null, for other reasons than rights."""
+    """Yield a line for each kind of data that was left out or became null, except for missing rights."""
     for column, count in stats.mismatches.items():
         yield f"{count} values of {column} did not fit its type and became null"
     if stats.keyless:

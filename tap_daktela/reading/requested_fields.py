@@ -1,7 +1,6 @@
-"""The fields that a stream requests of an instance: all that it needs, less those that the instance refuses.
+"""The fields that a stream requests from an instance, without those that the instance refuses.
 
-`optional_fields.py` decides; here are the requests that it takes. Their warnings name fields of the setting
-`extra_fields` as such.
+`optional_fields.py` contains the decisions. This module sends their requests and words their warnings.
 """
 
 from __future__ import annotations
@@ -34,15 +33,15 @@ if TYPE_CHECKING:
     from tap_daktela.streams.fields import Field, Stream
 
 _SAMPLE = 100
-"""Newest rows that show which fields there are."""
+"""Number of the newest rows that are searched for fields without a value."""
 _ALL_TIME = ("1970-01-01 00:00:00", "2999-12-31 23:59:59")
 
 
 class RequestedFields:
-    """The fields that one stream requests of one instance."""
+    """The fields that one stream requests from one instance."""
 
     def __init__(self, stream: Stream, columns: Iterable[Field], instance: Instance) -> None:
-        """Request what `columns` are made of."""
+        """Start with all fields that `columns` need."""
         self._stream = stream
         self._columns = tuple(columns)
         self._instance = instance
@@ -56,13 +55,13 @@ class RequestedFields:
             sort=("name",),
             take=instance.tap_settings.page_size,
         )
-        """The query of the stream, for all of its rows by name."""
+        """The query for all rows of the stream, sorted by name."""
 
     def adapt(self, error: RequestError) -> bool:
-        """Return whether to read again after `error`, with the changed `query`.
+        """Remove refused fields from `query` after `error`, and return whether to read the stream again.
 
         Raises:
-            RequestError, SignInError: it cannot be found out which fields are refused.
+            RequestError, SignInError: a request of the search for refused fields failed.
         """
         self._instance.fetcher.cancel_all()
         if self._is_final or not may_be_refused_fields(error):
@@ -75,7 +74,9 @@ class RequestedFields:
         return bool(fields)
 
     def check(self, without_value: Collection[str]) -> None:
-        """Warn about further fields that no row contains; `without_value` names the columns that were null so far.
+        """Warn about fields of `extra_fields` that no row contains.
+
+        `without_value` contains the columns that were null in all records of this run.
 
         Raises:
             SignInError: the token expired, and signing in again failed.
@@ -83,16 +84,16 @@ class RequestedFields:
         if not without_value:
             return
         try:
-            rows = self._once(self.newest()).rows
+            rows = self._page_without_retries(self.newest()).rows
         except RequestError:
-            # The stream has been read completely.
+            # The stream has been read completely, so a failed check is no failure of the stream.
             return
         self.warn_of_absent(rows, without_value)
 
     def warn_of_absent(self, rows: Sequence[Any], names: Collection[str]) -> None:
-        """Warn about those further fields, of the columns `names`, that none of `rows` contains.
+        """Warn about fields of `extra_fields` that none of `rows` contains; `names` are their columns.
 
-        `rows` are as the server sent them.
+        `rows` are JSON objects as the server sent them.
         """
         extra = [column for column in self._columns if column.extra and column not in self._refused]
         columns = [column for column in extra if column.name in names]
@@ -103,18 +104,18 @@ class RequestedFields:
             )
 
     def take_warnings(self) -> list[str]:
-        """Return what has been found to be wrong with optional fields since the last call, a line each."""
+        """Return the warnings about optional fields since the last call."""
         warnings, self._warnings = self._warnings, []
         return warnings
 
     def newest(self) -> Query:
-        """Return the query for the newest rows, to be read as they are sent."""
+        """Return the query for the newest rows as JSON objects."""
         cursor = self._stream.replication_key
         sort = (f"-{cursor}", "name") if cursor else ("name",)
         return replace(self.query, sort=sort, take=_SAMPLE, as_sent=True)
 
     def _accepted(self, error: RequestError) -> tuple[str, ...]:
-        """Return the fields that the server accepts, empty if it also refuses the required ones alone."""
+        """Return the fields that the server accepts, none if it refuses the required fields alone."""
         required = requested_fields(self._stream, [column for column in self._columns if column.official])
         optional = [field for field in self.query.fields if field not in required]
         search = FieldSearch(self._is_accepted, required, is_limit=is_too_long(error))
@@ -137,13 +138,13 @@ class RequestedFields:
     def _is_accepted(self, fields: tuple[str, ...]) -> bool:
         conditions = self.query.conditions
         if cursor := self._stream.replication_key:
-            # So that the URL is as long as those of the run.
+            # These conditions make the URL as long as those of the run.
             first, last = _ALL_TIME
             conditions = (*conditions, Condition(cursor, "gte", first), Condition(cursor, "lt", last))
         query = replace(self.query, fields=fields, conditions=conditions, take=1)
-        ask = partial(self._instance.client.page, query, limits=RetryLimits(reports=1))
+        request = partial(self._instance.client.page, query, limits=RetryLimits(reports=1))
         try:
-            self._instance.fetcher.run(ask)
+            self._instance.fetcher.run(request)
         except RequestError as error:
             if not may_be_refused_fields(error):
                 raise
@@ -151,13 +152,13 @@ class RequestedFields:
         return True
 
     def _any_row(self) -> list[Any]:
-        """Return a row with all of its fields, if the server sends one at once."""
+        """Return one row with all of its fields, none if the first request for it fails."""
         try:
-            return self._once(replace(self.newest(), fields=(), take=1)).rows
+            return self._page_without_retries(replace(self.newest(), fields=(), take=1)).rows
         except RequestError:
             return []
 
-    def _once(self, query: Query) -> Page:
-        """Return a page that is not worth a repetition."""
-        ask = partial(self._instance.client.page, query, limits=RetryLimits(attempts=1))
-        return self._instance.fetcher.run(ask)
+    def _page_without_retries(self, query: Query) -> Page:
+        """Return a page, without retries."""
+        request = partial(self._instance.client.page, query, limits=RetryLimits(attempts=1))
+        return self._instance.fetcher.run(request)

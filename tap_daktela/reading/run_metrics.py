@@ -1,4 +1,4 @@
-"""What each stream of each instance cost: counts in; a table for people, and the same for machines, out."""
+"""Rows, requests, bytes and seconds of each stream and instance, as a table and as JSON in the log."""
 
 from __future__ import annotations
 
@@ -18,74 +18,74 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Cost:
-    """What one stream of one instance cost."""
+class StreamMetrics:
+    """The metrics of one stream of one instance."""
 
     stream: str
     instance: str
     rows: int = 0
-    """Records that were read, before stream maps."""
+    """Number of records before stream maps."""
     requests: int = 0
-    """Repetitions included."""
+    """Number of requests, including retries."""
     retries: int = 0
     bytes: int = 0
-    """Of the bodies of answers, unpacked."""
+    """Size of the response bodies after decompression."""
     seconds: float = 0.0
 
 
 @dataclass
 class RunMetrics:
-    """The costs of a run, in the order in which streams were read."""
+    """The metrics of a run, in the order in which the streams were read."""
 
     reporter: Reporter
-    all: list[Cost] = field(default_factory=list)
-    _is_told: bool = False
-    _settle: Callable[[], None] | None = None
-    """Measures the stream that is being read, up to now."""
+    all: list[StreamMetrics] = field(default_factory=list)
+    _is_logged: bool = False
+    _measure: Callable[[], None] | None = None
+    """Updates the metrics of the stream that is being read."""
 
     @contextmanager
-    def of(self, stream: str, instance: Instance) -> Iterator[Cost]:
-        """Measure what happens in a block, which reads a stream of an instance and counts its rows."""
-        cost = Cost(stream, instance.server)
-        self.all.append(cost)
+    def of(self, stream: str, instance: Instance) -> Iterator[StreamMetrics]:
+        """Measure a block that reads a stream of an instance. The block sets the number of rows."""
+        measured = StreamMetrics(stream, instance.server)
+        self.all.append(measured)
         self.reporter.begin(f"{stream} ({instance.server})", "rows")
         before, begun = instance.client.traffic, time.monotonic()
 
-        def settle() -> None:
+        def measure() -> None:
             counts = zip(before, instance.client.traffic, strict=True)
-            cost.requests, cost.retries, cost.bytes = (after - earlier for earlier, after in counts)
-            cost.seconds = time.monotonic() - begun
+            measured.requests, measured.retries, measured.bytes = (after - earlier for earlier, after in counts)
+            measured.seconds = time.monotonic() - begun
 
-        self._settle = settle
+        self._measure = measure
         try:
-            yield cost
+            yield measured
         finally:
-            settle()
-            self._settle = None
+            measure()
+            self._measure = None
             self.reporter.end()
 
     def log(self, logger: logging.Logger) -> None:
-        """Write the table to standard error and the same into the log, once, if the log takes such messages."""
-        told, self._is_told = self._is_told, True
-        if self._settle is not None:
-            # A signal ends the run in the middle of a stream.
-            self._settle()
-        if self.all and not told:
+        """Write the metrics to standard error as a table, and to the log as JSON. Later calls do nothing."""
+        was_logged, self._is_logged = self._is_logged, True
+        if self._measure is not None:
+            # A signal has ended the run in the middle of a stream.
+            self._measure()
+        if self.all and not was_logged:
             log_summary(logger, as_table(self.all), as_objects(self.all))
 
 
-def as_objects(metrics: list[Cost]) -> list[dict[str, Any]]:
-    """Return costs as plain data."""
-    return [{**vars(cost), "seconds": round(cost.seconds, 1)} for cost in metrics]
+def as_objects(metrics: list[StreamMetrics]) -> list[dict[str, Any]]:
+    """Return metrics as objects for JSON."""
+    return [{**vars(measured), "seconds": round(measured.seconds, 1)} for measured in metrics]
 
 
-def as_table(metrics: list[Cost]) -> str:
-    """Return costs as lines to read, with their sums below where there are several."""
-    rows = [_cells(cost) for cost in metrics]
+def as_table(metrics: list[StreamMetrics]) -> str:
+    """Return metrics as a table, with the sums in its last line if there are several rows."""
+    rows = [_cells(measured) for measured in metrics]
     if len(metrics) > 1:
-        sums = {name: sum(getattr(cost, name) for cost in metrics) for name in _COUNTED}
-        rows.append(_cells(Cost("all", "", **sums)))
-    rows.insert(0, [each.name for each in fields(Cost)])
+        sums = {name: sum(getattr(measured, name) for measured in metrics) for name in _COUNTED}
+        rows.append(_cells(StreamMetrics("all", "", **sums)))
+    rows.insert(0, [each.name for each in fields(StreamMetrics)])
     widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
     return "\n".join(_line(row, widths) for row in rows)
 
@@ -94,9 +94,9 @@ _NAMED = ("stream", "instance")
 _COUNTED = ("rows", "requests", "retries", "bytes", "seconds")
 
 
-def _cells(cost: Cost) -> list[str]:
-    counts = [f"{cost.rows:,}", f"{cost.requests:,}", f"{cost.retries:,}", f"{cost.bytes:,}"]
-    return [cost.stream, cost.instance, *counts, f"{cost.seconds:,.1f}"]
+def _cells(measured: StreamMetrics) -> list[str]:
+    counts = [f"{measured.rows:,}", f"{measured.requests:,}", f"{measured.retries:,}", f"{measured.bytes:,}"]
+    return [measured.stream, measured.instance, *counts, f"{measured.seconds:,.1f}"]
 
 
 def _line(row: list[str], widths: list[int]) -> str:

@@ -1,12 +1,12 @@
-"""The clock and the time zone of one instance, as its responses show them.
+"""The clock and the time zone of one instance, according to its responses.
 
-Responses carry local times without an offset, and the zone beside them (daktela-api.md §3). Only the responses
-that contain rows count for these rows: a user may have a zone of their own, in which `whoim` answers. So the
-answer of `whoim` is a first guess, and the first list response of the run replaces it.
+A response contains local times without an offset, and the name of their zone (daktela-api.md §3). `whoim` may
+answer in a zone that belongs to the user. So its answer is only a first guess, and the first list response of the
+run replaces it.
 
-The clock of the instance decides what to read, because its rows carry times of that clock. But a clock may be
-wrong, and jump. So no bookmark passes the earlier one of the two clocks, the instance's and this machine's. If one
-of them is wrong, some rows are read again, and none is lost.
+The range to read depends on the clock of the instance, because its rows have times of that clock. A clock can be
+wrong and can jump. So no bookmark passes the earlier one of two clocks: that of the instance and that of this
+machine. If one of them is wrong, some rows are read again, but none is lost.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Clock(NamedTuple):
     machine_now: datetime
     """By the clock of this machine, in UTC."""
     tolerance: timedelta
-    """By how much the two clocks may differ before one of them counts as wrong."""
+    """The maximum difference between two clocks that are both right."""
 
     @property
     def latest_bookmark(self) -> datetime:
@@ -44,12 +44,14 @@ class Clock(NamedTuple):
         return min(self.now, self.machine_now.replace(microsecond=0))
 
     def resume_from(self, bookmark: datetime) -> datetime | None:
-        """Return up to where earlier runs have certainly read, None if nothing is certain.
+        """Return the instant up to which earlier runs have certainly read, None if there is no such instant.
 
-        That is the bookmark, unless it lies in the future. If only the clock of the instance is behind it, that
-        clock has gone back since, and new rows carry earlier times again: as much earlier as the two clocks differ
-        now. If this machine's clock is behind it, too, a clock was wrong when the bookmark was written, by an
-        unknown time.
+        - A bookmark in the past is that instant.
+        - If the bookmark is later than the clock of the instance but not than the clock of this machine, the clock
+          of the instance has gone back. New rows have earlier times than before. So the bookmark is reduced by the
+          difference between the two clocks.
+        - If the bookmark is later than both clocks, a clock was wrong when the bookmark was written, by an unknown
+          time. The result is None.
         """
         # In an hour that a clock change repeats, `now` is the earlier reading.
         local = to_text(self.now.astimezone(self.zone))
@@ -66,10 +68,10 @@ def machine_time() -> datetime:
 
 
 class ServerClock:
-    """Follows the clock and the zone of one instance through its responses."""
+    """The clock and the zone of one instance, updated with each response."""
 
     def __init__(self, zone_name: str | None, tolerance: timedelta, warn: Callable[[str], None]) -> None:
-        """Start without any response; `zone_name` is the setting `timezone`, `warn` logs a line once."""
+        """Start without any response. `zone_name` is the setting `timezone`. `warn` logs a line once in a run."""
         self._configured = ZoneInfo(zone_name) if zone_name else None
         self._tolerance = tolerance
         self._warn = warn
@@ -77,22 +79,22 @@ class ServerClock:
         self._has_rows = False
         """Whether a list response has replaced the guess."""
         self._skew = timedelta()
-        """By how much the clock of the instance is ahead of this machine's."""
+        """The clock of the instance minus the clock of this machine."""
         self._lowest_skew: timedelta | None = None
-        """The same after the clock of the instance has gone back, None if it has not."""
+        """The lowest difference since the clock of the instance went back, None if it has not gone back."""
         self.clock = Clock(machine_time(), self._configured or ZoneInfo(DEFAULT_ZONE), machine_time(), tolerance)
 
     @property
     def latest_bookmark(self) -> datetime:
-        """The instant that no bookmark may pass, as far as the responses have shown until now."""
+        """The instant that no bookmark may pass, according to all responses until now."""
         latest = self.clock.latest_bookmark
         return latest if self._lowest_skew is None else min(latest, self.clock.machine_now + self._lowest_skew)
 
     def guess(self, time: str | None, zone_name: str | None) -> None:
-        """Take the clock and the zone from the answer of `whoim`.
+        """Use the clock and the zone of the answer of `whoim`.
 
-        In an hour that a clock change repeats, the earlier reading counts, so that no row is read before it has
-        settled.
+        In an hour that a clock change repeats, the time is the earlier one of its two instants, so that no row is
+        read before it has settled.
         """
         self._guessed_zone = self._known_zone(zone_name)
         zone = self._configured or self._guessed_zone or ZoneInfo(DEFAULT_ZONE)
@@ -108,7 +110,7 @@ class ServerClock:
         self.clock = Clock(now, zone, machine_now, self._tolerance)
 
     def observe(self, time: str | None, zone_name: str | None) -> Clock:
-        """Return the clock and the zone of a list response, and note if the clock has gone back."""
+        """Return the clock and the zone of a list response. Warn if the clock has gone back during the run."""
         zone = self._zone_of_rows(zone_name)
         machine_now = machine_time()
         try:
@@ -129,7 +131,7 @@ class ServerClock:
         return self.clock
 
     def _replace_guess(self, zone: ZoneInfo, skew: timedelta, difference: timedelta) -> None:
-        """Take the clock and the zone from the first list response."""
+        """Use the clock and the zone of the first list response."""
         self._has_rows = True
         if zone.key != self.clock.zone.key:
             self.clock = self.clock._replace(zone=zone)
@@ -144,23 +146,23 @@ class ServerClock:
             )
 
     def _zone_of_rows(self, name: str | None) -> ZoneInfo:
-        """Return the zone of the setting, else that of the response, else that of an earlier response."""
-        told = self._known_zone(name)
+        """Return the zone of the setting, otherwise of the response, otherwise of an earlier response."""
+        named = self._known_zone(name)
         if self._configured is not None:
-            if told is not None and told.key != self._configured.key:
+            if named is not None and named.key != self._configured.key:
                 self._warn(
-                    f"the setting timezone is {self._configured.key}, but the instance names {told.key}; using "
+                    f"the setting timezone is {self._configured.key}, but the instance names {named.key}; using "
                     "the setting"
                 )
             return self._configured
-        if told is None:
+        if named is None:
             return self.clock.zone
-        if self._guessed_zone is not None and told.key != self._guessed_zone.key:
+        if self._guessed_zone is not None and named.key != self._guessed_zone.key:
             self._warn(
-                f"the instance answers whoim in {self._guessed_zone.key} and sends rows in {told.key}; using the "
+                f"the instance answers whoim in {self._guessed_zone.key} and sends rows in {named.key}; using the "
                 "zone of the rows"
             )
-        return told
+        return named
 
     def _known_zone(self, name: str | None) -> ZoneInfo | None:
         """Return the zone that a response names, None if there is no such zone."""

@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
 UNFINISHED = "was not read completely"
-"""What is missing of an instance until its rows have been read to the end."""
+"""The gap of an instance before all of its rows have been read."""
 
 
 @dataclass
 class Activation:
-    """The tables of a run whose version must not be activated."""
+    """Decides which tables of a run are activated, and logs why others are not."""
 
     unread: Collection[str]
-    """The instances whose rows are in the tables, and that this run does not read."""
+    """The instances that this run does not read but whose rows are in the tables."""
     shared: Collection[str]
     """The tables that several streams write to, in lower case."""
     withheld: dict[str, list[str]] = field(default_factory=dict)
     """Reason -> tables for which no message was written."""
 
     def permitted(self, tables: Mapping[str, bool], gaps: Mapping[str, str]) -> list[str]:
-        """Return those of a stream's tables that have all rows that exist, and note the reasons of the others.
+        """Return the tables of a stream that contain all existing rows, and store the reasons against the others.
 
-        `tables` maps each table to whether any record was written to it. `gaps` maps each instance to what is
-        missing of its rows, or to an empty text.
+        `tables` maps each table to whether any record was written to it. `gaps` maps each instance to the reason
+        why its rows may be incomplete, or to an empty text.
         """
         reasons = [f"{server} {gap}" for server, gap in gaps.items() if gap] + [
             f"the state has bookmarks of {server}, which is not in the configuration. Read all instances of a "
@@ -55,7 +55,7 @@ class Activation:
         return permitted
 
     def log(self, logger: logging.Logger) -> None:
-        """Log, once, a line for each reason for which messages were withheld."""
+        """Log one line for each reason why messages were withheld. Later calls do not repeat it."""
         for reason, tables in self.withheld.items():
             logger.warning(
                 "no ACTIVATE_VERSION message was written for %s, so rows that were deleted in Daktela stay: %s",
@@ -66,7 +66,7 @@ class Activation:
 
 
 def unread_instances(state: Mapping[str, Any], streams: Collection[str], servers: Collection[str]) -> list[str]:
-    """Return the instances that an earlier run has read into `streams`, and that this run does not read.
+    """Return the instances that an earlier run has read into `streams` and this run does not read.
 
     `state` is the tap's Singer state, partitioned by `server`. `servers` are the instances of the configuration.
     """
@@ -80,9 +80,9 @@ def unread_instances(state: Mapping[str, Any], streams: Collection[str], servers
 
 
 def shared_tables(tables: Iterable[Iterable[str]]) -> frozenset[str]:
-    """Return, in lower case, the tables that several streams write to; `tables` holds the tables of each stream.
+    """Return the tables that several streams write to, in lower case. `tables` contains the tables of each stream.
 
-    Some loaders fold the case of names, so names that differ only by case are one table.
+    Some loaders ignore the case of names, so names that differ only in case are one table.
     """
     counts = Counter(name for names in tables for name in {table.lower() for table in names})
     return frozenset(name for name, count in counts.items() if count > 1)

@@ -44,7 +44,7 @@ _RESTRICTIONS: dict[str, set[str]] = {
     "object": {"properties", "patternProperties", "additionalProperties", "required"},
     "array": {"items"},
 }
-"""Type -> keywords that restrict its values further; `maxLength` is checked without a validator, which is slow."""
+"""Type -> keywords that need a validator. `maxLength` is checked without one, because a validator is slow."""
 _OF_ANY_TYPE = {"enum", "anyOf", "oneOf", "allOf"}
 
 _SHOWN = 40
@@ -52,20 +52,20 @@ _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d
 _FORMATS = FormatChecker()
 
 
-# jsonschema itself checks this format only if a further package is installed.
+# jsonschema checks this format only if another package is installed.
 @_FORMATS.checks("date-time")
 def _is_date_time(value: object) -> bool:
     return not isinstance(value, str) or _DATE_TIME.fullmatch(value) is not None
 
 
 class CatalogTypeError(ValueError):
-    """A schema of the catalog does not allow a value, or all values of a column; the message says why."""
+    """A schema in the catalog does not allow a value, or any value of a column. The message says why."""
 
 
 def fitted_columns(
     columns: Iterable[Field], keys: Sequence[str], properties: Mapping[str, Schema], servers: Sequence[str]
 ) -> tuple[list[Field], list[str]]:
-    """Return columns with the conversions that their schemas in `properties` need, and a line for each problem.
+    """Return the columns with the conversions to their schemas in `properties`, and a line for each problem.
 
     `keys` are the columns of the primary key. `servers` are the values of the column `server`.
     """
@@ -86,14 +86,14 @@ def fitted_columns(
 
 
 def catalog_converter(column: Field, schema: Schema, *, is_key: bool = False) -> Converter | None:
-    """Return a function that converts the values of `column` so that they fit `schema`, None if they do already.
+    """Return a function that converts values of `column` to `schema`, None if no conversion is necessary.
 
-    Conversions lose nothing: objects and lists become JSON texts, numbers and booleans become texts, booleans
-    become 0 and 1, whole numbers become integers. The function gets a value that is not null. It raises
-    CatalogTypeError for one that `schema` does not allow.
+    Conversions lose no information: objects and lists become JSON texts, numbers and booleans become texts,
+    booleans become 0 and 1, whole numbers become integers. The function accepts values that are not null. It
+    raises CatalogTypeError for a value that `schema` does not allow.
 
     Raises:
-        CatalogTypeError: `schema` does not allow the values of such a column.
+        CatalogTypeError: `schema` allows no value of the column.
     """
     standard = column.schema(required=is_key)
     if schema == standard:
@@ -116,14 +116,14 @@ def catalog_converter(column: Field, schema: Schema, *, is_key: bool = False) ->
 
 
 def _is_possible(format_: str | None, kind: Kind) -> bool:
-    """Return whether the values of a column can have a format: only datetimes have that of datetimes."""
+    """Return whether values of a column can have a format. Only datetimes have the format `date-time`."""
     return format_ is None or (format_ == "date-time") is (kind is Kind.DATETIME)
 
 
 def _types(schema: Schema) -> set[str]:
-    """Return the types that `schema` allows, none if it does not restrict them."""
+    """Return the types that `schema` allows, an empty set for all types."""
     if not isinstance(schema, dict):
-        # JSON Schema allows true and false, too.
+        # A schema of JSON Schema can be true or false.
         return set()
     if "type" in schema:
         types = schema["type"]
@@ -140,7 +140,7 @@ def _listed(types: set[str]) -> str:
 
 
 def _target(own: str, types: set[str]) -> str | None:
-    """Return the type of `types` that values of the type `own` are converted to, None if there is none."""
+    """Return the type in `types` to which values of the type `own` can be converted, None if there is none."""
     if not types or own in types:
         return own
     if own == "integer" and "number" in types:
@@ -169,7 +169,7 @@ def _converter(schema: Schema, own: str, target: str) -> Converter | None:
 
 
 def _restrictions(schema: Schema, target: str) -> set[str]:
-    """Return the keywords of `schema` that make a validator necessary for values of the type `target`."""
+    """Return the keywords of `schema` that need a validator for values of the type `target`."""
     found = (_RESTRICTIONS[target] | _OF_ANY_TYPE) & schema.keys()
     items = schema.get("items")
     is_usual = {
@@ -190,7 +190,7 @@ def _validating_converter(schema: Schema) -> Converter:
         fitted = _fitted(value, schema)
         error = next(validator.iter_errors(fitted), None)
         if error is not None:
-            # The error's own message repeats the value.
+            # The message of the error contains the value.
             raise CatalogTypeError(f"{error.validator} is {str(error.validator_value)[:_SHOWN]}")
         return fitted
 
@@ -198,7 +198,7 @@ def _validating_converter(schema: Schema) -> Converter:
 
 
 def _fitted(value: object, schema: Schema) -> object:
-    """Return a value with all conversions that `schema` asks for, those within it included."""
+    """Return a value converted to `schema`, including the values inside objects and lists."""
     if value is None or not isinstance(schema, dict):
         return value
     target = _target(_TYPES[type(value)], _types(schema))

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 Converter: TypeAlias = Callable[[Any], Any]
 
 _SMALLEST_INTEGER, _LARGEST_INTEGER = -(2**63), 2**63 - 1
-"""PostgreSQL, DuckDB and others have no integers beyond 64 bits."""
+"""Integers of PostgreSQL, DuckDB and other databases have at most 64 bits."""
 _LARGEST_EXACT_FLOAT = 2.0**53
-"""Beyond it, a float does not determine an integer."""
+"""Larger floats do not represent all integers exactly."""
 
 # Python's own int() and float() also accept `1_000` and the digits of other scripts.
 _INTEGER = re.compile(r"([+-]?[0-9]+)(?:\.0*)?")
@@ -37,7 +37,7 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 def converters(prefix: str, zone: ZoneInfo, *, local_datetimes: bool = False) -> dict[Kind, Converter]:
     """Return the converter of each kind of column that has a source in the API.
 
-    `prefix` begins all keys, `zone` is the zone of the instance's datetimes.
+    `prefix` is the prefix of all keys. `zone` is the time zone of the datetimes of the instance.
     """
     key = _key_converter(prefix)
     return {
@@ -52,14 +52,14 @@ def converters(prefix: str, zone: ZoneInfo, *, local_datetimes: bool = False) ->
         Kind.KEYS: lambda value: [key(_name(entry)) for entry in _entries(value) if _has_name(entry)],
         Kind.TITLES: lambda value: [_title(entry) for entry in _entries(value) if _has_name(entry)],
         Kind.SCALAR: lambda value: None if isinstance(value, (dict, list, Row)) else _text(value),
-        Kind.ANY_AS_TEXT: _loose,
+        Kind.ANY_AS_TEXT: _any_as_text,
     }
 
 
 def _key_converter(prefix: str) -> Converter:
     def convert(value: object) -> str | None:
         if isinstance(value, str):
-            # An empty one names nothing; prefixed, it would look as if it did.
+            # An empty text is no key. With a prefix, it would look like one.
             return prefix + value if value else None
         if isinstance(value, bool):
             raise ValueError(value)  # noqa: TRY004 - see the module's docstring
@@ -136,23 +136,23 @@ def _object(value: object) -> dict[str, Any] | None:
     if isinstance(value, dict):
         return value
     if isinstance(value, list):
-        # PHP has one type for both, and its lists are arrays with the keys 0, 1, 2, …
+        # PHP has one type for objects and lists. A list is an array with the keys 0, 1, 2, …
         return {str(index): element for index, element in enumerate(value)}
     if value == "":
         return None
     raise ValueError(value)
 
 
-def _loose(value: object) -> str | None:
+def _any_as_text(value: object) -> str | None:
     value = _single(value)
     return value if value is None or isinstance(value, str) else _json(value)
 
 
 def part_converter(steps: Sequence[str]) -> Converter:
-    """Return the converter of a value to the text of its part at `steps`; of a list, of the list of the parts."""
+    """Return a converter to the text of the part at `steps`, for a list of objects the list of their parts."""
 
     def convert(value: object) -> str | None:
-        return _loose(_part(value, steps))
+        return _any_as_text(_part(value, steps))
 
     return convert
 
@@ -164,20 +164,20 @@ def _part(value: object, steps: Sequence[str]) -> object:
         value = list(value.values())
     if isinstance(value, list):
         parts = [_part(entry, steps) for entry in value]
-        # Parts keep the places of their entries, so that two columns of one list can be aligned.
+        # Each part keeps the position of its entry, so that two columns of the same list correspond.
         return None if all(part is None for part in parts) else _single(parts)
     return _part(value.get(steps[0]), steps[1:]) if isinstance(value, (dict, Row)) else None
 
 
 def _single(value: object) -> object:
-    """Return the entry of a list of one, null for an empty list, and anything else as it is."""
+    """Return the entry of a list with one entry, null for an empty list, and any other value unchanged."""
     if isinstance(value, list) and len(value) <= 1:
         return value[0] if value else None
     return value
 
 
 def is_php_list(value: dict[str, Any]) -> bool:
-    """Return whether an object is a list with gaps, which PHP sends with its indexes as names."""
+    """Return whether an object is a list. PHP sends a list with gaps as an object with its indexes as names."""
     return bool(value) and all(name.isdigit() for name in value)
 
 
@@ -185,16 +185,16 @@ def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-# Lists of related objects. Each entry is an object with a `name` and a `title`, or the name alone. The lists of
-# keys and of titles must stay aligned, so both leave out the same entries: those without a name, which the account
-# may not see.
+# Lists of related objects. Each entry is an object with a `name` and a `title`, or only the name. The lists of
+# keys and titles must correspond. So both leave out the same entries: those without a name, which the account may
+# not see.
 
 
 def entries_without_name(value: object) -> int:
-    """Return how many entries of a list of related objects have no name, which is what missing rights look like.
+    """Return the number of entries without a name in a list of related objects. The account may not see them.
 
     Raises:
-        ValueError: `value` is no such list.
+        ValueError: `value` is not such a list.
     """
     entries = _entries(value)
     return len(entries) - sum(map(_has_name, entries))
@@ -208,17 +208,18 @@ def _entries(value: object) -> list[Any]:
         return []
     if isinstance(value, dict):
         if any(name in value and not isinstance(value[name], dict) for name in ("name", "title")):
-            # A single object in place of a list of one.
+            # A single object instead of a list with one entry.
             return [value]
         if all(isinstance(entry, dict) for entry in value.values()):
             # PHP's arrays with keys: {"0": {…}, "5": {…}}.
             return list(value.values())
-    # The values of another object could be names or titles.
+    # Another object cannot be read as a list, since its values could be names or titles.
     raise ValueError(value)
 
 
 def _has_name(entry: Any) -> bool:  # noqa: ANN401 - JSON
-    # PHP sends null, an empty text or an empty list for no name, and for an object of which nothing may be seen.
+    # PHP sends null, an empty text or an empty list for a missing name and for an object that the account may not
+    # see.
     name = entry.get("name") if isinstance(entry, dict) else entry
     return bool(name) or name == 0
 
@@ -228,6 +229,6 @@ def _name(entry: Any) -> Any:  # noqa: ANN401 - JSON
 
 
 def _title(entry: Any) -> str:  # noqa: ANN401 - JSON
-    """Return the title of an entry, an empty text for none: loaders such as BigQuery's allow no null in a list."""
+    """Return the title of an entry, an empty text for none, since BigQuery does not allow null in a list."""
     title = entry.get("title") if isinstance(entry, dict) else None
     return "" if title is None else _text(title)

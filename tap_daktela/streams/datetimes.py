@@ -32,7 +32,9 @@ _SECONDS = frozenset(f":{second:02}" for second in range(60))
 
 
 def datetime_converter(zone: ZoneInfo, *, local: bool = False) -> Callable[[object], str | None]:
-    """Return a function that converts a value of the API to RFC 3339 (`2026-03-10T11:00:00Z`), no date to None.
+    """Return a function that converts a value of the API to RFC 3339 (`2026-03-10T11:00:00Z`).
+
+    An empty value or a zero date becomes None.
 
     With `local`, the result has the offset of `zone` (`2026-03-10T12:00:00+01:00`). The function raises ValueError
     or OverflowError for anything that is not a datetime of the years 1 to 9999 in UTC.
@@ -60,17 +62,17 @@ def datetime_converter(zone: ZoneInfo, *, local: bool = False) -> Callable[[obje
 
 
 class _Day(NamedTuple):
-    """How the datetimes of a local day are emitted."""
+    """The conversion of all datetimes of a local day."""
 
     dates: tuple[str, str] = ("", "")
-    """The dates on which the day begins and ends."""
+    """The converted dates of the beginning and the end of the day."""
     minutes: Mapping[str, tuple[int, str]] = MappingProxyType({})
-    """See `_minutes`. A day with a clock change has none."""
+    """See `_minutes`. It is empty for a day with a clock change."""
     suffix: str = ""
 
 
 class _Calendar:
-    """Converts datetimes of a zone, and caches the days on which they fall."""
+    """Converts datetimes of a zone, with a cache of days."""
 
     def __init__(self, zone: ZoneInfo, *, local: bool) -> None:
         self.days: dict[str, _Day] = {}
@@ -78,10 +80,10 @@ class _Calendar:
         self._local = local
 
     def convert(self, value: str) -> str:
-        """Return `value` in RFC 3339, and cache its day.
+        """Return `value` in RFC 3339, and add its day to the cache.
 
         Raises:
-            ValueError, OverflowError: it is not a datetime of the years 1 to 9999 in UTC.
+            ValueError, OverflowError: `value` is not a datetime of the years 1 to 9999 in UTC.
         """
         result = self._format(self._emitted(value))
         if (day := value[:10]) not in self.days:
@@ -102,7 +104,7 @@ class _Calendar:
         return _Day((begins[:10], ends[:10]), _minutes(first.hour, first.minute), begins[19:])
 
     def _emitted(self, value: str) -> datetime:
-        """Return a datetime with the offset that it is emitted with."""
+        """Return a datetime in UTC, or in its own offset with `local`."""
         if not _DATETIME.fullmatch(value):
             raise ValueError(value)
         moment = datetime.fromisoformat(value)
@@ -119,9 +121,9 @@ class _Calendar:
 
 @lru_cache(maxsize=32)
 def _minutes(hour: int, minute: int) -> dict[str, tuple[int, str]]:
-    """Return what the minutes of a local day (` 12:05`) are emitted as if the day begins at `hour`:`minute`.
+    """Return the conversion of each minute of a local day (` 12:05`) that begins at `hour`:`minute`.
 
-    Each is the number of dates to go on by, 0 or 1, and the text behind the date.
+    A conversion is the number of days to add to the date, 0 or 1, and the text after the date.
     """
     result = {}
     for local in range(24 * 60):

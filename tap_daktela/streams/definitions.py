@@ -1,19 +1,17 @@
-"""The streams of the tap, as data: which endpoint each reads, by what it advances, and what its columns are.
+"""The declarations of all streams: endpoint, keys, replication key and columns.
 
-In: the vocabulary of `fields.py`. Out: `STREAMS`, from which discovery makes the catalog, and `shape.py` the
-requests' fields and the records. Nothing here acts.
+The catalog, the requested fields and the records of a stream follow from its declaration.
 
-To add a stream, write a `Stream` below and name it in `STREAMS`: its endpoint, its columns,
-`replication_key` if the API has a field that moves whenever a row changes, and `selected_by_default=False`
-unless everybody needs it. `server` is its last column. Existing columns are never renamed or moved:
-warehouses hold tables made of them.
+To add a stream, declare a `Stream` and add it to `STREAMS`. Set `replication_key` if the API has a field that
+changes with every change of a row, and `selected_by_default=False` unless most users need the stream. The last
+column is `server`. Never rename or move an existing column, since tables of users have it.
 
-Columns come in two parts: those of the original extractor, in its order and with its names (daktela-api.md
-§5.2), then whatever else the API's read schema has (§4.3). `official=False` marks what that schema lacks:
-fields that only older builds send, and fields that only the help pages name.
+The columns of the original extractor come first, in its order and with its names (daktela-api.md §5.2). All other
+fields of the API's read schema follow (§4.3). `official=False` marks fields that this schema does not have: those
+of older builds, and those that only the help pages mention.
 
-Streams with a replication key are read by comparing it with bounds. That assumes that no row has null
-there, since no comparison would ever match such a row.
+A stream with a replication key is read with conditions on that key. This assumes that it is null in no row, since
+no condition matches null.
 """
 
 from __future__ import annotations
@@ -38,14 +36,14 @@ from tap_daktela.streams.fields import (
     text,
 )
 
-# Ends the description of a field that today's builds no longer have. Unless it plainly means yes or no, it is
-# the text of whatever comes: no recorded value tells its type.
-_GONE = "Null on today's builds."
+# Ends the description of a field that current builds no longer have. Unless such a field is clearly a boolean, its
+# column contains any value as text, because its type is not documented.
+_GONE = "Null on current builds."
 
 
 _DELETED = boolean("deleted", f"Whether the row was marked as deleted. {_GONE}", official=False)
 _CUSTOM_FIELDS = mapping("customFields", "Custom fields of this instance, each a list of texts.")
-_OPTIONS = mapping("options", "Further parameters, without a fixed shape.")
+_OPTIONS = mapping("options", "Further parameters, without fixed properties.")
 
 
 # --- Full tables --------------------------------------------------------------------------------------------
@@ -60,7 +58,7 @@ _ACCOUNTS = Stream(
         any_as_text("survey", f"Survey of the account. {_GONE}"),
         text("description", "Free-text description."),
         _DELETED,
-        *relation("database", "the CRM database that holds the account"),
+        *relation("database", "the CRM database that contains the account"),
         *relation("sla", "the service-level agreement of the account"),
         *relation("user", "the owner of the account", joins="users"),
         moment("created", "When the account was created."),
@@ -78,7 +76,7 @@ _GROUPS = Stream(
         key("name", "Key of the group."),
         text("title", "Display name of the group."),
         text("description", "Free-text description."),
-        text("type", "What the group holds: `categories`, `queues`, `users` or `profiles`."),
+        text("type", "What the group contains: `categories`, `queues`, `users` or `profiles`."),
         _DELETED,
         SERVER,
     ),
@@ -93,15 +91,15 @@ _PAUSES = Stream(
         text("title", "Display name of the pause."),
         boolean("paid", "Whether the pause counts as paid time."),
         text("type", "Built-in kind: `wrap`, `dnd` or `lajdak`; null for a custom pause."),
-        # The help pages say minutes, the schema's limit of 86400 suggests seconds.
-        integer("max_duration", "Longest duration of the pause; Daktela's documents differ on its unit."),
+        # The help pages say minutes. The limit in the schema, 86400, suggests seconds.
+        integer("max_duration", "Maximum duration of the pause. Daktela's documents disagree on its unit."),
         text("calculated_from", "Start of the period over which pauses are counted: empty or `- 1 day`."),
         boolean("auto_pause", "Whether the pause is started automatically."),
         _DELETED,
         boolean("repeatable", "Whether the pause can be taken repeatedly."),
         integer("max_amount", "How many times a day the pause can be taken."),
-        integer("min_timeout", "Minutes that must pass before the pause can be taken again."),
-        boolean("prevent_direct_calls", "Whether direct calls are kept from the agent during the pause."),
+        integer("min_timeout", "Minutes until the pause can be taken again."),
+        boolean("prevent_direct_calls", "Whether direct calls to the agent are blocked during the pause."),
         SERVER,
     ),
 )
@@ -120,14 +118,14 @@ _QUEUES = Stream(
             "`interviewer`, `email`, `sms`, `chat`, `fbm`, `igdm`, `socialmedia`, `wap`, `vbr` or `custom`.",
         ),
         text("direction", "Who starts the queue's activities: `in` for the customer, `out` for the agent."),
-        boolean("deactivated", "Whether the queue is switched off."),
+        boolean("deactivated", "Whether the queue is deactivated."),
         _DELETED,
         any_as_text("usersCount", f"Number of users in the queue. {_GONE}"),
         text("alias", "Alternative name of the queue."),
         text("call_steering_description", "Description of the queue for voice call steering."),
         SERVER,
     ),
-    # An e-mail queue keeps the access to its mailbox there.
+    # For an e-mail queue, `options` contains the credentials of its mailbox.
     left_out=frozenset({"options"}),
 )
 
@@ -138,9 +136,9 @@ _STATUSES = Stream(
     fields=(
         key("name", "Key of the status."),
         text("title", "Display name of the status."),
-        boolean("validation", "Whether the status calls for validation; Daktela documents no more."),
-        boolean("nextcall", "Whether the status goes with a planned next call."),
-        any_as_text("blacklist_database", f"Blacklist to which the status adds. {_GONE}"),
+        boolean("validation", "Whether the status requires a validation. Daktela documents no details."),
+        boolean("nextcall", "Whether a next call is planned with the status."),
+        any_as_text("blacklist_database", f"Blacklist to which the status adds an entry. {_GONE}"),
         any_as_text("blacklist_expiration_time", f"When that entry expires. {_GONE}"),
         text("color", "Colour of the status in Daktela's interface."),
         _DELETED,
@@ -165,10 +163,10 @@ _TEMPLATES = Stream(
         ),
         text("content", "Content of the template, as HTML."),
         _DELETED,
-        scalar_relation("id_template", "Parent template where the API sends a scalar; see id_template_name."),
+        scalar_relation("id_template", "Parent template if the API sends a scalar; see id_template_name."),
         *relation("id_template", "the parent template", joins="templates"),
-        *relation("user", "the owner of the template, null where everybody sees it", joins="users"),
-        text("subject", "Subject of the e-mails made from the template."),
+        *relation("user", "the owner of the template, null if it is visible to all users", joins="users"),
+        text("subject", "Subject of e-mails that use the template."),
         text("externalDataUrl", "URL from which the template takes external data."),
         mapping("config", "Configuration of the template."),
         SERVER,
@@ -178,13 +176,13 @@ _TEMPLATES = Stream(
 _USERS = Stream(
     name="users",
     endpoint="users",
-    description="Users of Daktela: agents, supervisors and back-office staff.",
+    description="Users of Daktela: agents, supervisors and back-office employees.",
     selected_by_default=False,
     fields=(
         key("name", "Key of the user, the login name."),
         text("title", "Display name of the user."),
         text("description", "Free-text description."),
-        scalar_relation("algo", "Integration of the user where the API sends a scalar; see algo_name."),
+        scalar_relation("algo", "Integration of the user if the API sends a scalar; see algo_name."),
         text("email", "E-mail address of the user."),
         number("nps_score", "Net promoter score of the user."),
         boolean("backoffice_user", f"Whether the user works in the back office. {_GONE}", official=False),
@@ -195,12 +193,12 @@ _USERS = Stream(
         *relation("profile", "the profile of the user"),
         text("call_steering_description", "Description of the user for voice call steering."),
         text("extension", "Telephone extension of the user."),
-        *relation("acl", "the rule on whom the user may call"),
+        *relation("acl", "the rule that restricts which numbers the user may call"),
         text("extension_state", "State of the extension: `online`, `offline`, `busy` or empty."),
         text("presence_state", "Presence of the user."),
-        text("clid", "Caller identification that is set for the user."),
+        text("clid", "Caller identification of the user's outgoing calls."),
         boolean("static", "Whether the user is marked as static."),
-        text("frontend_version", "Interface that the user works in: `angular` or `react`."),
+        text("frontend_version", "User interface that the user works with: `angular` or `react`."),
         boolean("allowRecordingInterruption", "Whether the user may interrupt the recording of a call."),
         text(
             "recordAtCallStart",
@@ -215,12 +213,12 @@ _USERS = Stream(
         boolean("cp_access_crm", "Whether a cloud-phone user has access to the CRM."),
         text("forwarding_number", "Number to which the user's calls are forwarded."),
         text("timezone", "Time zone of the user: an IANA name or `_AUTOMATIC_`."),
-        boolean("deactivated", "Whether the user is switched off."),
+        boolean("deactivated", "Whether the user is deactivated."),
         text("firstname", "First name of the user.", official=False),
         text("lastname", "Last name of the user.", official=False),
         SERVER,
     ),
-    # The first three may hold tokens and passwords.
+    # The first three can contain tokens and passwords.
     left_out=frozenset({"options", "fcmSettings", "emailAuth", "recordCalls", "backofficeRinging"}),
 )
 
@@ -244,7 +242,7 @@ _TICKET_CATEGORIES = Stream(
         boolean("multiple_statuses", "Whether a ticket may have several statuses."),
         boolean("closeCheckChilds", "Whether a ticket can be closed only after all its child tickets."),
         integer("auto_archive_tickets", "Days after which a closed ticket is archived."),
-        text("autofocused_tab", "Tab that is open first in Daktela's interface."),
+        text("autofocused_tab", "Tab that Daktela's interface opens first."),
         SERVER,
     ),
 )
@@ -264,16 +262,16 @@ _TICKETS = Stream(
         text("description", "Description of the ticket."),
         text("stage", "Stage of processing: `OPEN`, `WAIT`, `CLOSE` or `ARCHIVE`."),
         text("priority", "Priority of the ticket: `LOW`, `MEDIUM` or `HIGH`."),
-        moment("sla_deadtime", "Deadline of the first answer or, once answered, of closing."),
-        moment("sla_change", "When the base of the deadline's calculation last changed."),
+        moment("sla_deadtime", "Deadline of the first answer or, after the first answer, of closing."),
+        moment("sla_change", "When the basis of the deadline last changed."),
         any_as_text("sla_notify", f"Notification about the deadline. {_GONE}"),
         integer("sla_duration", "Time between the last change and the deadline, in seconds."),
-        boolean("sla_custom", "Whether the deadline was set by hand."),
+        boolean("sla_custom", "Whether a user set the deadline."),
         any_as_text("survey", f"Survey of the ticket. {_GONE}"),
         any_as_text("survey_offered", f"Whether the customer was offered the survey. {_GONE}"),
         any_as_text("satisfaction", f"Satisfaction of the customer. {_GONE}"),
         any_as_text("satisfaction_comment", f"Comment of the customer on the satisfaction. {_GONE}"),
-        moment("reopen", "When the ticket is to be opened again; can be far in the future."),
+        moment("reopen", "When the ticket will be reopened. It can be far in the future."),
         _DELETED,
         moment("created", "When the ticket was created."),
         moment("edited", "When the ticket was last changed."),
@@ -295,8 +293,8 @@ _TICKETS = Stream(
         *relation("created_by", "the user who created the ticket", joins="users"),
         *relation("edited_by", "the user who last changed the ticket", joins="users"),
         moment("first_answer_deadline", "Deadline of the first answer."),
-        integer("first_answer_overdue", "Time by which the first answer is overdue, in seconds."),
-        moment("last_unread_date", "When the last unread content came in."),
+        integer("first_answer_overdue", "Time since the deadline of the first answer passed, in seconds."),
+        moment("last_unread_date", "When the last unread content arrived."),
         *relations("followers", "the users who follow the ticket, as in users.name and users.title"),
         *relations("statuses", "the statuses of the ticket, as in statuses.name and statuses.title"),
         moment("last_activity", "When the ticket's last activity took place."),
@@ -319,15 +317,15 @@ _CONTACTS = Stream(
         text("title", "Full name of the contact, as displayed."),
         text("firstname", "First name of the contact."),
         text("lastname", "Last name of the contact."),
-        *relation("database", "the CRM database that holds the contact"),
+        *relation("database", "the CRM database that contains the contact"),
         *relation("account", "the company of the contact", joins="accounts"),
         *relation("user", "the owner of the contact", joins="users"),
         text("description", "Free-text description."),
         number("nps_score", "Net promoter score, calculated from the contact's surveys."),
         moment("created", "When the contact was created."),
         moment("edited", "When the contact was last changed."),
-        mapping("duplicateContacts", "Contacts that are taken for duplicates of this one."),
-        mapping("notDuplicateContacts", "Contacts that were found not to be duplicates of this one."),
+        mapping("duplicateContacts", "Contacts that count as duplicates of this one."),
+        mapping("notDuplicateContacts", "Contacts that do not count as duplicates of this one."),
         _CUSTOM_FIELDS,
         SERVER,
     ),
@@ -336,14 +334,14 @@ _CONTACTS = Stream(
 _CAMPAIGN_RECORDS = Stream(
     name="campaign_records",
     endpoint="campaignsRecords",
-    description="Records of outgoing campaigns: whom to call, when, and with what result.",
+    description="Records of outgoing campaigns: the contact to call, the time and the result.",
     replication_key="edited",
     selected_by_default=False,
     fields=(
         key("name", "Key of the record."),
         *relation("user", "the agent of the record", joins="users"),
         *relation("record_type", "the call script of the record"),
-        *relation("database", "the campaign database that holds the record"),
+        *relation("database", "the campaign database that contains the record"),
         moment("nextcall", "When the next call is planned."),
         integer(
             "action",
@@ -390,7 +388,7 @@ _CRM_RECORDS = Stream(
 
 
 # --- Activities, incremental by time of creation ------------------------------------------------------------
-# They have no time of change (daktela-api.md §4.2); `time_close` finds those that were open when last read.
+# They have no time of change (daktela-api.md §4.2). `time_close` finds those that were open in an earlier run.
 
 _TIME = moment("time", "When the activity was created.")
 _TICKET_NAME, _TICKET_TITLE = relation("ticket", "the ticket of the activity", joins="tickets")
@@ -401,7 +399,7 @@ _CONTACT_NAME, _CONTACT_TITLE = relation("contact", "the contact of the activity
 _ACTIVITIES = Stream(
     name="activities",
     endpoint="activities",
-    description="What agents did: calls, e-mails, chats, messages, comments and other work. "
+    description="The work of agents: calls, e-mails, chats, messages, comments and other activities. "
     "Calls, e-mails and chats whose item is missing are left out.",
     replication_key="time",
     closed="time_close",
@@ -412,10 +410,11 @@ _ACTIVITIES = Stream(
         _TICKET_NAME,
         _QUEUE_NAME,
         _USER_NAME,
-        # Today's builds have a list instead, `statuses`.
+        # Current builds have the list `statuses` instead.
         key("status_name", f"Key of the status; joins statuses.name. {_GONE}", "status.name", official=False),
         _CONTACT_NAME,
-        # Custom fields of the instance for which the original was written (Czech: rating, agent, id of call).
+        # Custom fields of the instance for which the original extractor was written (Czech: rating, agent, id of
+        # call).
         any_as_text(
             "record_customFields_hodnoceni",
             "Custom field `hodnoceni` (rating) of the campaign record.",
@@ -436,19 +435,17 @@ _ACTIVITIES = Stream(
         text(
             "type",
             "Kind of activity: `CALL`, `EMAIL`, `CHAT`, `SMS`, `FBM`, `IGDM`, `WAP`, `VBR`, `CUSTOM`, "
-            "`FBCOMMENT`, `IGCOMMENT`, `COMMENT` or empty, which is a comment too.",
+            "`FBCOMMENT`, `IGCOMMENT`, `COMMENT` or empty for a comment, too.",
         ),
-        scalar_relation("survey", "Survey of the activity where the API sends a scalar; see survey_name."),
-        scalar_relation(
-            "record", "Campaign record of the activity where the API sends a scalar; see record_name."
-        ),
+        scalar_relation("survey", "Survey of the activity if the API sends a scalar; see survey_name."),
+        scalar_relation("record", "Campaign record of the activity if the API sends a scalar; see record_name."),
         integer("priority", "Priority of the activity, from 1 to 255."),
         text("description", "Description of the activity, as HTML."),
         moment("time_wait", "When the activity began to wait."),
         moment("time_open", "When the activity was opened."),
         moment("time_close", "When the activity was closed or postponed."),
         boolean("important", "Whether the activity is marked as important."),
-        scalar_relation("status", f"Status of the activity where the API sends a scalar. {_GONE}", official=False),
+        scalar_relation("status", f"Status of the activity if the API sends a scalar. {_GONE}", official=False),
         _TICKET_TITLE,
         _QUEUE_TITLE,
         _USER_TITLE,
@@ -456,25 +453,25 @@ _ACTIVITIES = Stream(
         *relation("survey", "the survey of the activity", titled=False),
         key("record_name", "Key of the campaign record; joins campaign_records.name.", "record.name"),
         _OPTIONS,
-        integer("baw", "Work before the activity, in seconds."),
-        integer("aaw", "Work after the activity, in seconds."),
+        integer("baw", "Duration of the work before the activity, in seconds."),
+        integer("aaw", "Duration of the work after the activity, in seconds."),
         integer("duration", "Duration of the activity, in seconds."),
-        integer("focus_time", "Time for which the agent had the activity's tab open, in seconds."),
-        integer("focus_disruptions", "How many times the agent left the activity's tab."),
-        integer("ringing_time", "Time for which the activity rang, in seconds."),
+        integer("focus_time", "Time during which the agent had the tab of the activity open, in seconds."),
+        integer("focus_disruptions", "Number of times that the agent left the tab of the activity."),
+        integer("ringing_time", "Time of ringing, in seconds."),
         *relation("created_by", "the user who created the activity", joins="users"),
         *relations("statuses", "the statuses of the activity, as in statuses.name and statuses.title"),
         _CUSTOM_FIELDS,
         boolean("anonymized", "Whether the activity was anonymised.", official=False),
         SERVER,
     ),
-    # The item is a number or an object; the streams below hold its fields.
+    # The item is a number or an object. The item streams contain its fields.
     left_out=frozenset({"item", "attachments"}),
 )
 
 
 # --- Activities together with their items -------------------------------------------------------------------
-# Columns of the items stand here as the API names them; `in_item` puts them under `item`.
+# The columns of items have the names of the API here. `in_item` adds `item` to them.
 
 _LEFT_OUT = {
     "CALL": ("activities", "dialer_time", "qa_user_id", "attemps"),
@@ -482,7 +479,7 @@ _LEFT_OUT = {
     "SMS": ("clid",),
     **dict.fromkeys(("FBM", "IGDM", "WAP", "VBR"), ("full_name",)),
 }
-"""Activity type -> fields of its item that no column takes; `activities` are those that hold the item."""
+"""Activity type -> fields of its item without a column. `activities` are the activities of the item."""
 
 
 def _with_items(
@@ -493,7 +490,7 @@ def _with_items(
     item_key: str = "name",
     selected_by_default: bool = False,
 ) -> Stream:
-    """Return the stream of the activities of one type, a row for each activity with its item in `columns`."""
+    """Return the item stream of one type of activity. `columns` are those of the item."""
     return Stream(
         name=f"activities_{activity_type.lower()}",
         endpoint="activities",
@@ -524,15 +521,15 @@ def _with_items(
 
 
 _CALL = (
-    key("id_call", "Key of the call; one call can have several activities, for example after a transfer."),
+    key("id_call", "Key of the call. One call can have several activities, for example after a transfer."),
     moment("call_time", "When the call began."),
     text("direction", "Direction of the call: `in`, `out` or `internal`."),
     boolean("answered", "Whether the call was answered."),
-    text("clid", "Caller identification, the number of the other side."),
-    # No key of anything, but the original gave it the keys' prefix.
-    prefixed("prefix_clid_name", "Prefix shown before the caller identification, itself prefixed like a key."),
-    text("did", "Number that was dialled, on Daktela's side."),
-    integer("waiting_time", "Total time of waiting in the queue, in seconds."),
+    text("clid", "Caller identification, the number of the customer."),
+    # It is not a key, but the original extractor added the prefix of keys.
+    prefixed("prefix_clid_name", "Prefix before the caller identification, with the prefix of keys."),
+    text("did", "Number of Daktela that was dialled."),
+    integer("waiting_time", "Total time in the queue, in seconds."),
     integer("ringing_time", "Time of the last ringing, in seconds."),
     integer("hold_time", "Time on hold, in seconds.", official=False),
     integer("duration", "Duration of the answered call, in seconds."),
@@ -547,13 +544,13 @@ _CALL = (
     text("pressed_key", "Key that the caller pressed in the queue."),
     integer("missed_call", "`1` if the call was missed, `0` once it was called back, null otherwise."),
     moment("missed_call_time", "When the missed call was called back."),
-    integer("attempts", "How many attempts to give the call to an agent failed."),
+    integer("attempts", "Number of failed attempts to connect the call with an agent."),
     any_as_text("score", f"Score of the call. {_GONE}"),
     any_as_text("note", f"Note on the call. {_GONE}"),
     *relation("id_queue", "the queue of the call", joins="queues"),
     *relation("id_agent", "the agent of the call", joins="users"),
     *relation("contact", "the contact of the call", joins="contacts"),
-    # A call is the one object whose key is not called `name`; it has no title.
+    # A call is the only object whose key is not named `name`. It has no title.
     key(
         "missed_callback_name",
         "Key of the call with which the missed call was called back; joins activities_call.item_id_call.",
@@ -567,10 +564,10 @@ _EMAIL = (
     key("name", "Key of the e-mail."),
     text("address", "Address of the sender or, for an outgoing e-mail, of the recipient."),
     text("direction", "Direction of the e-mail: `in` or `out`."),
-    integer("wait_time", "Total time of waiting in the queue, in seconds."),
-    integer("duration", "Time that it took to write the e-mail, in seconds."),
+    integer("wait_time", "Total time in the queue, in seconds."),
+    integer("duration", "Time of writing the e-mail, in seconds."),
     boolean("answered", "Whether the e-mail was answered."),
-    text("text", "Body of the e-mail, as HTML; can be very large."),
+    text("text", "Body of the e-mail, as HTML. It can be very large."),
     moment("time", "When the e-mail was received or sent."),
 )
 
@@ -580,13 +577,13 @@ _EMAIL_MORE = (
     *relation("contact", "the contact of the e-mail", joins="contacts"),
     text("title", "Subject of the e-mail."),
     mapping("options", "Further parts of the e-mail, such as its headers."),
-    text("state", "State: `SENT`, `FAILED`, `WAIT`, `POSTPROCESSING` or `DRAFT`; null if received."),
+    text("state", "State: `SENT`, `FAILED`, `WAIT`, `POSTPROCESSING` or `DRAFT`. Null for a received e-mail."),
 )
 
 _CHAT = (
     text("title", "Name of the customer."),
     text("email", "E-mail address of the customer."),
-    integer("wait_time", "Time of waiting in the queue until the chat was accepted, in seconds."),
+    integer("wait_time", "Time in the queue until the chat was accepted, in seconds."),
     integer("duration", "Duration of the chat, in seconds."),
     boolean("answered", "Whether the chat was answered."),
     text(
@@ -607,11 +604,11 @@ _CHAT = (
     any_as_text("latitude", f"Latitude of the customer, in degrees. {_GONE}"),
     any_as_text("longitude", f"Longitude of the customer, in degrees. {_GONE}"),
     any_as_text("metro_code", f"Code of the customer's metropolitan area. {_GONE}"),
-    # Has the name that the title of `queue` would have; that is the column queue_title, too.
+    # It has the name of the title of `queue`, which the column queue_title contains, too.
     any_as_text("queue_title", f"Title of the queue of the chat. {_GONE}"),
-    text("referer", "Address of the page that brought the customer to the website.", official=False),
-    text("state", "`ROUTING` while the chat is being given to an agent, otherwise empty."),
-    *relation("connector", "the connector that the chat came in through"),
+    text("referer", "Address of the page from which the customer came to the website.", official=False),
+    text("state", "`ROUTING` while the chat waits for an agent, otherwise empty."),
+    *relation("connector", "the connector through which the chat came in"),
     *relation("user", "the agent of the chat", joins="users"),
     *relation("queue", "the queue of the chat", joins="queues", titled=False),
     *relation("contact", "the contact of the chat", joins="contacts"),
@@ -619,28 +616,28 @@ _CHAT = (
     text("missed", "Whether the chat was missed: `YES`, `NO` or empty."),
     moment("missed_time", "When the chat was missed."),
     text("phone", "Telephone number of the customer."),
-    mapping("context", "Context that the website handed over to the chat."),
+    mapping("context", "Context that the website passed to the chat."),
     integer("routing_duration", "Time of routing the chat, in seconds.", official=False),
     text("host", "Host name of the website with the chat.", official=False),
-    text("refererLast", "Address of the last page that the customer came from.", official=False),
+    text("refererLast", "Address of the page from which the customer last came.", official=False),
     text("browser", "Browser of the customer.", official=False),
     boolean("mobileDevice", "Whether the customer uses a mobile device.", official=False),
     boolean("privateMode", "Whether the customer's browser is in private mode.", official=False),
     mapping("users", "Users who took part in the chat.", official=False),
-    mapping("customer", "What the chat knows about the customer.", official=False),
+    mapping("customer", "Information of the chat about the customer.", official=False),
     mapping("customFields", "Custom fields of this instance, each a list of texts.", official=False),
     boolean("hasFocus", "Whether the customer's tab has the focus.", official=False),
     boolean("isVisible", "Whether the customer's tab is visible.", official=False),
     boolean("gdpr", "Whether the customer agreed to the processing of personal data.", official=False),
     text("language", "Language of the customer's browser.", official=False),
     text("ipaddress", "IP address of the customer.", official=False),
-    moment("heartbeat", "When the customer's browser last gave a sign of life.", official=False),
+    moment("heartbeat", "When the customer's browser last sent a heartbeat.", official=False),
 )
 
-# What text messages and the messengers have in common.
+# The common columns of text messages and messengers.
 _MESSAGES = (
-    text("state", "`ROUTING` while the conversation is being given to an agent, otherwise empty."),
-    *relation("connector", "the connector that the conversation came in through"),
+    text("state", "`ROUTING` while the conversation waits for an agent, otherwise empty."),
+    *relation("connector", "the connector through which the conversation came in"),
     *relation("user", "the agent of the conversation", joins="users"),
     *relation("queue", "the queue of the conversation", joins="queues"),
     *relation("contact", "the contact of the conversation", joins="contacts"),
@@ -648,8 +645,8 @@ _MESSAGES = (
     _OPTIONS,
     integer("duration", "Duration of the conversation, in seconds."),
     moment("time", "When the conversation was created."),
-    integer("wait_time", "Time of waiting in the queue until the conversation was accepted, in seconds."),
-    text("direction", "Direction of the conversation: `IN`, `OUT` or, for the system's own, empty."),
+    integer("wait_time", "Time in the queue until the conversation was accepted, in seconds."),
+    text("direction", "Direction of the conversation: `IN`, `OUT`, or empty for conversations of the system."),
     text(
         "disconnection",
         "How the conversation ended: `USER`, `CLIENT`, `TIMEOUT`, `NOT_AVAIL`, `OUT_OF_TIME`, "
@@ -669,7 +666,7 @@ _MESSENGER = (
     key("name", "Key of the conversation."),
     text("title", "Name of the customer."),
     text("sender", "Id of the customer in the messenger."),
-    # The messenger's contact has an `id` and a `full_name` in place of `name` and `title`.
+    # The contact of the messenger has `id` and `full_name` instead of `name` and `title`.
     key("external_contact_name", "Key of the customer's contact in the messenger.", "external_contact.id"),
     text("external_contact_title", "Name of that contact.", "external_contact.full_name"),
     *_MESSAGES,
@@ -730,7 +727,7 @@ STREAMS: tuple[Stream, ...] = (
     _ACTIVITIES_CALL,
     _ACTIVITIES_EMAIL,
     _ACTIVITIES_CHAT,
-    # Discovered only.
+    # Not selected by default.
     _USERS,
     _CONTACTS,
     _TICKET_CATEGORIES,

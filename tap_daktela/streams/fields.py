@@ -1,8 +1,4 @@
-"""What a stream and a field are: the words in which `streams.py` is written.
-
-In: the declarations of `streams.py`. Out: `Stream` and `Field` values, which discovery turns into a catalog, and
-`shape.py` into the fields to ask for and a function from row to record.
-"""
+"""The types of streams and columns, and the functions with which `definitions.py` declares them."""
 
 from __future__ import annotations
 
@@ -15,37 +11,36 @@ if TYPE_CHECKING:
 
 
 class Kind(Enum):
-    """How a value of the API becomes a value of a record; `converters.py` has a converter for each."""
+    """The kinds of columns. `converters.py` has a converter for each kind that has a source in the API."""
 
     KEY = "key"
-    """A key, as text, with the instance's prefix. The API sends integers for tickets and queues."""
+    """A key as text with the prefix of the instance. The API sends integers for tickets and queues."""
     PREFIXED = "prefixed text"
-    """Text that is no key, to which the original extractor gave the prefix of one (daktela-api.md §5.2)."""
+    """Text that is not a key but has the same prefix, as in the original extractor (daktela-api.md §5.2)."""
     TEXT = "text"
     INTEGER = "integer"
     NUMBER = "number"
     BOOLEAN = "boolean"
     DATETIME = "datetime"
-    """An instant in RFC 3339. The API sends local times of the instance, without an offset."""
+    """An instant in RFC 3339. The API sends local times of the instance without an offset."""
     OBJECT = "object"
-    """An object of no fixed shape. PHP spells an empty one `[]`."""
+    """An object without fixed properties. PHP sends `[]` for an empty object."""
     KEYS = "keys"
     """The keys of a list of related objects. Entries without a key are left out."""
     TITLES = "titles"
-    """The titles of a list of related objects, in the order of the keys; an empty text where there is none."""
+    """The titles of a list of related objects, in the order of the keys. A missing title is an empty text."""
     SCALAR = "scalar"
-    """Text where the API sends a scalar, null where it sends an object: all that the original extractor kept
-    of a relation that it asked for by its bare name (daktela-api.md §5.3)."""
-    ANY_AS_TEXT = "loose"
-    """Text of whatever comes: a scalar as it is, a list of one as its element, an empty list as null,
-    anything else as JSON. Custom fields are lists of texts (daktela-api.md §3)."""
+    """Text if the API sends a scalar, null if it sends an object. The original extractor kept the same of a
+    relation that it requested by its name alone (daktela-api.md §5.3)."""
+    ANY_AS_TEXT = "any value as text"
+    """Text for any value: a scalar itself, the element of a list with one element, null for an empty list, JSON
+    for everything else. Custom fields are lists of texts (daktela-api.md §3)."""
     PART = "part"
-    """As `LOOSE`, for a part of an object or of each object of a list, at any depth: of a list, the list of the
-    parts."""
+    """As `ANY_AS_TEXT`, for a part of an object or the list of the parts of a list of objects, at any depth."""
     SERVER = "server"
-    """The instance's name; nothing is asked for it."""
+    """The name of the instance. It needs no field of the API."""
     UNIQUE_ID = "unique_id"
-    """The hash of an item stream's two keys; nothing is asked for it."""
+    """The hash of both keys of an item stream. It needs no further field of the API."""
 
 
 _STRING: dict[str, Any] = {"type": ["string", "null"]}
@@ -55,7 +50,7 @@ _SCHEMAS: dict[Kind, dict[str, Any]] = {
     Kind.BOOLEAN: {"type": ["boolean", "null"]},
     Kind.DATETIME: {"type": ["string", "null"], "format": "date-time"},
     Kind.OBJECT: {"type": ["object", "null"], "additionalProperties": True},
-    # BigQuery's REPEATED columns hold no null.
+    # REPEATED columns of BigQuery cannot contain null.
     Kind.KEYS: {"type": ["array", "null"], "items": {"type": ["string"]}},
     Kind.TITLES: {"type": ["array", "null"], "items": {"type": ["string"]}},
     Kind.SERVER: {"type": ["string"]},
@@ -68,23 +63,23 @@ class Field:
     """One column of a stream."""
 
     name: str
-    """The column's name."""
+    """The name of the column."""
     kind: Kind
     description: str
     source: str = ""
-    """Where the value stands in a row of the API, dotted (`queue.name`)."""
+    """The dotted path of the value in a row of the API (`queue.name`), empty for computed columns."""
     request: str = ""
-    """What to ask the server for, as a value of `fields` (daktela-api.md §2); empty for computed columns."""
+    """The value for the parameter `fields` of a request (daktela-api.md §2), empty for computed columns."""
     official: bool = True
-    """Whether today's official read schema has the field. The others are asked for all the same, since older
-    builds send them, and given up if a server refuses them (daktela-api.md §9, question 1)."""
+    """Whether the current official read schema has the field. Other fields are requested, too, since older builds
+    send them, and left out if a server refuses them (daktela-api.md §9, question 1)."""
     to_catalog: Callable[[Any], Any] | None = None
-    """Converts a value that is not null to the type that the catalog gives the column, if that is another one."""
+    """Converts a value that is not null to the type of the column in the catalog, None for the same type."""
     extra: bool = False
     """Whether the setting `extra_fields` adds the column."""
 
     def schema(self, *, required: bool) -> dict[str, Any]:
-        """Return the column's JSON Schema; `required` takes null out of its types."""
+        """Return the JSON Schema of the column. With `required`, it does not allow null."""
         schema = {**_SCHEMAS.get(self.kind, _STRING), "description": self.description}
         if required:
             schema["type"] = [name for name in schema["type"] if name != "null"]
@@ -93,37 +88,40 @@ class Field:
 
 @dataclass(frozen=True, kw_only=True)
 class Stream:
-    """One stream: where its rows come from and what becomes of them."""
+    """The declaration of a stream: its endpoint, its keys and its columns."""
 
     name: str
     endpoint: str
-    """The API's endpoint, without `.json`."""
+    """The endpoint of the API, without `.json`."""
     description: str
     keys: tuple[str, ...] = ("name",)
     """The columns of the primary key."""
     fields: tuple[Field, ...]
     replication_key: str | None = None
-    """The column of the bookmark, of the same name in the API; None for a full table."""
+    """The column of the bookmark, which has the same name in the API. None for a full table."""
     closed: str | None = None
-    """The API's field with the time of closing, where closing a row moves no replication key."""
+    """The API field with the time at which a row was closed, if closing it does not change the replication key."""
     activity_type: str | None = None
-    """Only activities of this type; such a stream holds the activity together with its item."""
+    """The type of activity that an item stream contains. None for all other streams."""
     item_keys: dict[str, str] = field(default_factory=dict)
-    """Activity type -> API field with its item's key. A row of such a type without this key is an orphan."""
+    """Activity type -> API field with the key of its item. A row of such a type without this key is an orphan."""
     left_out: frozenset[str] = frozenset()
-    """Fields of the API that are known and that no column takes (daktela-api.md §4); of the item, where rows have
-    one."""
+    """Known fields of the API without a column (daktela-api.md §4). For item streams, fields of the item."""
     selected_by_default: bool = True
 
     def field(self, name: str) -> Field:
-        """Return the column called `name`; KeyError where there is none."""
+        """Return the column with this name.
+
+        Raises:
+            KeyError: the stream has no such column.
+        """
         for column in self.fields:
             if column.name == name:
                 return column
         raise KeyError(name)
 
     def schema(self) -> dict[str, Any]:
-        """Return the JSON Schema of the stream's records: keys are never null."""
+        """Return the JSON Schema of the records of the stream. Keys cannot be null."""
         return {
             "type": "object",
             "properties": {
@@ -138,12 +136,12 @@ def _declare(kind: Kind, name: str, description: str, source: str, *, official: 
 
 
 def key(name: str, description: str, source: str = "", *, official: bool = True) -> Field:
-    """Return a column for a key of this or of another stream."""
+    """Return a column for a key of this stream or of another one."""
     return _declare(Kind.KEY, name, description, source, official=official)
 
 
 def prefixed(name: str, description: str) -> Field:
-    """Return a column of text that begins with the instance's prefix, as keys do."""
+    """Return a column of text that begins with the prefix of the instance, as keys do."""
     return _declare(Kind.PREFIXED, name, description, "", official=True)
 
 
@@ -173,20 +171,20 @@ def moment(name: str, description: str, source: str = "", *, official: bool = Tr
 
 
 def mapping(name: str, description: str, source: str = "", *, official: bool = True) -> Field:
-    """Return a column of objects without a fixed shape."""
+    """Return a column of objects without fixed properties."""
     return _declare(Kind.OBJECT, name, description, source, official=official)
 
 
 def any_as_text(name: str, description: str, source: str = "", *, official: bool = False) -> Field:
-    """Return a column of text for a value of any shape, such as a custom field."""
+    """Return a column of text for values of any type, such as custom fields."""
     return _declare(Kind.ANY_AS_TEXT, name, description, source, official=official)
 
 
 def relation(name: str, what: str, *, joins: str = "", titled: bool = True) -> tuple[Field, ...]:
     """Return the columns `{name}_name`, a prefixed key, and `{name}_title` of a related object.
 
-    `what` says what is related ("the queue of the activity"), `joins` names the stream that holds it, if any
-    does; `titled` is False for an object to which the API gives no title.
+    `what` describes the related object ("the queue of the activity"). `joins` is the stream that contains it, if
+    there is one. `titled` is False for an object that has no title in the API.
     """
     description = f"Key of {what}; joins {joins}.name." if joins else f"Key of {what}."
     columns = [key(f"{name}_name", description, f"{name}.name")]
@@ -196,16 +194,16 @@ def relation(name: str, what: str, *, joins: str = "", titled: bool = True) -> t
 
 
 def relations(name: str, what: str) -> tuple[Field, ...]:
-    """Return the columns `{name}_name` and `{name}_title` of a list of related objects, a list each.
+    """Return the columns `{name}_name` and `{name}_title` for a list of related objects. Both columns are lists.
 
-    The list is asked for by its bare name: whether a dotted field reaches into a list is nowhere recorded.
+    The whole list is requested by its name, since it is not known whether dotted fields work inside a list.
     """
     return (
         Field(f"{name}_name", Kind.KEYS, f"Keys of {what}.", f"{name}.name", name),
         Field(
             f"{name}_title",
             Kind.TITLES,
-            f"Titles of {what}, in the order of the keys; an empty text for none.",
+            f"Titles of {what}, in the order of the keys. A missing title is an empty text.",
             f"{name}.title",
             name,
         ),
@@ -213,16 +211,15 @@ def relations(name: str, what: str) -> tuple[Field, ...]:
 
 
 def scalar_relation(name: str, description: str, *, official: bool = True) -> Field:
-    """Return a column with what the original extractor kept of a relation asked for by its bare name.
+    """Return a column for a relation that some builds send as a scalar; see `Kind.SCALAR`.
 
-    Only the relation's name is asked for, since its whole object can be very large; the scalar that a build
-    may send in its place is kept.
+    Only the name of the relation is requested, since the whole object can be very large.
     """
     return Field(name, Kind.SCALAR, description, name, f"{name}.name", official)
 
 
 def in_item(columns: tuple[Field, ...]) -> tuple[Field, ...]:
-    """Return an item's columns as a row of activities has them: `clid` becomes `item_clid`, at `item.clid`."""
+    """Return columns of an item as columns of its activity: `clid` becomes `item_clid` at `item.clid`."""
     return tuple(
         replace(
             column,
@@ -234,7 +231,7 @@ def in_item(columns: tuple[Field, ...]) -> tuple[Field, ...]:
     )
 
 
-SERVER = Field("server", Kind.SERVER, "Name of the Daktela instance, the prefix of all keys.")
+SERVER = Field("server", Kind.SERVER, "Name of the Daktela instance, which is the prefix of all keys.")
 UNIQUE_ID = Field(
     "unique_id",
     Kind.UNIQUE_ID,

@@ -1,9 +1,9 @@
-"""How a value of a row is shown in a message. Pure.
+"""Mask values of rows for messages.
 
-Values of rows may be personal, and messages end up in logs that more people read than the warehouse. So the
-letters of a text are shown as `a` and its digits as `9`: `+420 777 123` becomes `+999 999 999`. That is enough to
-recognize the format of a value. The exception is a value that tries to be the date, number or boolean that its
-column expects, such as `9999-99-99`: there the value itself explains the error.
+Values of rows can be personal data, and more people can read logs than the warehouse. So messages show each letter
+of a text as `a` and each digit as `9`: `+420 777 123` becomes `+999 999 999`. This shows the format of a value. A
+value that resembles the date, number or boolean that its column expects, such as `2026-13-01`, is shown unchanged,
+since the value itself explains the error.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 from tap_daktela.streams.fields import Kind
 
 _MAX_LENGTH = 40
-"""Characters of a value that are shown."""
+"""Maximum characters of a value in a message."""
 
 _DATE = re.compile(
     # A year first or last, then optionally a time, a fraction and an offset: 2026-13-01 25:00, 31.12.2026, 1/2/26.
@@ -41,14 +41,14 @@ _ATTEMPTS = {
     Kind.NUMBER: _NUMBER,
     Kind.BOOLEAN: _BOOLEAN,
 }
-"""The form of values that are shown as they are, by the kind of column that they were sent for."""
+"""Kind of column -> pattern of the values that are shown unchanged."""
 _TYPES: dict[type, str] = {list: "a list", dict: "an object"}
 
 
 def describe(value: object, kind: Kind) -> str:
-    """Return a row's value for a message, in quotes; `kind` is that of the column or field.
+    """Return a value of a row for a message, in quotes. `kind` is the kind of its column.
 
-    At most 40 characters are shown. Of a list or an object, only the type is.
+    The result shows at most 40 characters, and only the type of a list or an object.
     """
     if isinstance(value, bool):
         return str(value).lower()
@@ -57,7 +57,7 @@ def describe(value: object, kind: Kind) -> str:
     try:
         text = str(value)
     except ValueError:
-        # Python refuses to write integers of more than 4,300 digits.
+        # Python does not convert integers of more than 4,300 digits to text.
         return "a number of too many digits"
     attempt = _ATTEMPTS.get(kind)
     if len(text) <= _MAX_LENGTH and attempt is not None and attempt.fullmatch(text.strip()):

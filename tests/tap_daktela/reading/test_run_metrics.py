@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_daktela.reading.run_metrics import Cost, as_table
+from tap_daktela.reading.run_metrics import StreamMetrics, as_table
 from tests.logs import WITH_SUMMARY, summaries
 from tests.simulator import Fault, Simulator, generate
 from tests.tap_daktela.running import ROOT, run_command, run_tap, select, settings
@@ -97,8 +97,8 @@ def test_structured_logs_have_it_as_a_field(simulator: Simulator, tmp_path: Path
 
 def test_a_table_has_sums_and_aligned_columns() -> None:
     metrics = [
-        Cost("tickets", "acme", 1_200, 3, 0, 1_000_000, 1.25),
-        Cost("activities_call", "emea", 30, 12, 1, 99, 0.5),
+        StreamMetrics("tickets", "acme", 1_200, 3, 0, 1_000_000, 1.25),
+        StreamMetrics("activities_call", "emea", 30, 12, 1, 99, 0.5),
     ]
     assert as_table(metrics) == (
         "  stream           instance   rows  requests  retries      bytes  seconds\n"
