@@ -1,7 +1,7 @@
-"""A tap of calls as most people would write it with the SDK: its REST stream, its paginator, its writer.
+"""A tap of calls as a first-time author would write it with the SDK: its REST stream, its paginator, its writer.
 
-It does a part of what `tap-daktela` does, in the SDK's own way, to compare with: rows are put out as they come,
-with a schema of what is in them. In: `{"url": …, "access_token": …}`. Out: Singer messages.
+It does a part of what `tap-daktela` does: it writes rows as they arrive, with a plain schema. The configuration is
+`{"url": …, "access_token": …}`.
 """
 
 from __future__ import annotations
@@ -14,38 +14,19 @@ from singer_sdk.authenticators import APIKeyAuthenticator
 from singer_sdk.pagination import OffsetPaginator
 from typing_extensions import override
 
-from benchmarks.limit import CALLS, PAGE, parameters
 from tap_daktela.reading.optional_fields import requested_fields
-from tap_daktela.streams.fields import Kind
+from tap_daktela.streams.definitions import STREAMS
 
-_TYPES = {Kind.INTEGER: th.IntegerType, Kind.NUMBER: th.NumberType, Kind.DATETIME: th.DateTimeType}
+PAGE = 1_000
+CALLS = next(stream for stream in STREAMS if stream.name == "activities_call")
+FIELDS = requested_fields(CALLS, CALLS.fields)
+OBJECTS = {field.partition(".")[0] for field in FIELDS if "." in field}
 
 
 class _Paginator(OffsetPaginator):
     @override
     def has_more(self, response: Any) -> bool:
         return len(response.json()["result"]["data"]) == PAGE
-
-
-def _properties() -> th.PropertiesList:
-    """The columns, nested as they come."""
-    tree: dict[str, Any] = {}
-    kinds = {column.request: column.kind for column in CALLS.fields}
-    for path in requested_fields(CALLS, CALLS.fields):
-        node = tree
-        *steps, last = path.split(".")
-        for step in steps:
-            node = node.setdefault(step, {})
-        if not isinstance(node.get(last), dict):
-            node[last] = _TYPES.get(kinds.get(path, Kind.TEXT), th.StringType)
-    return th.PropertiesList(*_of_tree(tree))
-
-
-def _of_tree(tree: dict[str, Any]) -> list[th.Property[Any]]:
-    return [
-        th.Property(name, th.ObjectType(*_of_tree(kind)) if isinstance(kind, dict) else kind)
-        for name, kind in tree.items()
-    ]
 
 
 class Calls(RESTStream[int]):
@@ -56,7 +37,11 @@ class Calls(RESTStream[int]):
     primary_keys = ("name",)
     replication_key = "time"
     records_jsonpath = "$.result.data[*]"
-    schema = _properties().to_dict()
+    schema = th.PropertiesList(
+        th.Property("name", th.StringType),
+        th.Property("time", th.DateTimeType),
+        *(th.Property(name, th.ObjectType(additional_properties=True)) for name in sorted(OBJECTS)),
+    ).to_dict()
 
     @property
     @override
@@ -74,7 +59,16 @@ class Calls(RESTStream[int]):
 
     @override
     def get_url_params(self, context: Any, next_page_token: int | None) -> dict[str, Any]:
-        return parameters(next_page_token or 0)
+        return {
+            "filter[0][field]": "type",
+            "filter[0][operator]": "eq",
+            "filter[0][value]": "CALL",
+            "sort[0][field]": "time",
+            "sort[0][dir]": "asc",
+            "skip": next_page_token or 0,
+            "take": PAGE,
+            **{f"fields[{place}]": field for place, field in enumerate(FIELDS)},
+        }
 
 
 class StockTap(Tap):
