@@ -66,9 +66,9 @@ class EmailAddresses(NamedTuple):
 
 def read_email_addresses(text: str) -> EmailAddresses:
     """Return the e-mail addresses in a text."""
-    address = text.strip().lower()
-    if _is_plain(address):
-        return EmailAddresses((address,), 0)
+    plain = read_plain_address(text)
+    if plain is not None:
+        return EmailAddresses((plain,), 0)
     found: dict[str, None] = {}
     left_out = others = 0
     simple, is_cut = _shortened(text)
@@ -82,6 +82,12 @@ def read_email_addresses(text: str) -> EmailAddresses:
         others += sum("@" not in word for word in words if word)
     left_out += is_cut
     return EmailAddresses(tuple(found), left_out + others if found else max(left_out, 1))
+
+
+def read_plain_address(text: str) -> str | None:
+    """Return an ASCII address that is the whole text, or None for any other text."""
+    address = text.strip().lower()
+    return address if _is_plain(address) else None
 
 
 def is_email_address(address: str) -> bool:

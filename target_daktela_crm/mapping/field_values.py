@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from target_daktela_crm.mapping.email_addresses import read_email_addresses
-from target_daktela_crm.mapping.phone_numbers import read_phone_numbers, unique_phones
+from target_daktela_crm.mapping.email_addresses import read_email_addresses, read_plain_address
+from target_daktela_crm.mapping.phone_numbers import read_clean_number, read_phone_numbers, unique_phones
 from target_daktela_crm.mapping.values import (
     UnreadableError,
     as_written,
@@ -103,15 +103,17 @@ class GivenFields:
 Fields: TypeAlias = MappedFields | GivenFields
 
 
-def _noted(key: str, values: Iterable[Any], options: StreamOptions) -> list[str]:
+def _noted(key: str, values: list[Any], options: StreamOptions) -> list[str]:
     """Return the texts of a field, and count the values that are left out."""
+    if not values:
+        return []
     found = field_values(key, values, options)
     if found.left_out:
         options.left_out.note(KINDS[key], found.left_out)
     return found.texts
 
 
-def field_values(key: str, values: Iterable[Any], options: StreamOptions) -> FieldValues:
+def field_values(key: str, values: list[Any], options: StreamOptions) -> FieldValues:
     """Return the texts of a field; Daktela's own fields are `number` and `email`."""
     if options.raw:
         return FieldValues([text for value in values if (text := read_text(value)) is not None])
@@ -133,10 +135,10 @@ def _non_empty(values: Iterable[Any], null_values: Collection[str]) -> list[Any]
     return found
 
 
-def _phones(values: Iterable[Any], region: str | None) -> FieldValues:
+def _phones(values: list[Any], region: str | None) -> FieldValues:
+    if len(values) == 1 and type(values[0]) is str and (clean := read_clean_number(values[0], region)):
+        return FieldValues([clean])
     found = [read_phone_numbers(_phone_text(value), region) for value in values]
-    if len(found) == 1:
-        return FieldValues([phone.text for phone in found[0].found], found[0].left_out)
     phones = unique_phones(phone for numbers in found for phone in numbers.found)
     return FieldValues([phone.text for phone in phones], sum(numbers.left_out for numbers in found))
 
@@ -148,7 +150,9 @@ def _phone_text(value: object) -> str:
     return as_written(value)
 
 
-def _emails(values: Iterable[Any]) -> FieldValues:
+def _emails(values: list[Any]) -> FieldValues:
+    if len(values) == 1 and type(values[0]) is str and (plain := read_plain_address(values[0])):
+        return FieldValues([plain])
     found = [read_email_addresses(as_written(value)) for value in values]
     addresses = dict.fromkeys(address for each in found for address in each.found)
     return FieldValues(list(addresses), sum(each.left_out for each in found))

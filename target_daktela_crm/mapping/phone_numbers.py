@@ -173,9 +173,8 @@ def read_phone_numbers(text: str, region: str | None) -> PhoneNumbers:
 
     `region` is the country of national numbers (ISO 3166, such as CZ).
     """
-    if _E164.fullmatch(text) and _is_possible_e164(text):
-        return PhoneNumbers((Phone(text, text),), 0)
-    if _CLEAN.fullmatch(text) and (clean := _read_clean(text, region)) is not None:
+    clean = read_clean_number(text, region)
+    if clean is not None:
         return PhoneNumbers((Phone(clean, clean),), 0)
     # The last number may be cut.
     shortened = text if len(text) <= MAX_LENGTH else _LAST_RUN.sub("", text[:MAX_LENGTH])
@@ -186,6 +185,16 @@ def read_phone_numbers(text: str, region: str | None) -> PhoneNumbers:
         found += numbers.found
         left_out += numbers.left_out
     return PhoneNumbers(tuple(unique_phones(found)), left_out if found else max(left_out, 1))
+
+
+def read_clean_number(text: str, region: str | None) -> str | None:
+    """Return the E.164 form of a text that is certainly one number, or None for any other text.
+
+    This takes a tenth of the time of `phonenumbers`, and returns the same.
+    """
+    if _E164.fullmatch(text) and _is_possible_e164(text):
+        return text
+    return _read_clean(text, region) if _CLEAN.fullmatch(text) else None
 
 
 def unique_phones(phones: Iterable[Phone]) -> list[Phone]:
@@ -216,7 +225,7 @@ def is_same_phone(one: str, other: str) -> bool:
     return len(ending) >= _COMPARED_DIGITS and international.endswith(ending)
 
 
-# Clean numbers. What follows takes a tenth of the time of `phonenumbers`, and returns the same.
+# Clean numbers.
 
 
 class _Rules(NamedTuple):
@@ -237,7 +246,8 @@ def _read_clean(text: str, region: str | None) -> str | None:
     """Return the E.164 form of a text that is certainly one landline or mobile number, or None."""
     digits = _digits(text)
     if digits.startswith("+"):
-        rules, number = _split_e164(digits)
+        rules, start = _rules_of_code(digits[:4])
+        number = digits[start:]
         is_number = rules is not None and rules.numbers.fullmatch(number) and _is_possible_e164(digits)
         return digits if is_number else None
     rules = None if region is None or digits.startswith("00") else _region_rules(region)
@@ -249,20 +259,22 @@ def _read_clean(text: str, region: str | None) -> str | None:
 
 def _is_possible_e164(text: str) -> bool:
     """Return whether a text is a possible number that `phonenumbers` formats in the same way."""
-    rules, number = _split_e164(text)
+    rules, start = _rules_of_code(text[:4])
+    number = text[start:]
     if rules is None or len(number) not in rules.lengths or (rules.prefix and rules.prefix.match(number)):
         return False
     # Except in Italy, a zero is probably not a part of the number.
     return not number.startswith("0") or rules.numbers.fullmatch(number) is not None
 
 
-def _split_e164(text: str) -> tuple[_Rules | None, str]:
-    """Return the rules for the country code of a number, and the digits behind that code."""
-    for end in () if text.startswith("+0") else (2, 3, 4):
-        regions = COUNTRY_CODE_TO_REGION_CODE.get(int(text[1:end]))
+@lru_cache(maxsize=1024)
+def _rules_of_code(beginning: str) -> tuple[_Rules | None, int]:
+    """Return the rules for the country code at the beginning of a number, and where that code ends."""
+    for end in () if beginning.startswith("+0") else (2, 3, 4):
+        regions = COUNTRY_CODE_TO_REGION_CODE.get(int(beginning[1:end]))
         if regions is not None:
-            return _code_rules(int(text[1:end]), regions[0]), text[end:]
-    return None, ""
+            return _code_rules(int(beginning[1:end]), regions[0]), end
+    return None, 0
 
 
 @cache
