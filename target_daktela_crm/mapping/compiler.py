@@ -29,7 +29,7 @@ from target_daktela_crm.mapping.roles import (
     ValueRole,
     no_value,
 )
-from target_daktela_crm.mapping.values import is_empty
+from target_daktela_crm.mapping.values import decode_entities, is_empty
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +61,7 @@ _REQUIRED = {
     "value": ("of", "owner"),
     "definition": ("id",),
 }
-_STREAM_KEYS = (*ROLES, "aliases", "null_values", "places", "raw")
+_STREAM_KEYS = (*ROLES, "aliases", "html_entities", "null_values", "places", "raw")
 _NEUTRAL = frozenset({"when", "id", "deleted", "modified"})
 """Attributes whose columns, such as `id`, have the same names in many CRMs."""
 _NAMES = frozenset({"name", "firstname", "lastname"})
@@ -104,6 +104,7 @@ def compile_mapping(
         raw=bool(definition.get("raw")),
         null_values=frozenset(definition.get("null_values", ())),
         places=tuple(definition.get("places", ())),
+        html_entities=bool(definition.get("html_entities")),
         phone_region=phone_region,
         left_out=LeftOut(),
     )
@@ -199,10 +200,11 @@ def _stream_options(
         lacking = [each for each in places if "{}" not in each]
         problems += [f"{place}.places: {each!r} lacks {{}}, where a column's name goes" for each in lacking]
         options = replace(options, places=tuple(places))
-    raw = content.get("raw", options.raw)
-    if not isinstance(raw, bool):
-        problems.append(f"{place}.raw: must be true or false")
-    return replace(options, raw=bool(raw))
+    flags = {key: content.get(key, getattr(options, key)) for key in ("html_entities", "raw")}
+    problems += [
+        f"{place}.{key}: must be true or false" for key, flag in flags.items() if not isinstance(flag, bool)
+    ]
+    return replace(options, html_entities=bool(flags["html_entities"]), raw=bool(flags["raw"]))
 
 
 def _list_of_texts(value: object, place: str, problems: list[str]) -> list[str]:
@@ -271,7 +273,12 @@ class _StreamCompiler:
         There is one if the stream has one role, sends values unchanged and takes each attribute from one column.
         """
         options, roles = self._options, [name for name in ROLES if name in content]
-        if not options.raw or options.null_values or roles not in (["company"], ["contact"]):
+        if (
+            not options.raw
+            or options.null_values
+            or options.html_entities
+            or roles not in (["company"], ["contact"])
+        ):
             return None
         [role] = roles
         names = content[role] if isinstance(content[role], Mapping) else ()
@@ -345,10 +352,9 @@ class _StreamCompiler:
         return ContactRole(attributes, company, name, replaces, columns, prefixes)
 
     def _nested(self, content: Mapping[str, Any], place: str) -> NestedContacts:
-        # Inside a list, columns are always at the top level of each element.
-        inner = _StreamCompiler(
-            place, replace(self._options, places=()), self._given, self._tracer, self._problems
-        )
+        # Inside a list, columns are always at the top level of each element. The list is decoded as a whole.
+        options = replace(self._options, places=(), html_entities=False)
+        inner = _StreamCompiler(place, options, self._given, self._tracer, self._problems)
         return NestedContacts(
             self._all(content["list"], f"{place}.list"), inner._common("contact", content, place)
         )
@@ -440,6 +446,8 @@ class _StreamCompiler:
                 )
                 continue
             try:
-                yield compile_expression(text, self._options.null_values, self._options.places)
+                options = self._options
+                decode = decode_entities if options.html_entities else None
+                yield compile_expression(text, options.null_values, options.places, decode)
             except ExpressionError as error:
                 self._problems.append(f"{where}: {text!r}: {error}")

@@ -51,13 +51,19 @@ class ExpressionError(ValueError):
     """An expression that cannot be used; the message says why."""
 
 
-def compile_expression(text: str, null_values: Collection[str] = (), places: Sequence[str] = ()) -> Expression:
+def compile_expression(
+    text: str,
+    null_values: Collection[str] = (),
+    places: Sequence[str] = (),
+    decode: Callable[[Any], Any] | None = None,
+) -> Expression:
     """Return the compiled expression.
 
     Args:
         text: The expression.
         null_values: Texts that count as no value in functions.
         places: Where columns are in a record, with `{}` for their name.
+        decode: Applied to the value of each of the record's columns.
 
     Raises:
         ExpressionError: it does not parse, calls an unknown function, or passes too few arguments to one.
@@ -67,7 +73,7 @@ def compile_expression(text: str, null_values: Collection[str] = (), places: Seq
             # JMESPath warns about literals that are not JSON, and uses them as texts.
             warnings.simplefilter("error")
             parsed: Any = jmespath.compile(text).parsed
-        named = _NamedColumns([], [])
+        named = _NamedColumns([], [], decode)
         tree = _with_columns(parsed, tuple(places), named)
     except (JMESPathError, PendingDeprecationWarning) as error:
         reason = str(error).splitlines()[0].removesuffix(", for expression:")
@@ -86,6 +92,7 @@ class _NamedColumns(NamedTuple):
 
     sources: list[Column]
     conditions: list[Column]
+    decode: Callable[[Any], Any] | None
 
 
 class _Interpreter(TreeInterpreter):
@@ -131,19 +138,24 @@ def _with_columns(node: Any, places: tuple[str, ...] | None, named: _NamedColumn
     path = _path(node)
     if path is not None:
         found = column(path, places or ())
-        if places is not None:
-            named.sources.append(found)
-        return {"type": "column", "value": found.get, "children": []}
+        if places is None:
+            return {"type": "column", "value": found.get, "children": []}
+        named.sources.append(found)
+        return {"type": "column", "value": _decoded(found.get, named.decode), "children": []}
     children = list(node["children"])
     for place, child in enumerate(children):
         if isinstance(child, dict):
             is_inner = (kind in _INNER and place > 0) or kind == "expref"
             is_condition = kind == "function_expression" and node["value"] == "when" and place == 0
-            of_child = _NamedColumns(named.conditions, named.conditions) if is_condition else named
+            of_child = named._replace(sources=named.conditions) if is_condition else named
             children[place] = _with_columns(child, None if is_inner else places, of_child)
     if kind in _OVER_LISTS and children[0]["type"] == "column":
         children[0] = {"type": "as_list", "children": [children[0]]}
     return {**node, "children": children}
+
+
+def _decoded(get: Getter, decode: Callable[[Any], Any] | None) -> Getter:
+    return get if decode is None else lambda record: decode(get(record))
 
 
 def _with_complete_path(node: Any) -> Any:

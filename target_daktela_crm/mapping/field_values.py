@@ -37,6 +37,8 @@ class StreamOptions:
     """Texts that count as no value."""
     places: tuple[str, ...]
     """Where columns are in a record, with `{}` for their name; empty if they are at its top level."""
+    html_entities: bool
+    """Whether the CRM stores texts with HTML entities such as `&#039;`."""
     phone_region: str | None
     left_out: LeftOut
     """The phone numbers and e-mail addresses that are left out."""

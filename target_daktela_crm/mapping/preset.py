@@ -16,7 +16,7 @@ PRESETS = tuple(
 
 ROLES = ("company", "contact", "link", "value", "definition")
 """The roles of a record."""
-_STREAM_DEFAULTS: dict[str, Any] = {"null_values": [], "places": [], "raw": False}
+_STREAM_DEFAULTS: dict[str, Any] = {"html_entities": False, "null_values": [], "places": [], "raw": False}
 """Keys of a preset that apply to all of its streams, with their defaults."""
 _LIST_CHANGES = frozenset({"append", "prepend", "remove"})
 

@@ -5,6 +5,7 @@ All functions take JSON values as `exact_json.decode` returns them: numbers with
 
 from __future__ import annotations
 
+import html
 import math
 import re
 import string
@@ -27,6 +28,7 @@ _INT64 = range(-(2**63), 2**63)
 _TRUE = frozenset({"true", "t", "yes", "y", "1"})
 _FALSE = frozenset({"false", "f", "no", "n", "0", ""})
 
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,31});", re.ASCII | re.IGNORECASE)
 _MOST_MARKS = 30
 """Combining marks in a row."""
 _PLACEHOLDER = re.compile(r"\[not provided\]", re.IGNORECASE)
@@ -196,6 +198,20 @@ def read_time(value: object) -> float | None:
     except OverflowError:
         return None
     return number if math.isfinite(number) else None
+
+
+def decode_entities(value: object) -> Any:  # noqa: ANN401 - JSON
+    """Return a value whose texts have characters in place of HTML entities such as `&#039;`, at any depth.
+
+    An `&` without the semicolon of an entity is an `&`.
+    """
+    if isinstance(value, str):
+        return _ENTITY.sub(lambda found: html.unescape(found[0]), value) if "&" in value else value
+    if isinstance(value, list):
+        return [decode_entities(each) for each in value]
+    if isinstance(value, dict):
+        return {name: decode_entities(each) for name, each in value.items()}
+    return value
 
 
 def is_empty(value: object, null_values: Collection[str] = ()) -> bool:

@@ -238,6 +238,10 @@ def test_changes_to_a_preset_are_checked_like_the_preset() -> None:
             "streams.x.null_values: must be a list of texts",
         ),
         ({"x": {"contact": {"id": "id"}, "raw": "no"}}, "streams.x.raw: must be true or false"),
+        (
+            {"x": {"contact": {"id": "id"}, "html_entities": 1}},
+            "streams.x.html_entities: must be true or false",
+        ),
         ({"x": {"contact": {"id": []}}}, "streams.x.contact.id: is missing"),
         (
             {"x": {"contact": {"id": "id", "fields": {"": "a"}}}},

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from target_daktela_crm.entities import Contact
 from target_daktela_crm.mapping.compiler import compile_mapping
 from target_daktela_crm.mapping.preset import PRESETS, load_preset, merge
-from tests.target_daktela_crm.mapping.helpers import CONTACT, body_of, map_contact, map_salesforce
+from tests.target_daktela_crm.mapping.helpers import CONTACT, body_of, map_contact, map_record, map_salesforce
 from tests.target_daktela_crm.running import Crm, record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from target_daktela_crm.mapping.roles import Record
 
 
 def test_custom_columns_of_salesforce_can_be_added(crm: Crm) -> None:
@@ -201,3 +204,67 @@ def test_every_preset_compiles(name: str) -> None:
 
 def test_daktela_and_salesforce_are_presets() -> None:
     assert {"daktela", "salesforce"} <= set(PRESETS)
+
+
+SUITE_CONTACT: Record = {
+    "id": "c1",
+    "account_id": "a1",
+    "account_name": "O&#039;Neill &amp; Sons",
+    "first_name": "Sin&eacute;ad",
+    "last_name": "O&#039;Brien",
+    "description": "&lt;VIP&gt; &amp;#039;",
+    "phone_work": "&#43;420 777 123 456",
+    "email1": "sinead.o&#039;brien@example.com",
+    "date_modified": "2026-03-01 10:00:00",
+}
+
+
+def test_html_entities_of_suitecrm_are_decoded_once() -> None:
+    (contact,) = map_record("contacts", SUITE_CONTACT, preset="sugarcrm")
+    assert isinstance(contact, Contact)
+    assert contact.company_name == "O'Neill & Sons"
+    assert body_of(contact) == {
+        "id": "c1",
+        "name": "Sinéad O'Brien",
+        "firstname": "Sinéad",
+        "lastname": "O'Brien",
+        "description": "<VIP> &#039;",
+        "fields": [
+            {"key": "number", "value": ["+420777123456"]},
+            {"key": "email", "value": ["sinead.o'brien@example.com"]},
+        ],
+    }
+
+
+def test_html_entities_inside_lists_are_decoded() -> None:
+    rows = [{"email_address": "o&#039;brien@example.com", "primary_address": True}]
+    for email in (rows, json.dumps(rows)):
+        (contact,) = map_record("contacts", {"id": "c1", "last_name": "x", "email": email}, preset="sugarcrm")
+        assert body_of(contact)["fields"][1]["value"] == ["o'brien@example.com"]
+
+
+def test_html_entities_of_other_crms_are_not_decoded() -> None:
+    record = {"Id": "c1", "LastName": "R&amp;D", "Email": "sinead.o&#039;brien@example.com"}
+    (contact,) = map_record("Contact", record, preset="salesforce")
+    assert body_of(contact)["lastname"] == "R&amp;D"
+    # Not sent as brien@example.com either.
+    assert body_of(contact)["fields"][1]["value"] == []
+    streams = {"Contact": {"html_entities": True}}
+    (contact,) = map_record("Contact", record, streams, preset="salesforce")
+    assert body_of(contact)["lastname"] == "R&D"
+    (contact,) = map_record("contacts", SUITE_CONTACT, {"contacts": {"html_entities": None}}, preset="sugarcrm")
+    assert body_of(contact)["lastname"] == "O&#039;Brien"
+
+
+def test_html_entities_of_contacts_inside_companies_are_decoded_once() -> None:
+    contacts = {"list": "people", "id": "id", "lastname": "surname"}
+    firms = {"raw": False, "html_entities": True, "company": {"id": "id", "contacts": contacts}}
+    streams = {"companies": None, "contacts": None, "firms": firms}
+    _, contact = map_record("firms", {"id": 1, "people": [{"id": 7, "surname": "A&amp;lt;"}]}, streams)
+    assert body_of(contact)["lastname"] == "A&lt;"
+
+
+def test_raw_records_with_html_entities_are_decoded(crm: Crm) -> None:
+    people = [record("contacts", id=number, lastname="O&#039;Brien") for number in range(3)]
+    crm.run(people, preset="daktela", streams={"contacts": {"html_entities": True}})
+    assert {each["lastname"] for each in crm.contacts().values()} == {"O'Brien"}

@@ -14,6 +14,7 @@ from target_daktela_crm.mapping.values import (
     UnreadableError,
     as_written,
     clean_text,
+    decode_entities,
     flatten,
     is_empty,
     read_flag,
@@ -306,3 +307,22 @@ def test_values_that_are_not_empty(value: Any) -> None:
 )
 def test_nested_lists_are_flattened(value: Any, expected: list[Any]) -> None:
     assert list(flatten(value)) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("O&#039;Brien", "O'Brien"),
+        ("O&#x27;Brien &amp; Sons &lt;Ltd&gt;", "O'Brien & Sons <Ltd>"),
+        ("M&uuml;ller&nbsp;GmbH", "Müller\u00a0GmbH"),
+        # Decoded once.
+        ("O&amp;#039;Brien", "O&#039;Brien"),
+        ("AT&T, R&D; a&b;", "AT&T, R&D; a&b;"),
+        ("Smith &copy Sons &#; &#99999999999;", "Smith &copy Sons &#; &#99999999999;"),
+        ([{"name": "&quot;A&quot;", "n": [1, None, "&gt;"]}], [{"name": '"A"', "n": [1, None, ">"]}]),
+        (None, None),
+        (Decimal(1), Decimal(1)),
+    ],
+)
+def test_html_entities_are_decoded(value: Any, expected: Any) -> None:
+    assert decode_entities(value) == expected
