@@ -17,4 +17,5 @@ Both commands use it. It imports nothing of Singer (`tests/test_imports.py`). In
     json_text.py            characters that JSON allows and databases do not
     local_time.py           instants in UTC and local times of an instance
     redaction.py            removes secrets from messages
+    masked_text.py          shows the format of a text only
 """

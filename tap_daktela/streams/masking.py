@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import re
 
+from tap_daktela.api.masked_text import MAX_LENGTH, mask
 from tap_daktela.streams.fields import Kind
-
-_MAX_LENGTH = 40
-"""Maximum characters of a value in a message."""
 
 _DATE = re.compile(
     # A year first or last, then optionally a time, a fraction and an offset: 2026-13-01 25:00, 31.12.2026, 1/2/26.
@@ -60,12 +58,6 @@ def describe(value: object, kind: Kind) -> str:
         # Python does not convert integers of more than 4,300 digits to text.
         return "a number of too many digits"
     attempt = _ATTEMPTS.get(kind)
-    if len(text) <= _MAX_LENGTH and attempt is not None and attempt.fullmatch(text.strip()):
+    if len(text) <= MAX_LENGTH and attempt is not None and attempt.fullmatch(text.strip()):
         return repr(text)
     return repr(mask(text))
-
-
-def mask(text: str) -> str:
-    """Return the first 40 characters of `text` with all letters replaced by `a` and all digits by `9`."""
-    masked = re.sub(r"\d", "9", re.sub(r"[^\W\d_]", "a", text[:_MAX_LENGTH]))
-    return masked if len(text) <= _MAX_LENGTH else f"{masked}…"

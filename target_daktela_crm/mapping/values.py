@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tap_daktela.api.masked_text import mask
 from target_daktela_crm.exact_json import encode
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _LARGEST_NUMBER = 10**_MAX_DIGITS
 _INT64 = range(-(2**63), 2**63)
 _TRUE = frozenset({"true", "t", "yes", "y", "1"})
 _FALSE = frozenset({"false", "f", "no", "n", "0", ""})
+_ACCEPTED_FLAGS = "true, t, yes, y, 1, false, f, no, n, 0 and an empty text"
 
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,31});", re.ASCII | re.IGNORECASE)
 _MOST_MARKS = 30
@@ -176,7 +178,9 @@ def read_flag(value: object) -> bool:
         word = value.strip().lower()
         if word in _TRUE or word in _FALSE:
             return word in _TRUE
-        raise UnreadableError("the text is neither true nor false")
+        raise UnreadableError(
+            f"the text {mask(value)!r} is neither true nor false; accepted are {_ACCEPTED_FLAGS}"
+        )
     return bool(value)
 
 

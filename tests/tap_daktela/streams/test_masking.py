@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tap_daktela.api.masked_text import mask
 from tap_daktela.streams.fields import Kind
-from tap_daktela.streams.masking import describe, mask
+from tap_daktela.streams.masking import describe
 
 
 @pytest.mark.parametrize(

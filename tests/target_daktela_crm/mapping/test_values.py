@@ -199,11 +199,16 @@ def test_values_that_mean_false(value: Any) -> None:
     assert read_flag(value) is False
 
 
-@pytest.mark.parametrize("value", ["maybe", "2", "-", "yes no", "true?"])
-def test_a_text_that_means_neither_is_refused_without_being_repeated(value: str) -> None:
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [("maybe", "'aaaaa'"), ("2", "'9'"), ("-", "'-'"), ("yes no", "'aaa aa'"), ("x" * 50, f"'{'a' * 40}…'")],
+)
+def test_a_text_that_means_neither_is_refused_with_its_format_and_what_is_accepted(value: str, shown: str) -> None:
     with pytest.raises(UnreadableError, match="neither true nor false") as raised:
         read_flag(value)
-    assert value not in str(raised.value)
+    assert str(raised.value).startswith(f"the text {shown} is ")
+    for accepted in ("true", "yes", "1", "false", "no", "0"):
+        assert accepted in str(raised.value).partition("accepted")[2]
 
 
 # Times.
