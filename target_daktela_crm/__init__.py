@@ -4,7 +4,10 @@ A record passes through these modules from top to bottom:
 
     __main__.py                      the command, from its first moment
     target.py, reader.py, sinks.py   the SDK's shell: Singer messages
-    settings.py, business_hours.py   the checked settings
+    settings.py                      the checked settings
+    business_hours.py                hours in which no full load is sent
+    phone_region.py                  the country of national phone numbers
+    paths.py                         where the store and the rejects are
     run.py, summary.py               one run, from its first record to its last request
     receiver.py                      record -> mapping -> store
     mapping/                         records -> companies, contacts, links and custom fields
@@ -12,4 +15,5 @@ A record passes through these modules from top to bottom:
     delivery/                        stored companies and contacts -> requests
     commands/                        `--deliver`, `--explain` and `--status`
     entities.py, exact_json.py       what all of these share: types, and JSON without rounding
+    private_file.py                  files that only their owner can read
 """

@@ -12,7 +12,6 @@ from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import phonenumbers
 from singer_sdk import typing as th
 
 from tap_daktela.api.retry import DEFAULT_RETRIES
@@ -37,6 +36,8 @@ from tap_daktela.cli.config import (
 from target_daktela_crm.business_hours import DAYS, hours_problems, read_hours
 from target_daktela_crm.mapping.compiler import MappingProblems, compile_mapping
 from target_daktela_crm.mapping.preset import PRESETS
+from target_daktela_crm.paths import path_problems, rejects_path, store_path
+from target_daktela_crm.phone_region import region_problem
 from target_daktela_crm.store.store import StoreOwner
 
 if TYPE_CHECKING:
@@ -164,7 +165,8 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         th.StringType,
         default=".target-daktela-crm/{server}.sqlite3",
         title="Store path",
-        description="SQLite file that records what is known and what was delivered. Keep it between runs.",
+        description="SQLite file that records what is known and what was delivered, with a journal beside it. "
+        "Keep both between runs.",
     ),
     th.Property(
         "rejects_path",
@@ -261,8 +263,6 @@ def read(config: Mapping[str, Any], user_agent: str, retries: RetryPolicy = DEFA
     """Return the settings of a configuration without `problems`."""
     values = with_defaults(config, SCHEMA)
     server = server_name(values)
-    store = Path(values["store_path"].replace("{server}", server)).expanduser()
-    rejects = values.get("rejects_path")
     region = values.get("phone_region")
     return Settings(
         server=server,
@@ -279,8 +279,8 @@ def read(config: Mapping[str, Any], user_agent: str, retries: RetryPolicy = DEFA
         only_changed=values["only_changed"],
         max_rejects=int(values["max_rejects"]),
         max_request_bytes=int(values["max_request_bytes"]),
-        store_path=store,
-        rejects_path=Path(rejects).expanduser() if rejects else store.with_name(f"{store.stem}.rejects.jsonl"),
+        store_path=store_path(values, server),
+        rejects_path=rejects_path(values, server),
         dry_run=Path(values["dry_run"]).expanduser() if values.get("dry_run") else None,
         phone_region=region.upper() if region else None,
         unknown_company=values["unknown_company"],
@@ -315,35 +315,15 @@ def _own_problems(values: Mapping[str, Any]) -> Iterator[str]:
         yield "delete_missing: needs load_mode full, since a partial load does not contain all contacts"
     if "business_hours" in values:
         yield from hours_problems(values["business_hours"])
-    region = values.get("phone_region")
-    if region and region.upper() not in phonenumbers.SUPPORTED_REGIONS:
-        yield f"phone_region: {region!r} is not a country of ISO 3166 such as CZ"
-    yield from _path_problems(values)
+    if "phone_region" in values and (problem := region_problem(values["phone_region"])) is not None:
+        yield f"phone_region: {problem}"
+    yield from path_problems(with_defaults(values, SCHEMA), server_name(values))
     if not math.isfinite(values.get("max_delete_fraction", 0)):
         yield "max_delete_fraction: must be a number"
     yield from user_agent_problems(values)
     path = values.get("sync_path", "")
     if "//" in path or "?" in path or "#" in path or any(not character.isprintable() for character in path):
         yield f"sync_path: {path!r} is not a path such as /custom/crm/sync.php"
-
-
-def _path_problems(values: Mapping[str, Any]) -> Iterator[str]:
-    for name in ("store_path", "rejects_path", "dry_run"):
-        if "$" in values.get(name, ""):
-            yield f"{name}: {values[name]!r} contains a variable without a value"
-        elif not values.get(name, "").isprintable():
-            yield f"{name}: contains characters that a path cannot contain"
-        elif not _has_known_home(values.get(name, "")):
-            yield f"{name}: {values[name]!r} is in the home directory of an unknown user"
-
-
-def _has_known_home(path: str) -> bool:
-    """Return whether a leading `~` in a path can be replaced."""
-    try:
-        Path(path).expanduser()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _mapping_problems(values: Mapping[str, Any]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -160,11 +161,42 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "a request of less than nothing": ({**ACME, "max_request_bytes": -1}, "max_request_bytes", "at least 200"),
     "a request in megabytes": ({**ACME, "max_request_bytes": "20 MB"}, "max_request_bytes", "a whole number"),
     "a store that is a number": ({**ACME, "store_path": 5}, "store_path", "must be text"),
+    "a store in memory": ({**ACME, "store_path": ":memory:"}, "store_path", "give the path of a file"),
+    "a store in memory, as a path": ({**ACME, "store_path": "./:memory:"}, "store_path", "in memory"),
+    "a store in memory, named by the server": (
+        {**ACME, "server": "memory", "store_path": ":{server}:"},
+        "store_path",
+        "in memory",
+    ),
+    "a store in memory, as a URI": ({**ACME, "store_path": "file::memory:"}, "store_path", "URI"),
+    "a store in memory, as a query": ({**ACME, "store_path": "file:x?mode=memory"}, "store_path", "URI"),
+    "a store that is a folder": ({**ACME, "store_path": "stores/"}, "store_path", "is a folder"),
+    "a store that is this folder": ({**ACME, "store_path": "."}, "store_path", "is a folder"),
+    "a store that is a folder above": ({**ACME, "store_path": ".."}, "store_path", "is a folder"),
+    "a store that keeps nothing": ({**ACME, "store_path": "/dev/null"}, "store_path", "no file on a disk"),
+    "a store in a folder of devices": ({**ACME, "store_path": "/dev/fd/7"}, "store_path", "no file on a disk"),
+    "a store of the system": ({**ACME, "store_path": "/proc/self/x"}, "store_path", "no file on a disk"),
+    "rejects that are a folder": ({**ACME, "rejects_path": "rejects/"}, "rejects_path", "is a folder"),
+    "rejects that are not kept": ({**ACME, "rejects_path": "/dev/null"}, "rejects_path", "keeps nothing"),
+    "rejects that are the store": (
+        {**ACME, "store_path": "x/{server}", "rejects_path": "x/acme"},
+        "rejects_path",
+        "is the store",
+    ),
+    "rejects that are the journal": (
+        {**ACME, "store_path": "x", "rejects_path": "./x.journal.json"},
+        "rejects_path",
+        "is the store",
+    ),
     "rejects that are a list": ({**ACME, "rejects_path": ["x"]}, "rejects_path", "must be text"),
     "a dry run that is a switch": ({**ACME, "dry_run": True}, "dry_run", "must be text"),
     "a region like no other": ({**ACME, "phone_region": "XX"}, "phone_region", "'XX'"),
-    "a region that is a prefix": ({**ACME, "phone_region": "+420"}, "phone_region", "'+420'"),
-    "a region that is a name": ({**ACME, "phone_region": "Czechia"}, "phone_region", "such as CZ"),
+    "a region that is a prefix": ({**ACME, "phone_region": "+420"}, "phone_region", "did you mean CZ?"),
+    "a region that is a name": ({**ACME, "phone_region": "Czechia"}, "phone_region", "did you mean CZ?"),
+    "a region that is a domain": ({**ACME, "phone_region": "UK"}, "phone_region", "did you mean GB?"),
+    "a region of a locale": ({**ACME, "phone_region": "cs_CZ"}, "phone_region", "did you mean CZ?"),
+    "a region of three letters": ({**ACME, "phone_region": "svk"}, "phone_region", "did you mean SK?"),
+    "a region in its own language": ({**ACME, "phone_region": "deutschland"}, "phone_region", "did you mean DE?"),
     "a region that is a number": ({**ACME, "phone_region": 420}, "phone_region", "must be text"),
     "an unknown answer to unknown companies": ({**ACME, "unknown_company": "drop"}, "unknown_company", "detach"),
     "text for verify_tls": ({**ACME, "verify_tls": "no"}, "verify_tls", "must be true or false"),
@@ -186,6 +218,19 @@ def test_a_problem_is_reported_in_one_line_that_begins_with_the_setting(name: st
     assert "\n" not in line
     assert "hush" not in line
     assert "424242" not in line
+
+
+def test_a_store_that_is_a_pipe_or_a_device_is_reported(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(os.devnull)
+    for name in ("pipe", "link"):
+        (line,) = _problems({**ACME, "store_path": str(tmp_path / name)})
+        assert line.startswith("store_path: ")
+        assert "no file on a disk" in line
+
+
+def test_a_store_in_memory_that_lasts_until_a_restart_is_allowed() -> None:
+    assert not _problems({**ACME, "store_path": "/run/acme.sqlite3"})
 
 
 def test_every_setting_has_an_invalid_example() -> None:
