@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -80,6 +80,15 @@ class CustomDefinition(msgspec.Struct, frozen=True, gc=False):
     """None for a deleted definition."""
 
 
+class Excluded(msgspec.Struct, frozen=True, gc=False):
+    """A company, contact or link whose record the condition `when` excludes."""
+
+    role: str
+    """`company`, `contact` or `link`."""
+    key: str
+    modified: float | None = None
+
+
 class RejectedPart(msgspec.Struct, frozen=True):
     """A part of a record that cannot be mapped, while other parts of the record can."""
 
@@ -99,6 +108,8 @@ class StoredEntity(msgspec.Struct, frozen=True, gc=False):
     key: str
     body: bytes
     """Its JSON object in the request; that of a company without `contacts`."""
+    is_earlier: bool = False
+    """Whether only earlier runs have received it."""
 
 
 class QueueEntry(msgspec.Struct, frozen=True, gc=False):
@@ -109,3 +120,11 @@ class QueueEntry(msgspec.Struct, frozen=True, gc=False):
 
     company: StoredEntity | None
     contact: StoredEntity | None
+
+
+class NamedCount(NamedTuple):
+    """A number of companies and contacts."""
+
+    total: int = 0
+    examples: tuple[str, ...] = ()
+    """Keys of some of them."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from target_daktela_crm.delivery.rejects import Rejects
-    from target_daktela_crm.entities import Company, Contact
+    from target_daktela_crm.entities import Company, Contact, Entity
     from target_daktela_crm.mapping.compiled import CrmMapping, StreamMapping
     from target_daktela_crm.mapping.native import Native
     from target_daktela_crm.store.store import Store
@@ -133,6 +133,10 @@ class Receiver:
         self._note_missing_columns()
         self._store.flush()
 
+    def drop_excluded(self) -> None:
+        """Withdraw what records that `when` excludes have brought earlier, after all records are mapped."""
+        self._summary.withdrawn = self._store.drop_excluded()
+
     def map_with_custom_values(self, since: int) -> None:
         """Map the records whose custom values are in other streams; only those of run number `since` or later."""
         for complete in self._store.custom_fields.stale_records(self.mapping, since):
@@ -212,12 +216,9 @@ class Receiver:
                 for entity in role.entities(record):
                     is_excluded = False
                     left_out.assign(entity)
-                    if isinstance(entity, RejectedPart):
-                        self._rejects.add(stream, entity.identifier, entity.reason, entity.part)
-                    elif isinstance(entity, (CustomValue, CustomDefinition)):
-                        self._store.put(entity, mapping.name, run_number)
-                    else:
-                        self._store.put(entity, stream, run_number)
+                    self._put(entity, mapping, stream, run_number)
+                for excluded in role.excluded(record):
+                    self._store.exclude(excluded, stream, run_number)
             except MappingError as error:
                 is_excluded = False
                 self._rejects.add(stream, error.identifier, str(error), record)
@@ -226,6 +227,14 @@ class Receiver:
                 self._rejects.add(stream, None, "a text contains JSON that is nested too deeply", record)
         if is_excluded:
             self._summary.passed_over += 1
+
+    def _put(self, entity: Entity | RejectedPart, mapping: StreamMapping, stream: str, run_number: int) -> None:
+        if isinstance(entity, RejectedPart):
+            self._rejects.add(stream, entity.identifier, entity.reason, entity.part)
+        elif isinstance(entity, (CustomValue, CustomDefinition)):
+            self._store.put(entity, mapping.name, run_number)
+        else:
+            self._store.put(entity, stream, run_number)
 
     # After the last record.
 

@@ -25,10 +25,11 @@ from target_daktela_crm.delivery.rejects import MAX_EXAMPLES, Rejects
 from target_daktela_crm.delivery.sender import DeliveryCounts, Sender, stop_message
 from target_daktela_crm.mapping.compiler import compile_mapping
 from target_daktela_crm.mapping.preset import load_preset
+from target_daktela_crm.paths import is_in_memory
 from target_daktela_crm.receiver import Receiver
 from target_daktela_crm.settings import for_delivery
 from target_daktela_crm.store.store import Store
-from target_daktela_crm.summary import Summary, write_summary
+from target_daktela_crm.summary import Summary, named, write_summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +66,7 @@ class Run:
         self.rejects = Rejects(_rejects_path(settings), settings.max_rejects)
         self.rejects.check()
         self.store = Store.open(settings.store_path, settings.owner, keep=settings.dry_run is None)
-        self.store.begin_run()
+        self.store.begin_run(stages=settings.stages)
         self._note_store()
         mapping = compile_mapping(settings.preset, settings.streams, settings.phone_region)
         self.receiver = Receiver(mapping, self.store, self.rejects, self.summary, settings.preset)
@@ -76,6 +77,17 @@ class Run:
             self.summary.notes.append(
                 f"the store {self._settings.store_path} is new: nothing is known of earlier runs"
             )
+        if self.store.is_restored:
+            self.summary.notes.append(
+                f"the store {self._settings.store_path} was put back from a copy, or its journal is missing: what "
+                "Daktela has is unknown, so everything received is sent again. Run once with --full-refresh"
+            )
+            logger.warning("%s", self.summary.notes[-1])
+        if is_in_memory(self._settings.store_path):
+            self.summary.notes.append(
+                f"the store {self._settings.store_path} is in memory: it is lost when the machine restarts"
+            )
+            logger.warning("%s", self.summary.notes[-1])
         fingerprint = _fingerprint(self._settings)
         known = self.store.get("mapping")
         if known not in {None, fingerprint}:
@@ -84,7 +96,8 @@ class Run:
                 "again (--full-refresh)"
             )
             logger.warning("%s", self.summary.notes[-1])
-        self.store.set("mapping", fingerprint)
+        if not self._settings.stages:
+            self.store.set("mapping", fingerprint)
 
     @property
     def _full_load_hours(self) -> BusinessHours | None:
@@ -115,6 +128,9 @@ class Run:
             self.rejects.make_durable()
             self._stage(cut_off=cut_off)
             return False
+        is_received = not len(self.rejects) and not cut_off and bool(self.store.count_load().contacts)
+        if self._settings.is_full and is_received:
+            self._forget_refused()
         try:
             self._deliver()
         finally:
@@ -123,16 +139,26 @@ class Run:
             # What Daktela has accepted last is not durable yet.
             self.store.commit()
         self.rejects.make_durable()
-        is_complete = not len(self.rejects) and not cut_off
-        if self._settings.is_full and is_complete and self.store.count_load().contacts:
+        if self._settings.is_full and is_received and not self.store.count_refused():
             self.store.set("full_accepted", _now())
         self.store.commit()
         return self._settings.dry_run is None
+
+    def _forget_refused(self) -> None:
+        """Withdraw what Daktela has refused in earlier runs, if the CRM does not have it any more.
+
+        A full load may be incremental by mistake. So it must have all streams, and most of the known contacts.
+        """
+        load = self.store.count_load()
+        is_whole = load.missing <= load.known * self._settings.max_delete_fraction
+        if is_whole and not self.store.missing_streams(self.receiver.is_mapped):
+            self.summary.forgotten = self.store.forget_refused()
 
     def _link(self) -> None:
         """Map the records with custom values, and find the company of each contact."""
         policy = self._settings.unknown_company
         self.receiver.map_with_custom_values(self.store.run_number if self._settings.stages else 0)
+        self.receiver.drop_excluded()
         self.store.link_contacts(
             detach_unknown=policy == "detach",
             only_this_run=self._settings.stages,
@@ -177,18 +203,17 @@ class Run:
             return
         load = self.store.count_load()
         stage = {
-            "run": self.store.run_number,
             "time": _now(),
             "rejected": len(self.rejects),
             "cut_off": cut_off,
             "missing_streams": self.store.missing_streams(self.receiver.is_mapped),
             "config": for_delivery(self._config),
-            "delivered": False,
+            "mapping": _fingerprint(self._settings),
         }
-        self.store.set("stage", json.loads(json.dumps(stage, default=_number)))
-        self.store.commit()
+        self.store.stage(json.loads(json.dumps(stage, default=_number)))
+        missing = named(load.missing, self.store.examples_missing())
         self.summary.notes.append(
-            f"staged, nothing sent: {load.contacts:,} contacts; of the {load.known:,} known ones {load.missing:,} "
+            f"staged, nothing sent: {load.contacts:,} contacts; of the {load.known:,} known ones {missing} "
             "would be deleted. target-daktela-crm --deliver sends it"
         )
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tap_daktela.cli.progress import log_summary
+from target_daktela_crm.entities import NamedCount
 from target_daktela_crm.mapping.left_out import MAX_EXAMPLES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from target_daktela_crm.delivery.rejects import Rejects
     from target_daktela_crm.delivery.sender import DeliveryCounts
@@ -32,6 +33,10 @@ class Summary:
     """Number of records by stream, of streams that are not mapped."""
     passed_over: int = 0
     """Number of records of mapped streams that the conditions (`when`) exclude."""
+    withdrawn: NamedCount = field(default_factory=NamedCount)
+    """Companies and contacts that earlier runs did not deliver, and that `when` excludes now."""
+    forgotten: NamedCount = field(default_factory=NamedCount)
+    """Companies and contacts that Daktela refused earlier, and that the full load does not contain any more."""
     states: Mapping[str, int] = field(default_factory=dict)
     """Numbers of companies and contacts: `changed`, `unchanged`, `on_hold`, `deleted`."""
     left_out: Mapping[str, int] = field(default_factory=dict)
@@ -60,6 +65,8 @@ def as_object(summary: Summary, counts: DeliveryCounts, rejects: Rejects) -> dic
         "received": dict(summary.received),
         "ignored": dict(summary.unmapped),
         "passed_over": summary.passed_over,
+        "withdrawn": {"count": summary.withdrawn.total, "ids": list(summary.withdrawn.examples)},
+        "forgotten": {"count": summary.forgotten.total, "ids": list(summary.forgotten.examples)},
         **{name: summary.states.get(name, 0) for name in ("changed", "unchanged", "on_hold", "deleted")},
         "rejected": {
             reason: {"count": count, "ids": rejects.examples[reason]}
@@ -68,6 +75,10 @@ def as_object(summary: Summary, counts: DeliveryCounts, rejects: Rejects) -> dic
         "left_out": dict(summary.left_out),
         "left_out_ids": dict(summary.examples_left_out),
         "delivered": {"companies": counts.companies, "contacts": counts.contacts},
+        "delivered_of_earlier_runs": {
+            "companies": counts.earlier_companies,
+            "contacts": counts.earlier_contacts,
+        },
         "dry_run": summary.is_dry,
         "requests": counts.requests,
         "retries": counts.retries,
@@ -96,6 +107,14 @@ def _input_lines(summary: Summary) -> Iterator[str]:
         yield _line(
             "excluded", f"{pluralize(summary.passed_over, 'record')} by the conditions (when) of the mapping"
         )
+    if summary.withdrawn.total:
+        withdrawn = named(*summary.withdrawn)
+        yield _line(
+            "withdrawn", f"{withdrawn} not delivered by earlier runs: the conditions (when) exclude them now"
+        )
+    if summary.forgotten.total:
+        forgotten = named(*summary.forgotten)
+        yield _line("forgotten", f"{forgotten} that Daktela refused earlier: the full load does not have them")
     yield _line("changed", f"{states['changed']:,} of the companies and contacts received")
     yield _line("unchanged", f"{states['unchanged']:,}")
     if states["deleted"]:
@@ -131,7 +150,8 @@ def _output_lines(summary: Summary, counts: DeliveryCounts) -> Iterator[str]:
     yield from _left_out_lines(summary)
     contacts = pluralize(counts.contacts, "contact")
     companies = pluralize(counts.companies, "company", "companies")
-    yield _line("would deliver" if summary.is_dry else "delivered", f"{contacts}, {companies}")
+    earlier = _earlier(counts)
+    yield _line("would deliver" if summary.is_dry else "delivered", f"{contacts}, {companies}{earlier}")
     requests = pluralize(counts.requests, "request")
     if counts.accepted != counts.requests:
         requests += f" ({counts.accepted:,} accepted)"
@@ -139,6 +159,20 @@ def _output_lines(summary: Summary, counts: DeliveryCounts) -> Iterator[str]:
         requests += f", {pluralize(counts.retries, 'retry', 'retries')}"
     sent = f"{requests}, {counts.bytes:,} bytes, {summary.seconds:.1f} s"
     yield _line("written" if summary.is_dry else "sent", sent)
+
+
+def _earlier(counts: DeliveryCounts) -> str:
+    """Return how many of the delivered companies and contacts only earlier runs have received."""
+    contacts = pluralize(counts.earlier_contacts, "contact") if counts.earlier_contacts else ""
+    companies = pluralize(counts.earlier_companies, "company", "companies") if counts.earlier_companies else ""
+    parts = " and ".join(filter(None, (contacts, companies)))
+    return f"; of these, {parts} received by earlier runs" if parts else ""
+
+
+def named(count: int, examples: Sequence[str]) -> str:
+    """Return a number, with some of the ids that it counts."""
+    more = ", …" if count > len(examples) else ""
+    return f"{count:,} ({', '.join(examples)}{more})" if examples else f"{count:,}"
 
 
 def _line(name: str, text: str) -> str:

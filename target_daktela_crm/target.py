@@ -341,6 +341,10 @@ class TargetDaktelaCrm(Target):
             if "run" in vars(target):
                 target.run.summarize()
             raise
+        finally:
+            # Also after an error: only a closed store is complete in one file, which may be copied.
+            if "run" in vars(target):
+                target.run.close()
 
     def check_environment_settings(self) -> None:
         """Warn about settings in the environment that Meltano has not passed on.
@@ -414,9 +418,13 @@ class TargetDaktelaCrm(Target):
 
     def print_status(self) -> None:
         """Print what the store contains."""
-        store = Store.open(self.settings.store_path, self._given_owner(), create=False)
-        click.echo(describe(store, self.settings.store_path, self.settings.rejects_path))
-        store.close()
+        store = Store.open(self.settings.store_path, self._given_owner(), create=False, keep=False)
+        try:
+            # As the next run does.
+            store.discard_stage()
+            click.echo(describe(store, self.settings.store_path, self.settings.rejects_path))
+        finally:
+            store.close()
 
     def deliver(self, *, accept_unknown: bool) -> None:
         """Send the staged load with `delete`.

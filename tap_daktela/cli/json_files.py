@@ -134,7 +134,9 @@ def _kind(document: dict[str, Any]) -> str:
     """Return what a JSON object is, as far as its keys show."""
     if str(document.get("type")) in _MESSAGE_TYPES:
         return _MESSAGE
-    if isinstance(document.get("streams"), list):
+    streams = document.get("streams")
+    # The target has a setting of this name.
+    if isinstance(streams, list) and all(isinstance(each, dict) for each in streams):
         return CATALOG
     if "bookmarks" in document:
         return STATE

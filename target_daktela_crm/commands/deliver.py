@@ -22,7 +22,7 @@ from target_daktela_crm.delivery.batching import encode_request, request_size
 from target_daktela_crm.delivery.dry_run import RequestFolder
 from target_daktela_crm.delivery.rejects import MAX_EXAMPLES, Rejects
 from target_daktela_crm.delivery.sender import DeliveryCounts
-from target_daktela_crm.summary import Summary, pluralize, write_summary
+from target_daktela_crm.summary import Summary, named, pluralize, write_summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,7 +49,7 @@ def deliver_stage(store: Store, settings: Settings, *, accept_unknown: bool) -> 
         )
     load, queue = store.count_load(), store.queue_load()
     problems = [
-        *_stage_problems(stage, store.run_number, datetime.now(UTC)),
+        *_stage_problems(stage, store, datetime.now(UTC)),
         *_load_problems(load, store.examples_on_hold(MAX_EXAMPLES), settings),
         *_baseline_problems(store, accept_unknown=accept_unknown),
         *_request_problems(store, settings),
@@ -57,19 +57,20 @@ def deliver_stage(store: Store, settings: Settings, *, accept_unknown: bool) -> 
     if problems:
         raise InputError([f"not delivered: {problem}" for problem in problems])
     _check_complete(store, load)
+    missing = named(load.missing, store.examples_missing())
     body = encode_request(store.entries(), delete=True)
     counts = DeliveryCounts()
     if settings.dry_run is not None:
         RequestFolder(settings.dry_run).post(body, RetryLimits())
     else:
         counts.retries = _send(body, store, settings)
-        _mark_delivered(store, stage)
+        store.mark_load_delivered(stage, datetime.now(UTC).isoformat(timespec="seconds"))
     counts.requests, counts.accepted, counts.bytes = 1, 1, len(body)
     counts.companies, counts.contacts = queue.companies, queue.contacts
     summary = Summary(
         f"Delivery with delete to {settings.address.base}", is_dry=settings.dry_run is not None, states={}
     )
-    summary.notes.append(_result(settings, load))
+    summary.notes.append(_result(settings, missing))
     if settings.dry_run is None:
         store.set("last_delivery", {"time": store.get("delete_accepted"), **vars(counts)})
         store.commit()
@@ -77,11 +78,8 @@ def deliver_stage(store: Store, settings: Settings, *, accept_unknown: bool) -> 
     write_summary(summary, counts, Rejects(settings.rejects_path, settings.max_rejects))
 
 
-def _stage_problems(stage: Mapping[str, Any], run_number: int, now: datetime) -> Iterator[str]:
-    if stage["delivered"]:
-        yield "the staged load was delivered already; stage another one"
-    if stage["run"] != run_number:
-        yield "the staged load is not that of the last run, which may have newer data; stage another one"
+def _stage_problems(stage: Mapping[str, Any], store: Store, now: datetime) -> Iterator[str]:
+    yield from _identity_problems(stage, store)
     age = now - datetime.fromisoformat(stage["time"])
     if age < -_CLOCK_TOLERANCE:
         yield f"the load was staged at {stage['time']}, which is in the future: is the clock right?"
@@ -97,6 +95,18 @@ def _stage_problems(stage: Mapping[str, Any], run_number: int, now: datetime) ->
     if stage["rejected"]:
         rejected = pluralize(stage["rejected"], "rejected record")
         yield f"the load lacks {rejected}: see the rejects file"
+
+
+def _identity_problems(stage: Mapping[str, Any], store: Store) -> Iterator[str]:
+    if store.was_delivered(stage):
+        yield "the staged load was delivered already; stage another one"
+    elif store.is_restored:
+        yield (
+            "the store was put back from a copy, or its journal is missing: the load may have been delivered "
+            "already; stage another one"
+        )
+    if stage["run"] != store.run_number:
+        yield "the staged load is not that of the last run, which may have newer data; stage another one"
 
 
 def _load_problems(load: LoadCounts, examples: list[str], settings: Settings) -> Iterator[str]:
@@ -159,17 +169,17 @@ def _send(body: bytes, store: Store, settings: Settings) -> int:
         client.sign_in()
     except (SignInError, RequestError) as error:
         raise RunError(f"{error}. Nothing was delivered, and the load is still staged") from None
-    store.mark_outcome_unknown()
+    store.begin_delivery()
     try:
         client.post(settings.sync_path, body, RetryLimits())
     except (SignInError, RequestError) as error:
         if _is_certain(error):
             store.clear_unknown_outcome()
             raise RunError(f"{error}. Nothing was delivered or deleted, and the load is still staged") from None
-        store.mark_all_undelivered()
+        store.mark_load_undelivered()
         raise RunError(
-            f"{error}. Whether the load was delivered is unknown, so everything counts as undelivered now. "
-            "The load is still staged"
+            f"{error}. Whether the load was delivered is unknown: all of it counts as undelivered now, and what "
+            "it left out is not sent until the CRM sends it again. The load is still staged"
         ) from None
     return client.traffic.retries
 
@@ -181,18 +191,9 @@ def _is_certain(error: SignInError | RequestError) -> bool:
     return error.outcome.action in {Action.FAIL, Action.SIGN_IN}
 
 
-def _mark_delivered(store: Store, stage: Mapping[str, Any]) -> None:
-    store.mark_sending(store.entries())
-    store.mark_accepted()
-    store.forget_deleted()
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    store.set("delete_accepted", now)
-    store.set("stage", {**stage, "delivered": True})
-    store.clear_unknown_outcome()
-
-
-def _result(settings: Settings, load: LoadCounts) -> str:
+def _result(settings: Settings, missing: str) -> str:
     if settings.dry_run is not None:
-        return f"dry run: the request is in {settings.dry_run}, nothing was sent"
-    missing = pluralize(load.missing, "known contact was", "known contacts were")
-    return f"{missing} not in the load, and Daktela has deleted all contacts that it did not contain"
+        return (
+            f"dry run: nothing was sent, the request is in {settings.dry_run}; known contacts not in it: {missing}"
+        )
+    return f"known contacts that were not in the load: {missing}; Daktela has deleted all contacts not in it"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_daktela.api.redaction import redact
 from tap_daktela.cli.errors import RunError
+from target_daktela_crm.private_file import open_private
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,7 +127,7 @@ class Rejects:
         if self._file is None:
             try:
                 self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+                self._file = open_private(self.path, os.O_WRONLY | os.O_APPEND)
                 if _ends_within_line(self.path):
                     os.write(self._file, b"\n")
             except OSError as error:

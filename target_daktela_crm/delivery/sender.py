@@ -64,8 +64,8 @@ class DeliveryStore(Protocol):
     def mark_refused(self) -> None:
         """Note that the sent entries were certainly refused."""
 
-    def stream_of(self, entity: StoredEntity, *, is_contact: bool) -> str:
-        """Return the stream that a contact or company was received from."""
+    def mark_rejected(self, entity: StoredEntity, *, is_contact: bool) -> str:
+        """Note that a contact or company is rejected; return the stream that it was received from."""
 
 
 class _TooLargeError(Exception):
@@ -90,6 +90,9 @@ class DeliveryCounts:
         self.bytes = 0
         self.companies = 0
         self.contacts = 0
+        self.earlier_companies = 0
+        self.earlier_contacts = 0
+        """Of these, the ones that only earlier runs have received."""
 
 
 class Sender:
@@ -278,10 +281,17 @@ class Sender:
         self._unanswered = 0
         self.counts.accepted += 1
         self._store.mark_accepted()
-        companies = sum(entry.contact is None for entry in entries)
-        self.counts.contacts += len(entries) - companies
-        # Companies that are only sent with their contacts were delivered before.
-        self.counts.companies += 0 if is_repetition else companies
+        self._count(entries, is_repetition=is_repetition)
+
+    def _count(self, entries: Sequence[QueueEntry], *, is_repetition: bool) -> None:
+        """Count accepted entries; companies that are only sent with their contacts were delivered before."""
+        contacts = [entry.contact for entry in entries if entry.contact is not None]
+        self.counts.contacts += len(contacts)
+        self.counts.earlier_contacts += sum(contact.is_earlier for contact in contacts)
+        if not is_repetition:
+            companies = [entry.company for entry in entries if entry.contact is None and entry.company is not None]
+            self.counts.companies += len(companies)
+            self.counts.earlier_companies += sum(company.is_earlier for company in companies)
 
     def _raise(self, error: RequestError, entries: int) -> None:
         """Raise an exception for the way in which a request of so many entries has failed."""
@@ -306,7 +316,7 @@ class Sender:
     def _write_reject(self, entry: QueueEntry, reason: str, *, is_consequence: bool = False) -> None:
         entity = entry.contact or entry.company
         if entity is not None:
-            stream = self._store.stream_of(entity, is_contact=entry.contact is not None)
+            stream = self._store.mark_rejected(entity, is_contact=entry.contact is not None)
             self._rejects.add(stream, entity.key, reason, json.loads(entity.body), is_consequence=is_consequence)
 
 

@@ -20,8 +20,10 @@ from target_daktela_crm.mapping.left_out import LeftOut
 from target_daktela_crm.mapping.native import native
 from target_daktela_crm.mapping.preset import ROLES, load_preset, merge, stream_name
 from target_daktela_crm.mapping.roles import (
+    TEXTS,
     Attributes,
     CompanyRole,
+    Condition,
     ContactRole,
     DefinitionRole,
     LinkRole,
@@ -40,14 +42,13 @@ if TYPE_CHECKING:
     from target_daktela_crm.mapping.native import Native
     from target_daktela_crm.mapping.roles import Record, Role
 
-_TEXTS = {"company": ("name", "description"), "contact": ("name", "firstname", "lastname", "description")}
 _ATTRIBUTES = {
     "company": ("when", "id", "name", "description", "deleted", "modified", "fields", "contacts"),
     "contact": (
-        *("when", "id", "company", "company_name", "replaces_links", *_TEXTS["contact"]),
+        *("when", "id", "company", "company_name", "replaces_links", *TEXTS["contact"]),
         *("deleted", "modified", "fields"),
     ),
-    "contacts": ("list", "when", "id", *_TEXTS["contact"], "deleted", "modified", "fields"),
+    "contacts": ("list", "when", "id", *TEXTS["contact"], "deleted", "modified", "fields"),
     "link": ("when", "id", "contact", "company", "primary", "deleted", "modified"),
     "value": ("when", "of", "id", "owner", "definition", "defined_in", "deleted"),
     "definition": ("when", "id", "deleted"),
@@ -329,7 +330,8 @@ class _StreamCompiler:
         names = [key for key in _ATTRIBUTES[name] if key not in {"of", "defined_in"}]
         getters = {key: get for key in names if (get := self._first(content, key, place))}
         if name == "link":
-            return LinkRole(getters)
+            getters.pop("when", None)
+            return LinkRole(self._condition(content, place), getters)
         return ValueRole(getters) if name == "value" else DefinitionRole(getters)
 
     def _company(self, content: Mapping[str, Any], place: str) -> CompanyRole:
@@ -348,8 +350,17 @@ class _StreamCompiler:
         )
         expressions = self._expressions(content.get("company", []), f"{place}.company")
         columns = tuple(column for expression in expressions for column in expression.sources)
-        prefixes = key_prefixes(place for place in self._options.places if "{}" in place.split(".")[0])
-        return ContactRole(attributes, company, name, replaces, columns, prefixes)
+        return ContactRole(attributes, company, name, replaces, columns, self._column_prefixes())
+
+    def _condition(self, content: Mapping[str, Any], place: str) -> Condition:
+        get = self._first(content, "when", place)
+        expressions = self._expressions(content.get("when", []), f"{place}.when")
+        columns = tuple(column for expression in expressions for column in expression.columns)
+        return Condition(get, columns, self._column_prefixes())
+
+    def _column_prefixes(self) -> tuple[str, ...]:
+        """Return the prefixes of keys, if the tap has one column for each property."""
+        return key_prefixes(place for place in self._options.places if "{}" in place.split(".")[0])
 
     def _nested(self, content: Mapping[str, Any], place: str) -> NestedContacts:
         # Inside a list, columns are always at the top level of each element. The list is decoded as a whole.
@@ -360,10 +371,11 @@ class _StreamCompiler:
         )
 
     def _common(self, role: str, content: Mapping[str, Any], place: str) -> Attributes:
-        names = ("when", "id", "deleted", "modified", *_TEXTS[role])
+        condition = self._condition(content, place)
+        names = ("id", "deleted", "modified", *TEXTS[role])
         getters = {key: get for key in names if (get := self._first(content, key, place))}
         fields = self._fields(content.get("fields", {}), f"{place}.fields")
-        return Attributes(role, getters, _TEXTS[role], fields, self._options)
+        return Attributes(role, condition, getters, fields, self._options)
 
     def _fields(self, content: object, place: str) -> Fields:
         if not isinstance(content, Mapping):

@@ -7,6 +7,7 @@ names that attribute.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -18,6 +19,7 @@ from target_daktela_crm.entities import (
     Contact,
     CustomDefinition,
     CustomValue,
+    Excluded,
     Link,
     RejectedPart,
 )
@@ -47,6 +49,8 @@ Record: TypeAlias = dict[str, Any]
 Getters: TypeAlias = "Mapping[str, Getter]"
 """Compiled expressions by attribute."""
 
+TEXTS = {"company": ("name", "description"), "contact": ("name", "firstname", "lastname", "description")}
+"""The attributes of each role that are texts."""
 _NAMES = frozenset({"name", "firstname", "lastname"})
 _encode_into = msgspec.json.Encoder().encode_into
 
@@ -59,21 +63,86 @@ class MappingError(ValueError):
         self.identifier = identifier
 
 
+@dataclass(frozen=True)
+class Condition:
+    """The condition `when` of a role, and its columns."""
+
+    get: Getter | None
+    """None if there is no condition."""
+    columns: tuple[Column, ...] = ()
+    column_prefixes: tuple[str, ...] = ()
+    """Prefixes of the record's keys, for taps that have one column for each property of the CRM."""
+
+    def is_met(self, record: Record) -> bool:
+        """Return whether a record belongs to the role.
+
+        Raises:
+            MappingError: the condition cannot be evaluated.
+        """
+        return self.get is None or bool(read_value("when", read_flag, self.get, record, None))
+
+    def has_columns(self, record: Record) -> bool:
+        """Return whether a record contains information on the condition. Deleted records often lack it."""
+        return _has_any(record, self.columns, self.column_prefixes)
+
+    def excludes(self, record: Record) -> bool:
+        """Return whether a record certainly does not belong to the role."""
+        if self.get is None:
+            return False
+        with suppress(MappingError):
+            return self.has_columns(record) and not self.is_met(record)
+        return False
+
+
+def _has_any(record: Record, columns: tuple[Column, ...], prefixes: tuple[str, ...]) -> bool:
+    """Return whether a record has any of the columns, or no columns are needed.
+
+    A record without any of them comes from a selection without them, or contains only some columns. Taps that have
+    one column for each property, however, leave out those without a value.
+    """
+    if not columns or any(column.is_in(record) for column in columns):
+        return True
+    return bool(prefixes) and any(key.startswith(prefixes) for key in record)
+
+
 class Attributes:
     """The attributes that companies and contacts have in common: id, texts and fields."""
 
     def __init__(
-        self, role: str, getters: Getters, texts: Iterable[str], fields: Fields, options: StreamOptions
+        self,
+        role: str,
+        condition: Condition,
+        getters: Getters,
+        fields: Fields,
+        options: StreamOptions,
     ) -> None:
         self.role = role
+        self._condition = condition
         self._getters = getters
-        self._texts = tuple((name, getters.get(name, no_value), _text_reader(name, options)) for name in texts)
+        self._texts = tuple(
+            (name, getters.get(name, no_value), _text_reader(name, options)) for name in TEXTS[role]
+        )
         self._fields = fields
         self._raw = options.raw
 
     def apply_to(self, record: Record) -> bool:
-        """Return whether the condition `when` selects a record for this role."""
-        return "when" not in self._getters or _flag("when", self._getters, record, None)
+        """Return whether the condition `when` selects a record for this role.
+
+        It also selects a deleted record without the columns of the condition.
+        """
+        condition = self._condition
+        return condition.is_met(record) or (not condition.has_columns(record) and self.deleted(record, ""))
+
+    def excludes(self, record: Record) -> bool:
+        """Return whether `when` certainly excludes a record."""
+        return self._condition.excludes(record)
+
+    def excluded(self, record: Record) -> Iterator[Excluded]:
+        """Yield the company or contact of an excluded record, if the record has an id."""
+        key = _id_or_none(self._getters, record)
+        if key is not None:
+            with suppress(MappingError):
+                yield Excluded(self.role, key, self.modified(record, key))
 
     def identifier(self, record: Record) -> Identifier:
         """Return the record's id."""
@@ -141,7 +210,7 @@ def _text_reader(name: str, options: StreamOptions) -> Callable[[Any], str | Non
 class NestedContacts:
     """The contacts inside a company's record."""
 
-    list: Getter
+    elements: Getter
     attributes: Attributes
 
     def contacts(
@@ -152,11 +221,7 @@ class NestedContacts:
         Raises:
             MappingError: the list of contacts cannot be read.
         """
-        try:
-            elements = [element for value in self.list(record) for element in flatten(_parsed_list(value))]
-        except UnreadableError as error:
-            raise MappingError(f"contacts: {error}", company) from None
-        for element in elements:
+        for element in self._elements(record, company):
             if element is None:
                 continue
             if not isinstance(element, dict):
@@ -169,6 +234,19 @@ class NestedContacts:
                 continue
             if contact is not None:
                 yield contact
+
+    def excluded(self, record: Record, *, with_all: bool) -> Iterator[Excluded]:
+        """Yield the contacts of a company's record that `when` excludes, or all of them."""
+        with suppress(MappingError):
+            for element in self._elements(record, None):
+                if isinstance(element, dict) and (with_all or self.attributes.excludes(element)):
+                    yield from self.attributes.excluded(element)
+
+    def _elements(self, record: Record, company: str | None) -> list[Any]:
+        try:
+            return [element for value in self.elements(record) for element in flatten(_parsed_list(value))]
+        except UnreadableError as error:
+            raise MappingError(f"contacts: {error}", company) from None
 
     def _contact(self, element: Record, company: str, modified: float | None, *, deleted: bool) -> Contact | None:
         attributes = self.attributes
@@ -211,6 +289,14 @@ class CompanyRole:
         if self.nested is not None:
             yield from self.nested.contacts(record, key, modified, deleted=deleted)
 
+    def excluded(self, record: Record) -> Iterator[Excluded]:
+        """Yield the company of a record that `when` excludes, and the excluded contacts inside a record."""
+        is_excluded = self.attributes.excludes(record)
+        if is_excluded:
+            yield from self.attributes.excluded(record)
+        if self.nested is not None:
+            yield from self.nested.excluded(record, with_all=is_excluded)
+
 
 @dataclass(frozen=True)
 class ContactRole:
@@ -243,7 +329,8 @@ class ContactRole:
             company, info = None, CompanyInfo.NOT_MAPPED
         else:
             company = optional_id("company", self.company, record, key)
-            is_given = company is not None or self._has_company_columns(record)
+            # The contact of a record without information on the company keeps its company (crm-taps.md §4.1).
+            is_given = company is not None or _has_any(record, self.company_columns, self.column_prefixes)
             info = CompanyInfo.GIVEN if is_given else CompanyInfo.COLUMNS_MISSING
             if is_given and self.replaces_links is not None:
                 replaces = read_value("replaces_links", read_flag, self.replaces_links, record, key)
@@ -253,23 +340,16 @@ class ContactRole:
             name = read_value("company_name", clean_name, self.company_name, record, key)
         return (Contact(key, body, company, attributes.modified(record, key), deleted, info, name),)
 
-    def _has_company_columns(self, record: Record) -> bool:
-        """Return whether a record contains information on the company, even if only that there is none.
-
-        A record without any of the columns comes from a selection without them, or contains only some columns.
-        The contact then keeps its company (crm-taps.md §4.1, key absent and key null). Taps that have one column
-        for each property, however, leave out those without a value.
-        """
-        if not self.company_columns or any(column.is_in(record) for column in self.company_columns):
-            return True
-        prefixes = self.column_prefixes
-        return bool(prefixes) and any(key.startswith(prefixes) for key in record)
+    def excluded(self, record: Record) -> Iterable[Excluded]:
+        """Return the contact of a record that `when` excludes."""
+        return self.attributes.excluded(record) if self.attributes.excludes(record) else ()
 
 
 @dataclass(frozen=True)
 class LinkRole:
     """A record links a contact to a company."""
 
+    condition: Condition
     getters: Getters
 
     def entities(self, record: Record) -> Iterator[Link]:
@@ -279,7 +359,7 @@ class LinkRole:
             MappingError: the record cannot be mapped.
         """
         getters = self.getters
-        if "when" in getters and not _flag("when", getters, record, None):
+        if not self.condition.is_met(record):
             return
         own = optional_id("id", getters["id"], record, None) if "id" in getters else None
         deleted = _is_deleted(getters, record, own)
@@ -297,12 +377,28 @@ class LinkRole:
             modified = read_value("modified", read_time, getters["modified"], record, key)
         yield Link(key, contact, company, _flag("primary", getters, record, key), deleted, modified)
 
+    def excluded(self, record: Record) -> Iterator[Excluded]:
+        """Yield the link of a record that `when` excludes, if the record identifies it."""
+        if not self.condition.excludes(record):
+            return
+        getters = self.getters
+        if "id" not in getters:
+            with suppress(MappingError):
+                ends = (required_id(name, getters[name], record, None).key for name in ("contact", "company"))
+                yield Excluded("link", _pair(*ends))
+        elif (key := _id_or_none(getters, record)) is not None:
+            yield Excluded("link", key)
+
 
 @dataclass(frozen=True)
 class ValueRole:
     """A record is a custom value of a company or contact."""
 
     getters: Getters
+
+    def excluded(self, _record: Record) -> tuple[Excluded, ...]:
+        """Return nothing: `entities` returns an excluded value as deleted."""
+        return ()
 
     def entities(self, record: Record) -> Iterator[CustomValue]:
         """Yield the value of a record; one that `when` excludes is yielded as deleted, since it may be stored.
@@ -332,6 +428,10 @@ class DefinitionRole:
     """A record defines the meaning of custom values."""
 
     getters: Getters
+
+    def excluded(self, _record: Record) -> tuple[Excluded, ...]:
+        """Return nothing: `entities` returns an excluded definition as deleted."""
+        return ()
 
     def entities(self, record: Record) -> Iterator[CustomDefinition]:
         """Yield the definition of a record; one that `when` excludes is yielded as deleted.

@@ -8,7 +8,6 @@ from __future__ import annotations
 import html
 import math
 import re
-import string
 import unicodedata
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -36,7 +35,7 @@ _MOST_MARKS = 30
 _PLACEHOLDER = re.compile(r"\[not provided\]", re.IGNORECASE)
 _DASHES = frozenset("-\u2013\u2014") | {"--"}
 _WHOLE_NUMBER = re.compile(r"(0|-?[1-9][0-9]*)\.0+")
-_PADDING = f"{string.whitespace}\u00a0\ufeff"
+_PADDING = "".join(character for character in map(chr, range(0x3001)) if character.isspace()) + "\ufeff"
 """Characters around an id that are no part of it: columns of a fixed length, and marks of the byte order."""
 _WHOLE_FLOAT = re.compile(r"\+?\d+\.0")
 

@@ -92,7 +92,14 @@ def _name_companies(connection: sqlite3.Connection) -> None:
             for (new, number), row in zip(named, rows, strict=True)
             if new != row[1]
         ]
-        connection.executemany("UPDATE companies SET body = ?, hash = ? WHERE number = ?", changed)
+        connection.executemany(
+            """
+            UPDATE companies SET confirmed = iif(delivered IS NULL OR delivered IS NOT hash, confirmed, body),
+                body = ?, hash = ?
+            WHERE number = ?
+            """,
+            changed,
+        )
         last = rows[-1][0]
 
 

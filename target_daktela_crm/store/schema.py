@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING
+
+from target_daktela_crm.private_file import open_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,6 +113,22 @@ _VERSION_4 = """
 ALTER TABLE contacts ADD COLUMN own_run INTEGER; -- the last run that received a record which says its company
 UPDATE contacts SET own_run = run WHERE tells;
 ALTER TABLE links ADD COLUMN modified REAL;
+-- Not sent until the CRM sends it again: 1, or 2 if `when` has excluded it in this run.
+ALTER TABLE companies ADD COLUMN withheld INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE contacts ADD COLUMN withheld INTEGER NOT NULL DEFAULT 0;
+-- Whether Daktela has refused its content.
+ALTER TABLE companies ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE contacts ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;
+-- The body that Daktela has accepted last, while another one is to be sent.
+ALTER TABLE companies ADD COLUMN confirmed BLOB;
+-- Earlier versions kept the staged load in the tables above, from which later runs would send it.
+UPDATE contacts SET withheld = 1 WHERE delivered IS NOT hash AND run = (
+    SELECT json_extract(value, '$.run') FROM meta WHERE key = 'stage' AND NOT json_extract(value, '$.delivered')
+);
+UPDATE companies SET withheld = 1 WHERE delivered IS NOT hash AND run = (
+    SELECT json_extract(value, '$.run') FROM meta WHERE key = 'stage' AND NOT json_extract(value, '$.delivered')
+);
+DELETE FROM meta WHERE key = 'stage' AND NOT json_extract(value, '$.delivered');
 """
 _UPGRADES = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 """The statements that create each version from the one before it."""
@@ -123,9 +142,11 @@ def connect(path: Path | None) -> sqlite3.Connection:
     """Return an exclusive connection to the file at `path`, or to a temporary database without a path."""
     if path is not None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Created here with mode 0600. SQLite gives its journal files the same mode.
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        path.chmod(0o600)
+        # Created here with mode 0600. SQLite gives new files beside it the same mode.
+        os.close(open_private(path, os.O_RDWR))
+        for name in (f"{path.name}-wal", f"{path.name}-journal"):
+            with suppress(FileNotFoundError):
+                os.close(open_private(path.with_name(name), os.O_RDWR, create=False))
     connection = sqlite3.connect(path or "", timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None)
     # Of a new file. With SQLite's default of 4,096 bytes, looking up pages takes a tenth more time.
     connection.execute("PRAGMA page_size = 16384")

@@ -20,11 +20,13 @@ from target_daktela_crm.entities import (
     CustomDefinition,
     CustomValue,
     Link,
+    NamedCount,
     QueueEntry,
     StoredEntity,
 )
 from target_daktela_crm.exact_json import encode
 from target_daktela_crm.store.custom_fields import CustomFields
+from target_daktela_crm.store.journal import JournalEntry, journal_path, read_journal, write_journal
 from target_daktela_crm.store.linking import link_contacts
 from target_daktela_crm.store.schema import (
     StoreError,
@@ -33,12 +35,20 @@ from target_daktela_crm.store.schema import (
     content_hash,
     describe_sqlite_error,
 )
+from target_daktela_crm.store.staging import (
+    IS_CONFIRMED,
+    UNCONFIRMED,
+    forget_left_out,
+    keep_tables,
+    mark_load_undelivered,
+    restore_tables,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from target_daktela_crm.entities import Entity
+    from target_daktela_crm.entities import Entity, Excluded
 
 _BUFFERED_ROWS = 2_000
 _BUFFERED_BYTES = 4_000_000
@@ -48,57 +58,71 @@ _COMMITTED_ROWS = 100_000
 _FETCHED_ROWS = 500
 _FETCHED_BYTES = 4_000_000
 """Queued rows, or bytes of their bodies, that are read together."""
+_MAX_EXAMPLES = 5
+"""Keys that a message names."""
 _UNKNOWN_OUTCOME = "doubt"
 """Key in `meta`: whether it is unknown what a delivery with `delete` has changed."""
 
-# The last record of a run wins, unless both have a time of change and the earlier record was changed later.
+# The last record of a run wins, unless both have a time of change and the earlier record was changed later. An
+# excluded record (2 in `withheld`) concerns only what an earlier record of its own stream has brought.
 _KEEP_NEWEST = """
-WHERE {table}.run < excluded.run OR excluded.modified IS NULL OR {table}.modified IS NULL
-   OR excluded.modified >= {table}.modified
+WHERE ({table}.run < excluded.run OR excluded.modified IS NULL OR {table}.modified IS NULL
+   OR excluded.modified >= {table}.modified)
+  AND (NOT excluded.withheld OR {table}.stream = excluded.stream COLLATE NOCASE)
 """
-_PUT_COMPANY = """
-INSERT INTO companies (key, body, hash, modified, deleted, nameless, run, stream)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+_NEVER_CONFIRMED = f"confirmed IS NULL AND NOT ({IS_CONFIRMED})"
+_WITHHELD = "withheld = iif(excluded.withheld AND withheld = 1, 1, excluded.withheld), refused = 0"
+_PUT_COMPANY = f"""
+INSERT INTO companies (key, body, hash, modified, deleted, nameless, run, stream, withheld)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (key) DO UPDATE SET
+    body = coalesce(excluded.body, body), hash = coalesce(excluded.hash, hash),
+    confirmed = iif({IS_CONFIRMED} AND excluded.hash IS NOT NULL AND excluded.hash IS NOT hash, body, confirmed),
+    modified = excluded.modified, run = excluded.run, stream = excluded.stream,
+    deleted = iif(excluded.withheld, deleted, excluded.deleted),
+    nameless = iif(excluded.withheld, nameless, excluded.nameless), {_WITHHELD}
+""" + _KEEP_NEWEST.format(table="companies")  # noqa: S608 - conditions of this module
+_PUT_CONTACT = f"""
+INSERT INTO contacts (key, body, hash, modified, deleted, run, stream, own, tells, withheld, company, own_run)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?8, iif(?9, ?6, NULL))
 ON CONFLICT (key) DO UPDATE SET
     body = coalesce(excluded.body, body), hash = coalesce(excluded.hash, hash), modified = excluded.modified,
-    deleted = excluded.deleted, nameless = excluded.nameless, run = excluded.run, stream = excluded.stream
-""" + _KEEP_NEWEST.format(table="companies")
-_PUT_CONTACT = """
-INSERT INTO contacts (key, body, hash, modified, deleted, run, stream, own, tells, company, own_run)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?8, iif(?9, ?6, NULL))
-ON CONFLICT (key) DO UPDATE SET
-    body = coalesce(excluded.body, body), hash = coalesce(excluded.hash, hash), modified = excluded.modified,
-    deleted = excluded.deleted, run = excluded.run, stream = excluded.stream,
+    deleted = iif(excluded.withheld, deleted, excluded.deleted), run = excluded.run, stream = excluded.stream,
     own = iif(excluded.tells, excluded.own, own), own_run = iif(excluded.tells, excluded.run, own_run),
-    tells = iif(excluded.tells >= 2, excluded.tells, max(tells, excluded.tells))
-""" + _KEEP_NEWEST.format(table="contacts")
+    tells = iif(excluded.tells >= 2, excluded.tells, max(tells, excluded.tells)), {_WITHHELD}
+""" + _KEEP_NEWEST.format(table="contacts")  # noqa: S608 - as above
 _PUT_NAME = """
 INSERT INTO company_names VALUES (?, ?) ON CONFLICT (company) DO UPDATE SET name = excluded.name
 """
-# A link that is received again gets a new number, by which the newest link of a contact is found.
+# A link that is received again gets a new number, by which the newest link of a contact is found. `deleted` is 2
+# in the row of an excluded link, which counts as deleted unless its contact was delivered with it.
 _PUT_LINK = """
-INSERT OR REPLACE INTO links (stream, key, contact, company, main, deleted, run, modified)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO links (stream, key, contact, company, main, deleted, run, modified) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (stream, key) DO UPDATE SET
+    number = iif(excluded.deleted = 2, number, (SELECT max(number) + 1 FROM links)),
+    contact = iif(excluded.deleted = 2, contact, excluded.contact),
+    company = iif(excluded.deleted = 2, company, excluded.company),
+    main = iif(excluded.deleted = 2, main, excluded.main),
+    run = iif(excluded.deleted = 2, run, excluded.run),
+    modified = iif(excluded.deleted = 2, modified, excluded.modified),
+    deleted = CASE WHEN excluded.deleted < 2 THEN excluded.deleted ELSE deleted OR NOT EXISTS (
+        SELECT 1 FROM contacts WHERE contacts.key = links.contact AND delivered_company = links.company
+    ) END
 """
 
-_UNANSWERED = {
-    "contacts": "delivered = NULL, known = iif(known, known, 2)",
-    "companies": "delivered = NULL",
-}
+_UNANSWERED = {"contacts": "delivered = NULL, known = iif(known, known, 2)", "companies": UNCONFIRMED}
 # The endpoint may have processed a part of a request that it refuses.
-_REFUSED = {"contacts": "delivered = NULL", "companies": "delivered = NULL"}
+_REFUSED = {"contacts": "delivered = NULL", "companies": UNCONFIRMED}
 _ACCEPTED = {
-    "contacts": "delivered = hash, delivered_company = company, known = 1",
-    "companies": "delivered = hash",
+    "contacts": "delivered = hash, delivered_company = company, known = 1, refused = 0",
+    "companies": "delivered = hash, confirmed = NULL, refused = 0",
 }
 """How the sent rows of each table change."""
 
-_DUE_COMPANY = "NOT deleted AND body IS NOT NULL AND delivered IS NOT hash"
-_DUE_CONTACT = (
-    "NOT deleted AND NOT waits AND body IS NOT NULL"
-    " AND (delivered IS NOT hash OR delivered_company IS NOT company)"
-)
-_ON_HOLD = "waits AND NOT deleted"
+_LIVE = "NOT deleted AND NOT withheld AND body IS NOT NULL"
+_DUE_COMPANY = f"{_LIVE} AND delivered IS NOT hash"
+_DUE_CONTACT = f"{_LIVE} AND NOT waits AND (delivered IS NOT hash OR delivered_company IS NOT company)"
+_ON_HOLD = "waits AND NOT deleted AND NOT withheld"
 _DELETED = "known > 0 AND deleted"
 
 
@@ -144,10 +168,19 @@ class LoadCounts(NamedTuple):
 class Store:
     """An open store. Only one process at a time can open it."""
 
-    def __init__(self, connection: sqlite3.Connection, *, is_new: bool, keeps: bool = True) -> None:
+    def __init__(self, connection: sqlite3.Connection, journal: Path, *, is_new: bool, keeps: bool = True) -> None:
         self._connection = connection
+        self._journal = journal
         self.is_new = is_new
         self._keeps = keeps
+        try:
+            entry = read_journal(journal)
+        except OSError as error:
+            raise StoreError(f"the store's journal {journal} cannot be read: {error.strerror}") from None
+        self._revision = int(self.get("revision") or 0)
+        self.is_restored = not is_new and self._revision > 0 and (entry is None or entry.revision > self._revision)
+        """Whether the file was put back from a copy, so that it does not know what was sent since then."""
+        self._delivered = JournalEntry() if entry is None else entry
         self._companies: list[tuple[Any, ...]] = []
         self._contacts: list[tuple[Any, ...]] = []
         self._links: list[tuple[Any, ...]] = []
@@ -157,6 +190,7 @@ class Store:
         self._streams: set[str] = set()
         self.run_number = int(self.get("run") or 0)
         self.custom_fields = CustomFields(connection)
+        connection.create_function("content_hash", 1, content_hash, deterministic=True)
 
     # Opening.
 
@@ -178,7 +212,7 @@ class Store:
             connection = connect(path if keep or not is_new else None)
             try:
                 begin_upgraded(connection, path)
-                store = cls(connection, is_new=is_new, keeps=keep)
+                store = cls(connection, journal_path(path), is_new=is_new, keeps=keep)
                 # An earlier run ended before these were answered. Done first, since Daktela may have them: see
                 # `_may_change`.
                 store._mark_sent(_UNANSWERED)
@@ -190,9 +224,9 @@ class Store:
         except sqlite3.Error as error:
             raise StoreError(describe_sqlite_error(path, error)) from None
         except OSError as error:
-            raise StoreError(f"the store {path} cannot be opened: {error.strerror or error}") from None
+            raise StoreError(f"store_path: {path} cannot be opened: {error.strerror or error}") from None
         if store.get(_UNKNOWN_OUTCOME):
-            store.mark_all_undelivered()
+            store.mark_load_undelivered()
         return store
 
     def _check_owner(self, path: Path, owner: StoreOwner) -> None:
@@ -243,11 +277,56 @@ class Store:
         """Save metadata, which must be JSON, under a key."""
         self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(value)))
 
-    def begin_run(self) -> None:
-        """Begin the next run; a load that an earlier run has staged is no longer that of the last run."""
+    def begin_run(self, *, stages: bool = False) -> None:
+        """Begin the next run, which stages a load or sends what it receives.
+
+        A load that an earlier run has staged is discarded.
+
+        Raises:
+            StoreError: the journal cannot be written.
+        """
+        self.discard_stage()
+        if self.is_restored:
+            self._mark_restored()
+        if stages:
+            keep_tables(self._connection)
         self.run_number += 1
         self.set("run", self.run_number)
+        self._begin_revision()
+
+    def discard_stage(self) -> None:
+        """Restore what was known before a load that was staged and not delivered."""
+        restore_tables(self._connection)
+
+    def _begin_revision(self) -> None:
+        """Count a run or delivery in the store and in its journal, before anything is sent."""
+        self._revision = max(self._revision, self._delivered.revision) + 1
+        self.set("revision", self._revision)
         self.commit()
+        self._write_journal(self._delivered.delivered)
+
+    def _write_journal(self, delivered: int) -> None:
+        self._delivered = JournalEntry(self._revision, delivered)
+        if not self._keeps:
+            return
+        try:
+            write_journal(self._journal, self._delivered)
+        except OSError as error:
+            raise StoreError(f"the store's journal {self._journal} cannot be written: {error.strerror}") from None
+
+    def _mark_restored(self) -> None:
+        """Note that what Daktela has of the companies and contacts is unknown.
+
+        They are not sent until they are received again, since Daktela may have newer content. What was not
+        delivered when the copy was made is sent as usual.
+        """
+        self._connection.execute(f"""
+            UPDATE companies SET confirmed = body, delivered = NULL, withheld = 1 WHERE {IS_CONFIRMED}
+        """)  # noqa: S608 - a condition of this module
+        self._connection.execute(f"""
+            UPDATE contacts SET delivered = NULL, withheld = 1
+            WHERE {IS_CONFIRMED} AND delivered_company IS company
+        """)  # noqa: S608 - as above
 
     # Receiving.
 
@@ -262,14 +341,14 @@ class Store:
             digest = self._hash(body)
             # A deleted record says nothing about the company.
             info = int(CompanyInfo.COLUMNS_MISSING if deleted else entity.company_info)
-            self._contacts.append((key, body, digest, entity.modified, deleted, run_number, stream, own, info))
+            self._contacts.append((key, body, digest, entity.modified, deleted, run_number, stream, own, info, 0))
             if entity.company_name is not None and own is not None:
                 self._names[own] = entity.company_name
         elif isinstance(entity, Company):
             key, body, deleted = entity.key, entity.body, int(entity.deleted)
             digest = self._hash(body)
             nameless = int(entity.nameless)
-            self._companies.append((key, body, digest, entity.modified, deleted, nameless, run_number, stream))
+            self._companies.append((key, body, digest, entity.modified, deleted, nameless, run_number, stream, 0))
         elif isinstance(entity, Link):
             flags = (int(entity.primary), int(entity.deleted))
             ends = (entity.contact, entity.company)
@@ -282,8 +361,55 @@ class Store:
             self.note_stream(stream)
         self._count_row()
 
+    def exclude(self, excluded: Excluded, stream: str, run_number: int) -> None:
+        """Withdraw what is undelivered of a company, contact or link; `drop_excluded` completes it."""
+        key, modified = excluded.key, excluded.modified
+        if excluded.role == "contact":
+            info = int(CompanyInfo.COLUMNS_MISSING)
+            self._contacts.append((key, None, None, modified, 0, run_number, stream, None, info, 2))
+        elif excluded.role == "company":
+            self._companies.append((key, None, None, modified, 0, 0, run_number, stream, 2))
+        else:
+            self._links.append((stream, key, "", "", 0, 2, run_number, None))
+        self._count_row()
+
+    def drop_excluded(self) -> NamedCount:
+        """Remove what `when` has excluded, except what Daktela has; return what was undelivered of it."""
+        self._write()
+        execute = self._connection.execute
+        withdrawn = "withheld = 2 AND body IS NOT NULL AND NOT deleted AND delivered IS NOT hash"
+        count = sum(self._count(table, withdrawn) for table in ("companies", "contacts"))
+        examples = self._examples(withdrawn, withdrawn)
+        execute("DELETE FROM contacts WHERE withheld AND NOT known")
+        self._withhold_companies("withheld")
+        execute("DELETE FROM links WHERE deleted = 2")
+        execute("UPDATE contacts SET withheld = 1 WHERE withheld = 2")
+        return NamedCount(count, examples)
+
+    def _withhold_companies(self, condition: str) -> None:
+        """Withdraw what is undelivered of the companies that meet a condition.
+
+        Contacts are still sent with their company, so it keeps what Daktela has of it.
+        """
+        self._connection.execute(f"DELETE FROM companies WHERE {condition} AND {_NEVER_CONFIRMED}")  # noqa: S608 - as above
+        self._connection.execute(
+            f"""
+            UPDATE companies SET withheld = 1, refused = 0, body = iif({IS_CONFIRMED}, body, confirmed),
+                hash = iif({IS_CONFIRMED}, hash, content_hash(confirmed))
+            WHERE {condition}
+            """  # noqa: S608 - as above
+        )
+
+    def _examples(self, of_companies: str, of_contacts: str) -> tuple[str, ...]:
+        """Return the keys of some companies and contacts that meet these conditions."""
+        query = f"""
+            SELECT key FROM companies WHERE {of_companies} UNION ALL
+            SELECT key FROM contacts WHERE {of_contacts} LIMIT {_MAX_EXAMPLES}
+        """  # noqa: S608 - conditions of this module
+        return tuple(key for (key,) in self._connection.execute(query))
+
     def _hash(self, body: bytes | bytearray | None) -> bytearray | None:
-        """Return the hash of a body, whose bytes are pluralize as buffered."""
+        """Return the hash of a body, and count its bytes as buffered."""
         if body is None:
             return None
         self._buffered_bytes += len(body)
@@ -350,7 +476,8 @@ class Store:
     def contacts_on_hold(self) -> Iterator[ContactOnHold]:
         """Yield the contacts of this run whose company is unknown."""
         query = """
-            SELECT key, stream, body FROM contacts WHERE waits AND NOT deleted AND run = ? ORDER BY number
+            SELECT key, stream, body FROM contacts WHERE waits AND NOT deleted AND NOT withheld AND run = ?
+            ORDER BY number
         """
         for row in self._connection.execute(query, (self.run_number,)):
             yield ContactOnHold(*row)
@@ -359,13 +486,13 @@ class Store:
 
     def queue_changes(self, *, everything: bool) -> Queue:
         """Queue what Daktela does not have, by company; with `everything`, also all that this run has received."""
-        also = f"OR (run = {self.run_number} AND NOT deleted AND body IS NOT NULL)" if everything else ""
+        also = f"OR (run = {self.run_number} AND {_LIVE})" if everything else ""
         waits = "AND NOT waits" if everything else ""
         return self._queue(f"({_DUE_COMPANY}) {also}", f"(({_DUE_CONTACT}) {also}) {waits}")
 
     def queue_load(self) -> Queue:
         """Queue all that the last run has received, with the companies of its contacts."""
-        live = f"run = {self.run_number} AND NOT deleted AND body IS NOT NULL"
+        live = f"run = {self.run_number} AND {_LIVE}"
         return self._queue(live, f"{live} AND NOT waits")
 
     def _queue(self, of_companies: str, of_contacts: str) -> Queue:
@@ -388,27 +515,27 @@ class Store:
         """Yield the queued companies and contacts; sent ones may be marked in the meantime."""
         place, company = 0, None
         while rows := self._fetch(place):
-            for place, key, number, contact_key, body in rows:  # noqa: B007 - the next fetch begins at the last one
+            for place, key, *contact in rows:  # noqa: B007 - the next fetch begins at the last one
                 if key is None:
                     company = None
                 elif company is None or company.key != key:
                     company = self._company(key)
-                yield QueueEntry(company, None if number is None else StoredEntity(number, contact_key, body))
+                yield QueueEntry(company, None if contact[0] is None else StoredEntity(*contact))
 
     def _fetch(self, place: int) -> list[tuple[Any, ...]]:
         """Return the next queued rows after a place."""
         cursor = self._connection.execute(
             """
-            SELECT queue.place, queue.company, contacts.number, contacts.key, contacts.body
+            SELECT queue.place, queue.company, contacts.number, contacts.key, contacts.body, contacts.run < ?
             FROM queue LEFT JOIN contacts ON contacts.number = queue.contact
             WHERE queue.place > ? ORDER BY queue.place LIMIT ?
             """,
-            (place, _FETCHED_ROWS),
+            (self.run_number, place, _FETCHED_ROWS),
         )
         rows, size = [], 0
         for row in cursor:
             rows.append(row)
-            size += len(row[-1] or b"")
+            size += len(row[-2] or b"")
             if size >= _FETCHED_BYTES:
                 break
         # Closed, since the caller may change these rows next.
@@ -416,8 +543,8 @@ class Store:
         return rows
 
     def _company(self, key: str) -> StoredEntity:
-        row = self._connection.execute("SELECT number, key, body FROM companies WHERE key = ?", (key,)).fetchone()
-        return StoredEntity(*row)
+        query = "SELECT number, key, body, run < ? FROM companies WHERE key = ?"
+        return StoredEntity(*self._connection.execute(query, (self.run_number, key)).fetchone())
 
     # Results of sending.
 
@@ -456,30 +583,42 @@ class Store:
             self._connection.execute(query)
             self._connection.execute(f"DELETE FROM sent_{table}")  # noqa: S608 - as above
 
-    def stream_of(self, part: StoredEntity, *, is_contact: bool) -> str:
-        """Return the stream that a contact or company was last received from."""
-        table = "contacts" if is_contact else "companies"
-        query = f"SELECT stream FROM {table} WHERE number = ?"  # noqa: S608 - as above
-        return str(self._connection.execute(query, (part.number,)).fetchone()[0])
-
     # Delivery with `delete`.
 
     def count_load(self) -> LoadCounts:
         """Count the contacts of the last run."""
         query = f"""
-            SELECT coalesce(sum(here AND NOT waits), 0), coalesce(sum(waits AND NOT deleted), 0),
+            SELECT coalesce(sum(here AND NOT waits), 0), coalesce(sum({_ON_HOLD}), 0),
                    coalesce(sum(known > 0), 0), coalesce(sum(known > 0 AND NOT here), 0)
-            FROM (SELECT *, run = {self.run_number} AND NOT deleted AND body IS NOT NULL AS here FROM contacts)
+            FROM (SELECT *, run = {self.run_number} AND {_LIVE} AS here FROM contacts)
         """  # noqa: S608 - a number
         return LoadCounts(*self._connection.execute(query).fetchone())
+
+    def examples_missing(self) -> tuple[str, ...]:
+        """Return some of the contacts that a delivery of the last run's load would delete."""
+        return self._examples("0", f"known > 0 AND NOT (run = {self.run_number} AND {_LIVE})")
 
     def missing_streams(self, is_mapped: Callable[[str], bool]) -> list[str]:
         """Return the mapped streams of which an earlier run received records and the last one did not."""
         rows = self._connection.execute("SELECT name FROM streams WHERE run < ? ORDER BY name", (self.run_number,))
         return [name for (name,) in rows if is_mapped(name)]
 
-    def mark_outcome_unknown(self) -> None:
-        """Note that a request with `delete` is about to be sent; a crash then leaves its outcome unknown."""
+    def stage(self, stage: Mapping[str, Any]) -> None:
+        """Save what `--deliver` needs to know of the last run's load."""
+        self.set("stage", {**stage, "run": self.run_number, "revision": self._revision, "delivered": False})
+        self.commit()
+
+    def was_delivered(self, stage: Mapping[str, Any]) -> bool:
+        """Return whether a staged load was delivered, also if the store was put back from a copy since then."""
+        return bool(stage["delivered"]) or stage["revision"] <= self._delivered.delivered
+
+    def begin_delivery(self) -> None:
+        """Note that a request with `delete` is about to be sent; a crash then leaves its outcome unknown.
+
+        Raises:
+            StoreError: the journal cannot be written.
+        """
+        self._begin_revision()
         self.set(_UNKNOWN_OUTCOME, value=True)
         self.commit()
 
@@ -488,36 +627,58 @@ class Store:
         self.set(_UNKNOWN_OUTCOME, value=False)
         self.commit()
 
-    def mark_all_undelivered(self) -> None:
-        """Mark everything as undelivered, since the outcome of a request with `delete` is unknown."""
-        self._connection.execute("UPDATE contacts SET delivered = NULL")
-        self._connection.execute("UPDATE companies SET delivered = NULL")
+    def mark_load_undelivered(self) -> None:
+        """Note that it is unknown whether Daktela has accepted the request with `delete`; see `staging.py`."""
+        mark_load_undelivered(self._connection, self.get("stage")["run"])
         self.clear_unknown_outcome()
 
-    def forget_deleted(self) -> None:
-        """Remove what an accepted delivery of the last run's load has deleted in Daktela: all that it left out.
+    def mark_load_delivered(self, stage: Mapping[str, Any], time: str) -> None:
+        """Note that Daktela has accepted the queued load with `delete`, and deleted what it leaves out.
 
-        Contacts that were never sent stay, and are sent later.
+        Raises:
+            StoreError: the journal cannot be written.
         """
-        execute = self._connection.execute
-        execute("DELETE FROM contacts WHERE deleted OR (run < ? AND known > 0)", (self.run_number,))
-        execute("DELETE FROM links WHERE run < ? OR deleted", (self.run_number,))
-        # Daktela may delete companies as well (daktela-api.md §9, question 23).
-        execute(
-            """
-            DELETE FROM companies
-            WHERE deleted OR (run < ? AND key NOT IN (SELECT company FROM contacts WHERE company IS NOT NULL))
-            """,
-            (self.run_number,),
-        )
-        execute(
-            """
-            UPDATE companies SET delivered = NULL
-            WHERE run < ? AND key NOT IN (SELECT company FROM contacts WHERE company IS NOT NULL AND run = ?)
-            """,
-            (self.run_number, self.run_number),
-        )
+        self.mark_sending(self.entries())
+        self.mark_accepted()
+        forget_left_out(self._connection, self.run_number)
         self.custom_fields.forget_before(self.run_number)
+        self.set("delete_accepted", time)
+        self.set("mapping", stage["mapping"])
+        self.set("stage", {**stage, "delivered": True})
+        self.clear_unknown_outcome()
+        self._write_journal(stage["revision"])
+
+    # Refused companies and contacts.
+
+    def mark_rejected(self, entity: StoredEntity, *, is_contact: bool) -> str:
+        """Note that Daktela does not accept a company or contact; return the stream that it was received from."""
+        table = "contacts" if is_contact else "companies"
+        execute = self._connection.execute
+        execute(f"UPDATE {table} SET refused = 1 WHERE number = ?", (entity.number,))  # noqa: S608 - as above
+        query = f"SELECT stream FROM {table} WHERE number = ?"  # noqa: S608 - as above
+        return str(execute(query, (entity.number,)).fetchone()[0])
+
+    def count_refused(self) -> int:
+        """Return how many companies and contacts of this run Daktela has refused."""
+        condition = f"refused AND run = {self.run_number}"
+        return self._count("companies", condition) + self._count("contacts", condition)
+
+    def forget_refused(self) -> NamedCount:
+        """Withdraw what Daktela has refused earlier and this run has not received; return what it was."""
+        earlier = f"refused AND run < {self.run_number}"
+        # A company that a contact still has is tried again with this contact.
+        of_companies = f"""
+            {earlier} AND key NOT IN (
+                SELECT company FROM contacts WHERE company IS NOT NULL AND {_LIVE} AND NOT ({earlier})
+            )
+        """  # noqa: S608 - as above
+        count = self._count("contacts", earlier) + self._count("companies", of_companies)
+        examples = self._examples(of_companies, earlier)
+        execute = self._connection.execute
+        self._withhold_companies(of_companies)
+        execute(f"DELETE FROM contacts WHERE {earlier} AND NOT known")  # noqa: S608 - as above
+        execute(f"UPDATE contacts SET withheld = 1, refused = 0 WHERE {earlier}")  # noqa: S608 - as above
+        return NamedCount(count, examples)
 
     # Counts for the summary and `--status`.
 
@@ -545,10 +706,10 @@ class Store:
         """
         received = f"run = {self.run_number}"
         conditions = {
-            "companies": (f"{received} AND {_DUE_COMPANY}", f"{received} AND NOT deleted"),
+            "companies": (f"{received} AND {_DUE_COMPANY}", f"{received} AND {_LIVE}"),
             "contacts": (
                 f"{received} AND {_DUE_CONTACT}",
-                f"{received} AND NOT deleted AND NOT waits",
+                f"{received} AND {_LIVE} AND NOT waits",
                 f"{received} AND {_DELETED}",
                 _ON_HOLD,
             ),
@@ -566,8 +727,8 @@ class Store:
 
     def examples_on_hold(self, most: int) -> list[str]:
         """Return some of the contacts on hold, each with its unknown company."""
-        query = """
+        query = f"""
             SELECT key, coalesce(own, (SELECT company FROM links WHERE contact = contacts.key AND NOT deleted))
-            FROM contacts WHERE waits AND NOT deleted ORDER BY number LIMIT ?
-        """
+            FROM contacts WHERE {_ON_HOLD} ORDER BY number LIMIT ?
+        """  # noqa: S608 - a condition of this module
         return [f"{key} of company {company}" for key, company in self._connection.execute(query, (most,))]

@@ -113,7 +113,8 @@ def test_an_input_of_another_crm_is_reported_with_the_expected_streams(crm: Crm)
 
     error = _error_of_a_run_without_effect(crm, run)
     assert error.startswith("nothing matched in 3 records: the input has the streams organizations, persons, but")
-    assert "reads associations_contacts_companies, companies, contacts, contacts_by_company" in error
+    assert "preset hubspot with the setting streams reads " in error
+    assert ", companies, company_contact_associations, " in error
 
 
 @pytest.mark.promise("S9")

@@ -156,7 +156,7 @@ def test_a_large_page_that_is_within_the_limit_is_read() -> None:
     rows = b",".join(b'{"name": "%d", "text": "%b"}' % (number, text) for number in range(1000))
     body = b'{"error": [], "result": {"data": [%b], "total": 1000}}' % rows
     assert 45 * MIB < len(body) < MAX_PAGE_BYTES
-    packed = gzip.compress(body, 1)
+    packed = gzip.compress(body, 1, mtime=0)
     for answer in (response(body), response(packed, b"Content-Encoding: gzip")):
         with raw_server(lambda _, answer=answer: [answer]) as server:  # type: ignore[misc]
             page = _client(server, timeout=60).page(QUERY)

@@ -54,7 +54,7 @@ class Store:
             self.accepted |= _parts(entry)
         self._sent = []
 
-    def stream_of(self, part: StoredEntity, *, is_contact: bool) -> str:
+    def mark_rejected(self, part: StoredEntity, *, is_contact: bool) -> str:
         assert part.key
         return "contacts" if is_contact else "companies"
 
