@@ -107,9 +107,11 @@ class Functions(functions.Functions):
 
     @functions.signature(_MAYBE_TEXT)
     def _func_lastname(self, name: str | None) -> str | None:
-        """Return the family name in a full name, without titles."""
+        """Return the family name in a full name, without titles, unless a title is all that there is."""
         parsed = _parsed(name or "")
-        return clean_name(parsed.family or f"{parsed.given} {parsed.middle}")
+        family = clean_name(parsed.family or f"{parsed.given} {parsed.middle}")
+        # King, Bishop and Judge are family names, too. Without them, a name in brackets or quotes is left.
+        return family or clean_name(parsed.title or (name or "").strip(" ()[]\"'\u201c\u201d\u201e,"))
 
     @functions.signature(_ANY)
     def _func_lower(self, value: Any) -> str | None:

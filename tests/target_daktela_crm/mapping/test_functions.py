@@ -168,3 +168,36 @@ def test_an_invalid_pattern_in_a_record_is_an_error_of_the_record() -> None:
 def test_errors_of_values_are_passed_on() -> None:
     with pytest.raises(UnreadableError, match="neither true nor false"):
         compile_expression("when(flag(a), b)").get({"a": "maybe"})
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "last"),
+    [
+        ("Jan Novák", "Jan", "Novák"),
+        ("Mgr. Jan Novák, Ph.D.", "Jan", "Novák"),
+        ("Novák, Jan", "Jan", "Novák"),
+        ("Novák", None, "Novák"),
+        # Words that are titles in other names.
+        ("King", None, "King"),
+        ("Bishop", None, "Bishop"),
+        ("judge", None, "judge"),
+        ("Dean", None, "Dean"),
+        ("Prince", None, "Prince"),
+        ("Captain", None, "Captain"),
+        ("Dr.", None, "Dr."),
+        ("King (CEO)", None, "King"),
+        ("King,", None, "King"),
+        ("(King)", None, "King"),
+        ("\u201eKing\u201c", None, "King"),
+        ("Dr. King", None, "King"),
+        ("pan King", None, "King"),
+        ("Martin King", "Martin", "King"),
+        ("Judge Judy Nováková", "Judy", "Nováková"),
+        ("", None, None),
+        (" - ", None, None),
+        (None, None, None),
+    ],
+)
+def test_full_names_are_divided(name: str | None, first: str | None, last: str | None) -> None:
+    assert value_of("firstname(n)", {"n": name}) == first
+    assert value_of("lastname(n)", {"n": name}) == last
