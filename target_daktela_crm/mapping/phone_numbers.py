@@ -57,6 +57,8 @@ _LARGEST_GAP = 4
 """Digits beside a number that do not count as another one, such as those of an extension or of office hours."""
 _SHORTEST_BEFORE_NOTE = 9
 """Digits of a number of an unknown country that has a note behind it."""
+_LONGEST_AREA_CODE = 7
+"""Digits, with a prefix such as 0."""
 _VARIABLE = 3
 """Difference between the longest and the shortest landline numbers of countries with numbers of any length."""
 _COMPARED_DIGITS = 8
@@ -78,9 +80,13 @@ _HARD = re.compile(
     re.ASCII,
 )
 """What is never inside a number: separators, numbers of a list, and office hours in brackets."""
+_ENDING = re.compile(r"(?:\A[^/]*|\d{5,} ?)(/ ?-?\d{1,4})\Z", re.ASCII)
+"""The last digits of a second number, as in `+212522940770/74`, unless there are slashes between all groups."""
 _COMMA = re.compile(r",")
 _NOTE = re.compile(r" *[(/][\d .-]{1,6}$", re.ASCII)
 """A note behind a number, or another ending of it."""
+_UNUSUAL = re.compile(r"(?<=\d)[_'`\\](?=\d)|(?<=\d\d\d):(?=\d\d\d)", re.ASCII)
+"""Separators inside a number that have another meaning elsewhere."""
 _WITH_AT = re.compile(r"[^\s;,<>|]*@[^\s;,<>|]*")
 _DATE = re.compile(r"\d{1,2}[./-] ?\d{1,2}[./-] ?(?:\d{2}){1,2}|\d{4}-\d\d-\d\d")
 _EXTENSION = re.compile(
@@ -88,7 +94,7 @@ _EXTENSION = re.compile(
     r"|interno|ramal|anexo|доб|вн)|[x#*])[.:]{0,2} ?$",
     re.IGNORECASE,
 )
-_SCIENTIFIC = re.compile(r"(\d)(?:[.,](\d+))?E\+?(\d{1,3})", re.IGNORECASE | re.ASCII)
+_SCIENTIFIC = re.compile(r"(\d)(?:[.,](\d+))?E[+ ]?(\d{1,3})", re.IGNORECASE | re.ASCII)
 """How spreadsheets show long numbers."""
 _VANITY = re.compile(r"\+?\(?\d[\d ().-]{1,12}[A-Za-z][A-Za-z\d .-]*")
 _VANITY_TYPES = frozenset(
@@ -306,9 +312,9 @@ def _code_rules(code: int, region: str) -> _Rules | None:
 def _simplified(text: str) -> _Text:
     """Return a text without invisible characters."""
     if text.isascii():
-        return _Text(text, text.replace("\t", " "))
+        return _Text(text, _UNUSUAL.sub("-", text.replace("\t", " ")))
     written = "".join(each for each in text if each.isascii() or unicodedata.category(each) not in _INVISIBLE)
-    return _Text(written, "".join(map(_simple_character, written)))
+    return _Text(written, _UNUSUAL.sub("-", "".join(map(_simple_character, written))))
 
 
 @lru_cache(maxsize=1024)
@@ -453,6 +459,11 @@ def _runs(text: _Text) -> Iterator[_Text]:
 
 def _read_run(text: _Text, region: str | None) -> PhoneNumbers:
     """Return the numbers in a text that consists of digits and of what is typed between them."""
+    ending = _ENDING.search(text.plain)
+    if ending is not None and _count_digits(text.plain[: ending.start(1)]) > _LONGEST_AREA_CODE:
+        first = _read(text.part(0, ending.start(1)).stripped(), region)
+        if first is not None and first.rank is _Rank.VALID:
+            return PhoneNumbers((first.phone,), 1)
     whole = _read(text, region)
     parts = _split(text, _STRONG)
     if 1 < len(parts) <= _MAX_NUMBERS:
@@ -623,12 +634,14 @@ def _read_national(text: _Text, digits: str, region: str) -> _Reading | None:
     if is_valid and is_complete:
         return reading
     fits = number is not None and _has_usual_length(number)
-    other = _valid(text, digits, _international_spellings(digits, region))
+    other = _valid(text, digits, _international_spellings(number, digits, region))
     if other is None and not is_valid and not (fits and is_complete):
         other = _read_foreign(text, digits)
     if other is not None or number is None or reading is None:
         return other
     is_local = len(digits) <= _LONGEST_LOCAL and not is_complete and not (is_valid and _has_fixed_length(region))
+    # Argentine mobile numbers without their area code begin with 15.
+    is_local = is_local or (number.country_code == _ARGENTINA and not is_valid and digits.startswith("15"))
     if is_local or not (is_valid or fits):
         return _as_written(text, digits)
     return reading._replace(rank=_Rank.INCOMPLETE) if is_valid else reading
@@ -638,19 +651,19 @@ def _read_foreign(text: _Text, digits: str) -> _Reading | None:
     """Return a number with the code of another country, but without its `+`."""
     if digits.startswith("0") or len(digits) < _SHORTEST_WITH_COUNTRY_CODE:
         return None
-    reading = _valid(text, digits, (f"+{digits}",))
+    reading = _valid(text, digits, (f"+{digits}", _without_mexican_prefix(f"+{digits}")))
     return None if reading is None else reading._replace(rank=_Rank.POSSIBLE)
 
 
-def _international_spellings(digits: str, region: str) -> Iterator[str]:
+def _international_spellings(number: PhoneNumber | None, digits: str, region: str) -> Iterator[str]:
     """Yield the international numbers that a national one probably is."""
     if digits.startswith("00"):
         yield f"+{digits[2:]}"
-    code = phonenumbers.country_code_for_region(region)
-    if code == _MEXICO:
-        yield _without_mexican_prefix(f"+{code}{digits}")
-    if digits.startswith(str(code)) and len(digits) >= _SHORTEST_WITH_COUNTRY_CODE:
-        yield f"+{digits}"
+    if number is not None and number.country_code == _MEXICO:
+        yield _without_mexican_prefix(f"+{_MEXICO}{phonenumbers.national_significant_number(number)}")
+    code = str(phonenumbers.country_code_for_region(region))
+    if len(digits) >= _SHORTEST_WITH_COUNTRY_CODE and digits.startswith((code, f"0{code}")):
+        yield f"+{digits.removeprefix('0')}"
 
 
 def _valid(text: _Text, digits: str, spellings: Iterable[str]) -> _Reading | None:
