@@ -111,7 +111,7 @@ class Functions(functions.Functions):
         parsed = _parsed(name or "")
         family = clean_name(parsed.family or f"{parsed.given} {parsed.middle}")
         # King, Bishop and Judge are family names, too. Without them, a name in brackets or quotes is left.
-        return family or clean_name(parsed.title or (name or "").strip(" ()[]\"'\u201c\u201d\u201e,"))
+        return family or clean_name(parsed.title or (clean_name(name) or "").strip(" ()[]\"'\u201c\u201d\u201e,"))
 
     @functions.signature(_ANY)
     def _func_lower(self, value: Any) -> str | None:

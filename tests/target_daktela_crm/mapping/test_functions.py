@@ -195,6 +195,7 @@ def test_errors_of_values_are_passed_on() -> None:
         ("Judge Judy Nováková", "Judy", "Nováková"),
         ("", None, None),
         (" - ", None, None),
+        ("[not provided]", None, None),
         (None, None, None),
     ],
 )
