@@ -151,8 +151,8 @@ class Compiler:
             "    items[kind] += 1",
         )
 
-    def _add_object(self, tree: FieldTree, kind: type[Row], parent: str, number: int = 0) -> None:
-        """Add the statements for the columns in an object and below it; `number` is that of the object."""
+    def _add_object(self, tree: FieldTree, kind: type[Row], parent: str) -> None:
+        """Add the statements for the columns in an object and below it."""
         is_counted = False
         for name, path in tree.lists.items():
             self._add_to_loop(
@@ -164,18 +164,18 @@ class Compiler:
             value = self._variable(leaf.column)
             self._add_to_loop(f"{value} = {_read(kind, parent, leaf.name)}")
             if leaf.name == "name":
-                self._add_name_check(value, parent, number, "" if is_counted else tree.relation)
+                self._add_name_check(value, parent, "" if is_counted else tree.relation)
                 is_counted = True
             self._add_conversion(leaf, value)
         for name, branch in tree.branches.items():
             self._add_branch(branch, kind, parent, name)
 
-    def _add_name_check(self, value: str, parent: str, number: int, relation: str) -> None:
+    def _add_name_check(self, value: str, parent: str, relation: str) -> None:
         """Add the statement that makes a missing name null, and counts it if it is that of a relation."""
         if relation:
             self._add_to_loop(
                 f"if {value} is None or {value} is UNSET:",
-                f"    if {parent} is not blank_{number} and is_present({parent}, {value}):",
+                f"    if is_present({parent}):",
                 f"        stats.nameless[{relation!r}] += 1",
                 f"    {value} = None",
             )
@@ -208,7 +208,7 @@ class Compiler:
             f"elif {value}.__class__ is not Object_{number}:",
             f"    {value} = as_object_{number}({value})",
         )
-        self._add_object(branch, inner, value, number)
+        self._add_object(branch, inner, value)
 
     def _as_object(self, kind: type[Row], blank: Row, relation: str) -> Callable[[Any], Row]:
         """Return the function from a value in the place of an object, which is another one, to an object."""
@@ -272,9 +272,12 @@ def _entries_without_name(value: object) -> int:
         return 0
 
 
-def _is_present(relation: Row, name: object) -> bool:
-    """Return whether a relation whose name is null or missing is one that may not be seen, and not simply null."""
-    return name is msgspec.UNSET or any(value is not None for value in msgspec.structs.astuple(relation))
+def _is_present(relation: Row) -> bool:
+    """Return whether a relation without a name is one that may not be seen, and not simply null.
+
+    A name that was not sent is `UNSET`.
+    """
+    return any(value is not None for value in msgspec.structs.astuple(relation))
 
 
 def _has_key(item: Any, name: str) -> bool:  # noqa: ANN401 - JSON
