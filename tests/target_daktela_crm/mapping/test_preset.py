@@ -268,3 +268,8 @@ def test_raw_records_with_html_entities_are_decoded(crm: Crm) -> None:
     people = [record("contacts", id=number, lastname="O&#039;Brien") for number in range(3)]
     crm.run(people, preset="daktela", streams={"contacts": {"html_entities": True}})
     assert {each["lastname"] for each in crm.contacts().values()} == {"O'Brien"}
+    for html_entities in (True, False):
+        mapping = compile_mapping("daktela", {"contacts": {"html_entities": html_entities}}, None)
+        found = mapping.stream("contacts")
+        assert found is not None
+        assert (found.native is None) == html_entities
