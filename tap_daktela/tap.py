@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import gc
-import sys
 from dataclasses import replace
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar
@@ -57,8 +56,6 @@ _ENVIRONMENT = "ENV"
 """What `--config` has in place of a file for settings in the environment."""
 _OBJECTS_UNTIL_COLLECTED = 50_000
 """Objects more than there were, upon which Python looks for cycles."""
-_SECONDS_UNTIL_SWITCHED = 0.05
-"""Seconds for which a thread may compute while others wait to."""
 
 
 class TapDaktela(Tap):
@@ -264,9 +261,6 @@ class TapDaktela(Tap):
         # Rows are no part of any cycle, and to look for cycles among them over and over takes a quarter of a run.
         gc.freeze()
         gc.set_threshold(_OBJECTS_UNTIL_COLLECTED)
-        # While rows are shaped, the threads that fetch the next ones need not interrupt it every few milliseconds.
-        # With a server 50 ms away, that makes a seventh of a run's time; with one at hand, nothing.
-        sys.setswitchinterval(_SECONDS_UNTIL_SWITCHED)
         try:
             tap = cls(
                 config=config.config if config else None,

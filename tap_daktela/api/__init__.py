@@ -10,8 +10,6 @@ Both commands use it. It imports nothing of Singer (`tests/test_imports.py`). In
     session.py              proxies, certificates, limits on time and size
     outcome.py              what to do about a response
     connection_errors.py    what to do if there is no response
-    room.py                 the memory in which a body waits
-    unread.py               a response that waits to be read
     envelope.py             rows, total and clock of a response
     rows.py                 rows as objects with the requested fields
     json_text.py            characters that JSON allows and databases do not

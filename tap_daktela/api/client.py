@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
@@ -28,11 +27,12 @@ from tap_daktela.api.envelope import (
     ReportedError,
     read_acceptance,
     read_answer,
+    read_page,
 )
 from tap_daktela.api.outcome import Action, Outcome, RequestError, classify, classify_body
 from tap_daktela.api.redaction import redact_server_text, register
 from tap_daktela.api.retry import CancelledError, RateLimit, Retries, RetryLimits, RetryPolicy
-from tap_daktela.api.room import Room
+from tap_daktela.api.rows import PageReader
 from tap_daktela.api.session import (
     DeadlineError,
     EnvironmentSettingError,
@@ -43,10 +43,8 @@ from tap_daktela.api.session import (
     make_session,
     read_body,
 )
-from tap_daktela.api.unread import Unread, reader
 
 if TYPE_CHECKING:
-    import mmap
     from collections.abc import Callable
 
     from tap_daktela.api.address import Address
@@ -58,8 +56,10 @@ logger = logging.getLogger(__name__)
 
 _MIB = 1 << 20
 MAX_PAGE_BYTES = 64 * _MIB
-"""Decompressed bytes of a list response. A thousand e-mails of 50 kB, which is a large page, fit into it. With
-`concurrency` 5, up to eleven pages are in memory at the same time, so this also limits the memory of a run."""
+"""Decompressed bytes of a list response. A thousand e-mails of 50 kB, which is a large page, fit into it.
+
+Up to 2 * `concurrency` + 1 decoded pages are in memory at the same time, so this also limits the memory of a run.
+A decoded page takes about as many bytes as its long texts, and three times as many as its short values."""
 MAX_ANSWER_BYTES = 8 * _MIB
 """Decompressed bytes of any other response: logins, `whoim` and the sync endpoint. One object with everything that
 it is related to has 300 kB (daktela-api.md §3)."""
@@ -70,8 +70,6 @@ MAX_TIMEOUTS = 10
 
 _LISTS = 32
 """Of how many lists, or windows of one, the request is kept prepared."""
-
-_ACCEPTED = Outcome(Action.ACCEPT, status=HTTPStatus.OK)
 
 _NOT_SIGNED_IN = frozenset(
     {
@@ -131,12 +129,6 @@ class _Request:
     """Makes the request, without its token."""
     name: str
     auth: TokenAuth | None = None
-    room: Room | None = None
-    """Where the body of an answer that is no error is put; None if it is to be returned."""
-    come: list[bytes] = field(default_factory=list)
-    """An answer that has come already, by which the first attempt is judged; empty where none has."""
-    attempt: int = 1
-    """Which attempt the first one is."""
     max_bytes: int = MAX_ANSWER_BYTES
     hint: str = ""
     """What to do if the response is larger."""
@@ -157,7 +149,6 @@ class Client:
         self.address = address
         self.traffic = Traffic()
         self._counting = threading.Lock()
-        self._spare: deque[mmap.mmap] = deque()
         self._credentials = credentials
         self._http = http
         register(credentials.access_token)
@@ -213,28 +204,9 @@ class Client:
             RequestError: the request failed, after all retries that `patience` allows.
             SignInError: the token expired, and the instance does not issue another one.
         """
-        return self._send(self._list(query), reader(query), cancelled, limits)
-
-    def ask(
-        self, query: Query, cancelled: threading.Event | None = None, limits: RetryLimits | None = None
-    ) -> Unread:
-        """Return the response to `query`, whatever its body contains.
-
-        Raises:
-            RequestError, SignInError: as `page` does.
-        """
-        room = Room(self._spare)
-        failed = self._send_counting(replace(self._list(query), room=room), bytes, cancelled, limits)[1]
-        return Unread(query, room, failed + 1)
-
-    def ask_again(self, unread: Unread, cancelled: threading.Event | None = None) -> Page:
-        """Return the page whose answer turned out not to be one; what it took to get that counts.
-
-        Raises:
-            RequestError, SignInError: as `page` does.
-        """
-        request = replace(self._list(unread.query), come=[unread.body], attempt=unread.attempts)
-        return self._send(request, reader(unread.query), cancelled)
+        # A decoder of expected fields reads a missing field as null.
+        read = read_page if query.as_sent else PageReader(query.fields)
+        return replace(self._send(self._list(query), read, cancelled, limits), take=query.take)
 
     def post(self, path: str, body: bytes, limits: RetryLimits) -> None:
         """Send JSON to a path below the instance's URL that is not part of the API, until it is taken in.
@@ -328,19 +300,9 @@ class Client:
         cancelled: threading.Event | None = None,
         limits: RetryLimits | None = None,
     ) -> Read:
-        """Make a request until it is answered, refused, or fails for good; return what was read."""
-        return self._send_counting(request, read, cancelled, limits)[0]
-
-    def _send_counting(
-        self,
-        request: _Request,
-        read: Callable[[bytes], Read],
-        cancelled: threading.Event | None = None,
-        limits: RetryLimits | None = None,
-    ) -> tuple[Read, int]:
-        """As `_send` does, and return how many attempts failed, too."""
+        """Send a request, with retries; return what `read` returns for the body of the response."""
         cancelled = cancelled or threading.Event()
-        retries = Retries(self._http.retries, limits, request.attempt - 1)
+        retries = Retries(self._http.retries, limits)
         # A login waits for no other request: one of those may wait for its token.
         rate_limit = self._rate_limit if request.auth else RateLimit()
         try:
@@ -352,7 +314,7 @@ class Client:
                     self._prepare_retry(request, error.outcome, retries, rate_limit, cancelled)
                 else:
                     rate_limit.exhausted = False
-                    return answer, retries.failed
+                    return answer
         except RequestError as error:
             error.repeated = error.repeated or retries.failed > 0
             raise
@@ -405,7 +367,7 @@ class Client:
         signed_in_again = False
         while True:
             token = request.auth.token if request.auth else ""
-            outcome, body = (_ACCEPTED, request.come.pop()) if request.come else self._exchange(request)
+            outcome, body = self._exchange(request)
             if outcome.action is Action.ACCEPT:
                 try:
                     return read(body)
@@ -462,8 +424,8 @@ class Client:
                 adapter.send(prepared, timeout=timeout, **route.options) as response,
             ):
                 has_begun = True
-                body, size = _receive(response, request)
-            self._count(bytes=size)
+                body = _receive(response, request.max_bytes)
+            self._count(bytes=len(body))
         except DeadlineError:
             reason = f"did not complete the request within {MAX_TIMEOUTS * timeout:g} s"
             return Outcome(Action.RETRY, reason, timed_out=True, expired=True), b""
@@ -483,26 +445,20 @@ class Client:
             self.traffic = Traffic(**{name: count + more.get(name, 0) for name, count in now.items()})
 
 
-def _receive(response: requests.Response, request: _Request) -> tuple[bytes, int]:
-    """Return the body of a response, empty if it has been put into the request's room, and how many bytes it has.
+def _receive(response: requests.Response, max_bytes: int) -> bytes:
+    """Return the body of a response. Of an error, only the beginning is read.
 
     Raises:
-        ResponseTooLargeError: it is larger than the request allows. Of an error, only the beginning is read.
+        ResponseTooLargeError: it has more than `max_bytes`.
     """
-    if not HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
-        parts: list[bytes] = []
-        with suppress(ResponseTooLargeError):
-            parts.extend(read_body(response, MAX_ERROR_BYTES))
-        body = b"".join(parts)
-        return body, len(body)
-    if (response.raw.length_remaining or 0) > request.max_bytes:
-        raise ResponseTooLargeError
-    received = read_body(response, request.max_bytes)
-    if request.room is not None:
-        request.room.fill(received)
-        return b"", request.room.size
-    body = b"".join(received)
-    return body, len(body)
+    if HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
+        if (response.raw.length_remaining or 0) > max_bytes:
+            raise ResponseTooLargeError
+        return b"".join(read_body(response, max_bytes))
+    parts: list[bytes] = []
+    with suppress(ResponseTooLargeError):
+        parts.extend(read_body(response, MAX_ERROR_BYTES))
+    return b"".join(parts)
 
 
 def _anonymous(request: requests.PreparedRequest) -> requests.PreparedRequest:

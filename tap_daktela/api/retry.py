@@ -73,17 +73,15 @@ class RetryLimits:
 class Retries:
     """The failed attempts of one request."""
 
-    def __init__(self, policy: RetryPolicy, limits: RetryLimits | None = None, failed: int = 0) -> None:
-        """Begin to count; `failed` attempts have been made already."""
+    def __init__(self, policy: RetryPolicy, limits: RetryLimits | None = None) -> None:
         limits = limits or RetryLimits()
         self._policy = policy
-        self.failed = failed
+        self.failed = 0
         """Attempts that have failed."""
         self.most = limits.attempts or policy.attempts
         """Attempts in total if all further ones fail as the last one did."""
-        self._usual_failures = failed
         self._rate_limits = 0
-        self._left = self.most - failed
+        self._left = self.most
         self._rate_limits_left = limits.attempts or policy.rate_limit_attempts
         self.waits_for_quota = limits.attempts is None
         """Whether the request is repeated after a 429 as often as the policy allows."""

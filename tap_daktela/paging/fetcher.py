@@ -1,9 +1,8 @@
-"""Several requests at a time: queries in, pages out, in whatever order the reader asks for them.
+"""A bounded pool of concurrent requests to one instance.
 
-The threads only make requests, and repeat those whose answers are no pages. What a page holds, and what it means,
-is found out by the one thread that reads. Decoded where they arrive, answers would cost 5 % more: the threads take
-turns at it, and when a page's turn comes, others have taken its place in the processor's cache.
-They are daemons, so that a process that ends does not wait for a server that does not answer. They start when
+A response is decoded in the thread that received it, so a future holds a page or an exception.
+
+The threads are daemons: the end of the process does not wait for a server that does not respond. They start when
 there is work for them, and `close` ends them.
 """
 
@@ -11,12 +10,10 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future, wait
-from dataclasses import replace
 from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tap_daktela.api.outcome import RequestError
 from tap_daktela.paging.smaller_pages import fetch_with_fewer_rows
 
 if TYPE_CHECKING:
@@ -25,7 +22,6 @@ if TYPE_CHECKING:
     from tap_daktela.api.client import Client
     from tap_daktela.api.envelope import Page
     from tap_daktela.api.query import Query
-    from tap_daktela.api.unread import Unread
 
 Result = TypeVar("Result")
 
@@ -33,82 +29,57 @@ _CHECK_SECONDS = 0.2
 
 
 class Fetcher:
-    """A bounded pool of requests to one instance."""
+    """Fetches pages of one instance in several threads."""
 
     def __init__(self, client: Client, concurrency: int, check: Callable[[], None]) -> None:
         """Fetch with `client`; `check` is called while waiting and may raise to end the run."""
         self._client = client
         self._check = check
         self._cancellations: dict[Future[Any], threading.Event] = {}
-        """For each request that has not been taken: set if it is no longer needed."""
+        """For each request whose result has not been taken: the event that cancels it."""
         self._workers = _Workers(concurrency)
         self.concurrency = concurrency
         self.max_outstanding = 2 * concurrency
-        """How many pages may be in flight or waiting to be read, besides the one that is being read."""
+        """How many pages may be requested or in memory, besides the one whose rows are being processed."""
         self.outstanding = 0
-        """How many there are."""
+        """How many pages have been submitted, and neither taken nor discarded."""
 
-    @property
-    def has_room(self) -> bool:
-        """Whether another page may be asked for ahead of its turn."""
-        return self.outstanding < self.max_outstanding
-
-    def submit(self, query: Query) -> Future[Unread]:
-        """Request a page, with fewer rows if the server cannot send as many; it is held until it is taken."""
+    def submit(self, query: Query) -> Future[Page]:
+        """Request a page, with fewer rows if the server cannot send as many."""
         self.outstanding += 1
-        return self._put(partial(self._ask, query))
+        return self._start(partial(self._fetch, query))
 
-    def wait(self, future: Future[Unread]) -> Page:
-        """Wait for a page and return it; it stays held until it is released.
+    def ready(self, future: Future[Page]) -> Page | None:
+        """Return a page that has arrived, None if it has not or if its request failed. It remains outstanding."""
+        return future.result() if future.done() and future.exception() is None else None
+
+    def take(self, future: Future[Page]) -> Page:
+        """Wait for a page and return it; it is no longer outstanding.
 
         Raises:
             RequestError, SignInError: as the client raises them.
         """
-        unread = self._wait(future)
-        if unread.page is None:
-            return self._wait(self._again(unread))
-        return replace(unread.page, take=unread.query.take)
-
-    def peek(self, future: Future[Unread], fields: tuple[str, ...]) -> Page | None:
-        """Return some fields of a page if it is there, and None if it is not, or not yet, or cannot be had.
-
-        It stays held, as it came: a page takes three times as much memory once it is read as a whole.
-        """
-        if not future.done() or future.exception() is not None:
-            return None
-        unread = future.result()
-        if unread.again is None and (page := unread.glance(fields)) is not None:
-            return replace(page, take=unread.query.take)
-        self._again(unread)
-        return None
-
-    def take(self, future: Future[Unread]) -> Page:
-        """Wait for a page and return it; it is held no longer."""
         try:
-            return self.wait(future)
+            return self._wait(future)
         finally:
-            self.release()
+            self.outstanding -= 1
 
-    def release(self) -> None:
-        """Hold a page less."""
-        self.outstanding -= 1
-
-    def discard(self, future: Future[Unread]) -> None:
-        """Forget a page that is not needed after all; its request is not repeated."""
+    def discard(self, future: Future[Page]) -> None:
+        """Cancel the request for a page that is not needed."""
         future.cancel()
         self._cancellations.pop(future).set()
-        self.release()
+        self.outstanding -= 1
 
     def page(self, query: Query) -> Page:
-        """Ask for a page, wait for it and return it."""
+        """Request a page, wait for it and return it."""
         return self.take(self.submit(query))
 
     def run(self, request: Callable[[], Result]) -> Result:
-        """Make a request of another kind in one of the threads, wait for it and return its result."""
-        return self._wait(self._put(lambda _cancelled: request()))
+        """Call a function in one of the threads, wait for it and return its result."""
+        return self._wait(self._start(lambda _cancelled: request()))
 
     def cancel_all(self) -> None:
-        """Forget all requests: those that have not been sent are not, the others are not repeated."""
+        """Cancel all requests: those that have not been sent are not sent, the others are not retried."""
         for cancelled in self._cancellations.values():
             cancelled.set()
         self._cancellations.clear()
@@ -121,25 +92,8 @@ class Fetcher:
         self._workers = _Workers(self.concurrency)
         self._client.close()
 
-    def _again(self, unread: Unread) -> Future[Page]:
-        """Return the repetition of a request whose answer is no page, which begins when that is found out."""
-        if unread.again is None:
-            unread.again = self._put(partial(self._ask_again, unread))
-        return unread.again
-
-    def _ask(self, query: Query, cancelled: threading.Event) -> Unread:
-        return fetch_with_fewer_rows(query, lambda smaller, limits: self._client.ask(smaller, cancelled, limits))
-
-    def _ask_again(self, unread: Unread, cancelled: threading.Event) -> Page:
-        query = unread.query
-        try:
-            return self._client.ask_again(unread, cancelled)
-        except RequestError as error:
-            return fetch_with_fewer_rows(
-                query,
-                lambda smaller, limits: replace(self._client.page(smaller, limits, cancelled), take=smaller.take),
-                error,
-            )
+    def _fetch(self, query: Query, cancelled: threading.Event) -> Page:
+        return fetch_with_fewer_rows(query, lambda smaller, limits: self._client.page(smaller, limits, cancelled))
 
     def _wait(self, future: Future[Result]) -> Result:
         while True:
@@ -149,31 +103,31 @@ class Fetcher:
                 self._cancellations.pop(future, None)
                 return future.result()
 
-    def _put(self, request: Callable[[threading.Event], Result]) -> Future[Result]:
-        """Have a request made; it is passed what is set if its result is no longer needed."""
+    def _start(self, task: Callable[[threading.Event], Result]) -> Future[Result]:
+        """Call `task` in a thread, with an event that is set when its result is no longer needed."""
         future: Future[Result] = Future()
         cancelled = self._cancellations[future] = threading.Event()
-        self._workers.put(partial(_make, partial(request, cancelled), future, cancelled))
+        self._workers.put(partial(_run, partial(task, cancelled), future, cancelled))
         return future
 
 
 class _Workers:
-    """Threads that do one task after the other; each starts when all others are busy."""
+    """Threads that run one task after the other; each starts when all others are busy."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_threads: int) -> None:
+        self._max_threads = max_threads
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._started = 0
-        self._open = 0
-        """Tasks that are waiting or being done."""
+        self._unfinished = 0
+        """Tasks that are waiting or running."""
 
     def put(self, task: Callable[[], None]) -> None:
-        """Have a task done by the next free thread."""
+        """Queue a task for the next free thread."""
         with self._lock:
-            self._open += 1
+            self._unfinished += 1
             number = self._started
-            starts = number < min(self._open, self._most)
+            starts = number < min(self._unfinished, self._max_threads)
             self._started += starts
         self._queue.put(task)
         if starts:
@@ -185,25 +139,19 @@ class _Workers:
             self._queue.put(None)
 
     def _work(self) -> None:
-        # Not in a variable of this function, which would hold a page until the next task.
-        while _do(self._queue.get()):
+        while (task := self._queue.get()) is not None:
+            task()
+            # It holds the future with the page. A thread would keep that until its next task.
+            del task
             with self._lock:
-                self._open -= 1
+                self._unfinished -= 1
 
 
-def _do(task: Callable[[], None] | None) -> bool:
-    """Do a task; return whether there was one."""
-    if task is None:
-        return False
-    task()
-    return True
-
-
-def _make(request: Callable[[], Any], future: Future[Any], cancelled: threading.Event) -> None:
-    """Make a request and hand its result over."""
+def _run(task: Callable[[], Any], future: Future[Any], cancelled: threading.Event) -> None:
+    """Run a task and set the result of its future."""
     if cancelled.is_set() or not future.set_running_or_notify_cancel():
         return
     try:
-        future.set_result(request())
-    except BaseException as error:  # noqa: BLE001 - whoever waits for the result is to have it
+        future.set_result(task())
+    except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits for the result
         future.set_exception(error)

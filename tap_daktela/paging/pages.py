@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from tap_daktela.api.envelope import Page
     from tap_daktela.api.query import Query
-    from tap_daktela.api.unread import Unread
     from tap_daktela.paging.fetcher import Fetcher
     from tap_daktela.paging.plan import Batch, PageLimit, Plan, Request
     from tap_daktela.paging.windows import Window
@@ -63,20 +62,20 @@ def read_by_name(source: PageSource, query: Query) -> Iterator[Batch]:
 def _read(source: PageSource, plan: Plan) -> Iterator[Batch]:
     """Fetch what a plan asks for, and yield the batches that it returns."""
     fetcher = source.fetcher
-    futures: dict[Request, Future[Unread]] = {}
+    futures: dict[Request, Future[Page]] = {}
     _submit(fetcher, plan, futures)
     while (turn := plan.turn) is not None:
         page = fetcher.take(futures.pop(turn))
         source.observe(page)
         batches = plan.accept(Reply(turn, page))
-        # Free this page before the next one is decoded.
+        # Free this page before waiting for the next one.
         del page
         _submit(fetcher, plan, futures)
         while batches:
             yield batches.pop(0)
 
 
-def _submit(fetcher: Fetcher, plan: Plan, futures: dict[Request, Future[Unread]]) -> None:
+def _submit(fetcher: Fetcher, plan: Plan, futures: dict[Request, Future[Page]]) -> None:
     """Send the requests that a plan asks for, as far as there is room, and cancel those that it has discarded."""
     for request in plan.discarded():
         if request in futures:
@@ -84,7 +83,7 @@ def _submit(fetcher: Fetcher, plan: Plan, futures: dict[Request, Future[Unread]]
     if plan.turn is not None and plan.turn not in futures:
         futures[plan.turn] = fetcher.submit(plan.turn.query)
     for request in plan.unexamined():
-        page = fetcher.peek(futures[request], request.query.sort) if request in futures else None
+        page = fetcher.ready(futures[request]) if request in futures else None
         if page is not None:
             plan.examine(Reply(request, page))
     for request in plan.next_requests(max(0, fetcher.max_outstanding - fetcher.outstanding)):

@@ -157,7 +157,7 @@ class Plan(Protocol):
         """Return requests on whose replies further requests depend, before their turn."""
 
     def examine(self, reply: Reply) -> None:
-        """Look at a reply ahead of its turn; it has at least the fields that the query sorts by."""
+        """Decide from a reply, ahead of its turn, which further pages to request."""
 
     def discarded(self) -> list[Request]:
         """Return requests that are no longer needed, each once."""

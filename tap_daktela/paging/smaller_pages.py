@@ -42,24 +42,19 @@ def smaller_sizes(take: int) -> list[int]:
     return sizes
 
 
-def fetch_with_fewer_rows(
-    query: Query, fetch: Callable[[Query, RetryLimits], Fetched], failure: RequestError | None = None
-) -> Fetched:
+def fetch_with_fewer_rows(query: Query, fetch: Callable[[Query, RetryLimits], Fetched]) -> Fetched:
     """Return what `fetch` returns for a query, or for one with fewer rows if the server cannot send as many.
-
-    `failure` is the error of the query itself if that has been fetched already.
 
     Raises:
         RequestError: that of the query itself, if requests for fewer rows fail for the same reason.
     """
     sizes = smaller_sizes(query.take)
-    if failure is None:
-        try:
-            return fetch(query, _FIRST if sizes else RetryLimits())
-        except RequestError as error:
-            failure = error
-    last, take = failure, query.take
-    timeouts = _timeouts(failure) * (1 if failure.outcome.expired else 2)
+    try:
+        return fetch(query, _FIRST if sizes else RetryLimits())
+    except RequestError as error:
+        first = last = error
+    take = query.take
+    timeouts = _timeouts(first) * (1 if first.outcome.expired else 2)
     while last.outcome.fewer_rows_may_help and sizes and timeouts < _MAX_TIMEOUTS:
         take = sizes.pop(0)
         logger.warning("%s; requesting %d rows instead of %d", last, take, query.take)
@@ -68,7 +63,7 @@ def fetch_with_fewer_rows(
         except RequestError as error:
             last = error
             timeouts += _timeouts(error)
-    raise _final(failure, last, take)
+    raise _final(first, last, take)
 
 
 def _timeouts(error: RequestError) -> int:

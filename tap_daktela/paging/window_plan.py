@@ -62,6 +62,8 @@ class _WindowState:
     window: Window
     first: Request | None = None
     """The request for its first page, from when it is handed out."""
+    is_examined: bool = False
+    """Whether the first page has been looked at ahead of its turn."""
     is_planned: bool = False
     """Whether the first page has shown which other pages to request."""
     length: int = 0
@@ -192,7 +194,7 @@ class WindowPlan:
         return [
             state.first
             for state in self._opened()
-            if state.first is not None and not state.is_planned and state.first is not self._turn
+            if state.first not in {None, self._turn} and not state.is_planned and not state.is_examined
         ]
 
     def examine(self, reply: Reply) -> None:
@@ -200,6 +202,7 @@ class WindowPlan:
         state = next((each for each in self._opened() if each.first is reply.request), None)
         if state is None or state.is_planned:
             return
+        state.is_examined = True
         try:
             self._plan(state, self._checked(reply))
         except ReadError:
@@ -468,7 +471,7 @@ class WindowPlan:
             state.later.clear()
             if state is not self._states[0]:
                 self._discarded.extend([state.first] if state.first is not None else [])
-                state.first, state.is_planned = None, False
+                state.first, state.is_planned, state.is_examined = None, False, False
 
     def _cut(self, state: _WindowState, timed: _TimedReply) -> None:
         """End a window where its first page ends, and cut what follows into windows of about equal length."""

@@ -167,10 +167,6 @@ class Pool:
         self.outstanding = self.most_held = self.requests = 0
         self.pending: list[tuple[Query, Future[Page]]] = []
 
-    @property
-    def has_room(self) -> bool:
-        return self.outstanding < self.max_outstanding
-
     def submit(self, query: Query) -> Future[Page]:
         future: Future[Page] = Future()
         self.pending.append((query, future))
@@ -181,18 +177,14 @@ class Pool:
             self._answer_one()
         return future
 
-    def wait(self, future: Future[Page]) -> Page:
-        while not future.done():
-            self._answer_one()
-        return future.result()
-
-    def peek(self, future: Future[Page], _fields: tuple[str, ...]) -> Page | None:
+    def ready(self, future: Future[Page]) -> Page | None:
         return future.result() if future.done() else None
 
     def take(self, future: Future[Page]) -> Page:
-        page = self.wait(future)
+        while not future.done():
+            self._answer_one()
         self.outstanding -= 1
-        return page
+        return future.result()
 
     def discard(self, future: Future[Page]) -> None:
         self.pending = [pair for pair in self.pending if pair[1] is not future]

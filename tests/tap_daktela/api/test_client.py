@@ -370,7 +370,7 @@ def test_nobody_waits_for_a_request_that_was_cancelled(daktela: Simulator) -> No
     cancelled = threading.Event()
     cancelled.set()
     with pytest.raises(RequestError):
-        _client(daktela).ask(GROUPS, cancelled)
+        _client(daktela).page(GROUPS, cancelled=cancelled)
     assert _asked(daktela) == ["groups"]
 
 
@@ -381,7 +381,7 @@ def test_cancelling_ends_a_wait_of_a_minute_and_the_request(
     cancelled = threading.Event()
     client = _client(daktela)
     with ThreadPoolExecutor(1) as pool:
-        page = pool.submit(client.ask, GROUPS, cancelled)
+        page = pool.submit(client.page, GROUPS, cancelled=cancelled)
         while not caplog.records:
             time.sleep(0.001)
         cancelled.set()
@@ -567,10 +567,9 @@ def test_an_answer_with_damaged_compression_is_asked_for_again(raw: _Raw) -> Non
         b"",
     ],
 )
-@pytest.mark.parametrize("ask", [Client.page, lambda client, query: client.ask(query).page])
-def test_a_garbled_answer_is_asked_for_again(raw: _Raw, answer: bytes, ask: Any) -> None:
+def test_a_request_with_a_malformed_response_is_repeated(raw: _Raw, answer: bytes) -> None:
     raw.answers = [answer, _USUAL]
-    [row] = ask(_raw_client(raw), GROUPS).rows
+    [row] = _raw_client(raw).page(GROUPS).rows
     assert as_dictionary(row)["name"] == "a"
     assert len(raw.cookies) == 2
 
@@ -620,7 +619,6 @@ def test_a_request_that_is_answered_leaves_nothing_for_the_collector(daktela: Si
     gc.set_debug(gc.DEBUG_SAVEALL)
     try:
         client.page(GROUPS)
-        assert client.ask(GROUPS).page is not None
         gc.collect()
         # The simulator, in the same process, is not to be judged.
         left = [each for each in gc.garbage if type(each).__module__.startswith("tap_daktela")]

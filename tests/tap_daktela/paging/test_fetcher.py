@@ -5,20 +5,16 @@ import threading
 import time
 import weakref
 from collections import deque
-from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import pytest
 from typing_extensions import override
 
-from tap_daktela.api import unread as unread_module
 from tap_daktela.api.address import parse
 from tap_daktela.api.client import Client, Credentials, HttpSettings
+from tap_daktela.api.envelope import Page
 from tap_daktela.api.outcome import RequestError
 from tap_daktela.api.query import Query
-from tap_daktela.api.room import Room
-from tap_daktela.api.rows import PageReader, column
-from tap_daktela.api.unread import Unread
 from tap_daktela.paging.fetcher import Fetcher
 from tests.retries import QUICK
 from tests.simulator import Fault, Simulator
@@ -26,7 +22,6 @@ from tests.simulator import Fault, Simulator
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tap_daktela.api.envelope import Page
     from tap_daktela.api.retry import RetryLimits
 
 ATTEMPTS = QUICK.attempts
@@ -43,7 +38,7 @@ class _Gate:
         self.lock = threading.Lock()
         self.in_flight = self.most_in_flight = 0
 
-    def ask(self, query: Query, cancelled: threading.Event, _patience: RetryLimits) -> Unread:
+    def page(self, query: Query, _limits: RetryLimits, cancelled: threading.Event) -> Page:
         with self.lock:
             self.asked.append(query.skip)
             self.cancelled.append(cancelled)
@@ -52,9 +47,7 @@ class _Gate:
         self.open.acquire()
         with self.lock:
             self.in_flight -= 1
-        room = Room(deque())
-        room.fill([b'{"result": {"data": [{"name": %d}]}}' % query.skip])
-        return Unread(query, room)
+        return Page([{"name": query.skip}], None)
 
 
 def _patient() -> Callable[[], None]:
@@ -115,16 +108,15 @@ def test_pages_are_asked_for_in_the_order_of_asking() -> None:
     assert list(gate.asked) == [4, 2, 0, 1, 3]
 
 
-def test_a_page_is_held_from_asking_to_taking() -> None:
+def test_a_page_is_outstanding_until_it_is_taken() -> None:
     gate = _Gate()
     gate.open.release(10)
     fetcher = _gated(gate, 1)
     futures = [fetcher.submit(GROUPS) for _ in range(2)]
-    assert (fetcher.outstanding, fetcher.has_room) == (2, False)
-    fetcher.wait(futures[0])
+    _until(futures[0].done)
     assert fetcher.outstanding == 2
     fetcher.take(futures[0])
-    assert (fetcher.outstanding, fetcher.has_room) == (1, True)
+    assert fetcher.outstanding == 1
     fetcher.page(GROUPS)
     assert fetcher.outstanding == 1
 
@@ -139,16 +131,14 @@ def test_an_error_comes_to_whoever_waits_and_the_next_page_none_the_less(daktela
 
 
 @pytest.mark.parametrize("kind", ["html", "empty", "truncated-json", "error-200", "no-result"])
-def test_an_answer_that_is_no_page_counts_as_an_attempt(
+def test_a_response_that_is_no_page_counts_as_an_attempt(
     daktela: Simulator, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
     fetcher = _fetcher(daktela)
     usual = fetcher.page(GROUPS)
     daktela.faults = [Fault(kind)]
-    future = fetcher.submit(GROUPS)
-    assert fetcher.wait(future).rows == usual.rows
+    assert fetcher.page(GROUPS).rows == usual.rows
     assert "attempt 2 of 6 follows" in caplog.text
-    assert fetcher.wait(future) is fetcher.take(future)
     assert len(daktela.requests) == 3
     daktela.faults = [Fault(kind, times=None)]
     with pytest.raises(RequestError, match=f"{ATTEMPTS} times"):
@@ -157,7 +147,7 @@ def test_an_answer_that_is_no_page_counts_as_an_attempt(
     assert fetcher.outstanding == 0
 
 
-def test_answers_that_are_no_pages_count_with_those_before_them(
+def test_responses_that_are_no_pages_count_with_those_before_them(
     daktela: Simulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     fetcher = _fetcher(daktela)
@@ -168,76 +158,31 @@ def test_answers_that_are_no_pages_count_with_those_before_them(
     assert re.findall(r"attempt (\d) of 6", caplog.text) == ["2", "3", "4", "5", "6"]
 
 
-def test_an_answer_that_is_no_page_is_asked_for_again_when_that_is_seen(daktela: Simulator) -> None:
+def test_a_response_that_is_no_page_is_repeated_before_its_page_is_taken(daktela: Simulator) -> None:
     fetcher = _fetcher(daktela)
     daktela.faults = [Fault("html")]
     future = fetcher.submit(GROUPS)
     _until(future.done)
-    assert fetcher.peek(future, ("name",)) is None
-    _until(lambda: len(daktela.requests) == 2)
-    assert fetcher.peek(future, ("name",)) is None
-    assert len(fetcher.take(future).rows) == 2
     assert len(daktela.requests) == 2
+    assert len(fetcher.take(future).rows) == 2
 
 
-def test_answers_are_read_by_whoever_takes_them(daktela: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    threads = []
-
-    class Noting(PageReader):
-        @override
-        def __call__(self, body: bytes) -> Page:
-            threads.append(threading.current_thread())
-            return super().__call__(body)
-
-    monkeypatch.setattr(unread_module, "PageReader", Noting)
-    assert len(_fetcher(daktela).page(GROUPS).rows) == 2
-    assert threads == [threading.current_thread()]
-
-
-def test_a_page_is_looked_at_once_it_is_there_and_only_if_it_is_one(daktela: Simulator) -> None:
+def test_a_page_is_ready_when_it_has_arrived_and_its_request_has_not_failed(daktela: Simulator) -> None:
     gate = _Gate()
     fetcher = _gated(gate, 1)
     future = fetcher.submit(GROUPS)
-    assert fetcher.peek(future, ("name",)) is None
+    assert fetcher.ready(future) is None
     gate.open.release()
     _until(future.done)
-    assert fetcher.peek(future, ("name",)) == fetcher.wait(future)
-    daktela.faults = [Fault("403"), Fault("html")]
-    fetcher = _fetcher(daktela, 1)
-    for _ in range(2):
-        future = fetcher.submit(GROUPS)
-        _until(future.done)
-        assert fetcher.peek(future, ("name",)) is None
-    assert fetcher.outstanding == 2
-
-
-def test_a_look_at_a_page_is_at_some_of_its_fields(daktela: Simulator) -> None:
-    fetcher = _fetcher(daktela, 1)
-    future = fetcher.submit(replace(GROUPS, fields=("name", "title")))
-    _until(future.done)
-    glance = fetcher.peek(future, ("name",))
-    assert glance is not None
-    assert [row.get("title") for row in glance.rows] == [None, None]
-    page = fetcher.take(future)
-    assert column(page.rows, "name") == column(glance.rows, "name")
-    assert None not in column(page.rows, "title")
-
-
-def test_an_answer_that_is_no_page_is_looked_at_once(daktela: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    looks: list[tuple[str, ...]] = []
-    glance = Unread.glance
-
-    def noting(unread: Unread, fields: tuple[str, ...]) -> Page | None:
-        looks.append(fields)
-        return glance(unread, fields)
-
-    monkeypatch.setattr(Unread, "glance", noting)
-    daktela.faults = [Fault("html")]
+    assert fetcher.outstanding == 1
+    page = fetcher.ready(future)
+    assert page is not None
+    assert page is fetcher.take(future)
+    daktela.faults = [Fault("403")]
     fetcher = _fetcher(daktela, 1)
     future = fetcher.submit(GROUPS)
     _until(future.done)
-    assert [fetcher.peek(future, ("name",)) for _ in range(3)] == [None] * 3
-    assert len(looks) == 1
+    assert fetcher.ready(future) is None
 
 
 def test_a_page_that_has_been_taken_is_held_by_no_thread(daktela: Simulator) -> None:
@@ -258,7 +203,7 @@ def test_a_page_that_cannot_be_had_is_held_no_longer(daktela: Simulator) -> None
 def test_an_error_that_is_a_time_out_of_the_client_s_own_ends_the_waiting() -> None:
     class Slow(_Gate):
         @override
-        def ask(self, query: Query, cancelled: threading.Event, _patience: RetryLimits) -> Unread:
+        def page(self, query: Query, _limits: RetryLimits, cancelled: threading.Event) -> Page:
             raise TimeoutError("mine")
 
     with pytest.raises(TimeoutError, match="mine"):
@@ -341,7 +286,7 @@ def test_an_abandoned_request_is_not_retried(daktela: Simulator, caplog: pytest.
     _until(lambda: bool(caplog.records))
     fetcher.cancel_all()
     with pytest.raises(RequestError):
-        fetcher.wait(future)
+        fetcher.take(future)
     attempts = len(daktela.requests)
     assert attempts == 1
 

@@ -107,12 +107,6 @@ def test_another_error_with_fewer_rows_is_raised_as_it_is() -> None:
     assert server.asked == [1000, 250]
 
 
-def test_a_page_that_has_failed_already_is_not_fetched_again() -> None:
-    server = Server(300, CRASHED)
-    assert fetch_with_fewer_rows(QUERY, server, RequestError(CRASHED, "GET")) == 250
-    assert server.asked == [250]
-
-
 @pytest.mark.parametrize("take", [1, MIN_ROWS])
 def test_a_small_page_is_retried_as_any_other_request(take: int) -> None:
     server = Server(0, TIMED_OUT)
