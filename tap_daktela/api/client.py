@@ -307,13 +307,13 @@ class Client:
         rate_limit = self._rate_limit if request.auth else RateLimit()
         try:
             while True:
-                rate_limit.wait(cancelled)
+                number = rate_limit.wait(cancelled)
                 try:
                     answer = self._attempt(request, read)
                 except _RetryNeeded as error:
                     self._prepare_retry(request, error.outcome, retries, rate_limit, cancelled)
                 else:
-                    rate_limit.exhausted = False
+                    rate_limit.note_success(number)
                     return answer
         except RequestError as error:
             error.repeated = error.repeated or retries.failed > 0
@@ -338,9 +338,9 @@ class Client:
             CancelledError: it is no longer needed.
         """
         seconds = retries.next_wait(outcome)
-        if seconds is None or (outcome.rate_limited and rate_limit.exhausted):
+        if seconds is None or (outcome.rate_limited and rate_limit.is_exhausted):
             if outcome.rate_limited and retries.waits_for_quota:
-                rate_limit.exhausted = True
+                rate_limit.note_exhausted()
             reason = outcome.reason + (f", {retries.failed} times" if retries.failed > 1 else "")
             failure = RequestError(replace(outcome, reason=reason), request.name)
             failure.repeated = retries.failed > 1

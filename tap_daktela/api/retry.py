@@ -122,26 +122,51 @@ class Retries:
 class RateLimit:
     """Lets requests to one instance pass freely until one is answered with 429.
 
-    That request is then repeated until it is answered, while the requests of other threads wait: otherwise each
-    would use up the quota that another one waits for. Those that were refused meanwhile follow one by one.
+    That request is then repeated until it succeeds, while the requests of other threads wait: otherwise each would
+    use up the quota that another one waits for. Those that were refused meanwhile follow one by one.
+
+    If a request fails after all its attempts, a further 429 is final until a later request succeeds, so that a run
+    does not spend minutes on each of the remaining streams. A request that was sent before does not count: its
+    response may have been on its way while the quota was used up.
     """
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._holder: int | None = None
         """The thread whose request all others wait for."""
-        self.exhausted = False
-        """Whether a request failed after all its attempts, and none has been answered since. Then a further 429 is
-        final, so that a run does not spend minutes on each of the remaining streams."""
+        self._exhaustions = 0
+        """How often a request has failed after all its attempts."""
+        self._is_exhausted = False
 
-    def wait(self, cancelled: threading.Event) -> None:
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether a request has failed after all its attempts, and no later one has succeeded."""
+        with self._condition:
+            return self._is_exhausted
+
+    def wait(self, cancelled: threading.Event) -> int:
         """Wait for the request of another thread that was answered with 429, if there is one.
+
+        Returns a number for `note_success`.
 
         Raises:
             CancelledError: `cancelled` was set meanwhile.
         """
         with self._condition:
             self._wait(cancelled)
+            return self._exhaustions
+
+    def note_exhausted(self) -> None:
+        """Note that a request has failed after all its attempts."""
+        with self._condition:
+            self._exhaustions += 1
+            self._is_exhausted = True
+
+    def note_success(self, number: int) -> None:
+        """Note that a request has succeeded; `number` is what `wait` returned before it was sent."""
+        with self._condition:
+            if number == self._exhaustions:
+                self._is_exhausted = False
 
     def hold(self, cancelled: threading.Event) -> bool:
         """Make the requests of other threads wait; return whether this one had to wait for another first.

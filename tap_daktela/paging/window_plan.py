@@ -374,24 +374,39 @@ class WindowPlan:
         self._second = NamePlan(query, self._limit)
 
     def _read_second(self, reply: Reply, second: NamePlan) -> list[Batch]:
+        """Process a page of a second, or repeat its request if it has rows of another time."""
         at = self._position.at
         if any(time != at for time in column(reply.rows, self._cursor)):
-            raise ReadError(f"the server sent rows of another {self._cursor} ({reply.request.query})")
-        new = [
-            self._position.new(batch.rows, [at] * len(batch.rows), next_second(at))
-            for batch in second.accept(reply)
-        ]
-        batches = [Batch(fresh, total=self._total) for fresh in new if fresh]
+            # As in `_read_page`. The plan of the second has not seen the page, so the same request is repeated.
+            self._setbacks += 1
+            if self._setbacks > MAX_REREADS:
+                raise ReadError(f"the server sent rows of another {self._cursor} ({reply.request.query})")
+            second.turn = Request(reply.request.query)
+            return []
+        batches = self._unread(second.accept(reply))
+        if batches:
+            self._setbacks = 0
         if reply.take < self._query.take:
             self._shrink(reply.take)
-        if second.turn is None:
-            self._discarded.extend(second.discarded())
-            self._second = None
-            self._position.skip_second()
-            self._setbacks, self._short = 0, None
-            if self._position.at >= self._states[0].window.end:
-                batches.append(self._finish())
+        return batches if second.turn else batches + self._end_second(second)
+
+    def _unread(self, of_second: list[Batch]) -> list[Batch]:
+        """Return the batches of a second without the rows that have been read."""
+        at = self._position.at
+        batches = []
+        for batch in of_second:
+            fresh = self._position.new(batch.rows, [at] * len(batch.rows), next_second(at))
+            if fresh or batch.is_partial:
+                batches.append(Batch(fresh, total=self._total, is_partial=batch.is_partial))
         return batches
+
+    def _end_second(self, second: NamePlan) -> list[Batch]:
+        """Go on behind a second all of whose rows have been read."""
+        self._discarded.extend(second.discarded())
+        self._second = None
+        self._position.skip_second()
+        self._setbacks, self._short = 0, None
+        return [self._finish()] if self._position.at >= self._states[0].window.end else []
 
     # Queries.
 

@@ -378,6 +378,12 @@ class StreamReader:
         logger.info("%s: %d records", who, stats.records)
         for kind, count in stats.orphans.items():
             logger.info("%s: left out %d activities of type %s without their item (orphans)", who, count, kind)
+        if self._is_partial:
+            logger.warning(
+                "%s: rows were added or deleted during each attempt to read them, so rows that were added meanwhile "
+                "may be missing until a later run reads them",
+                who,
+            )
         self._log([*losses(stats), *self._fields.take_warnings()])
         self._instance.nameless.add(self._stream.name, stats)
 

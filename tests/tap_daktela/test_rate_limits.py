@@ -235,6 +235,21 @@ class TestRateLimit:
         thread.join()
         assert len(failures) == 1
 
+    def test_a_success_after_a_request_has_failed_ends_the_exhaustion(self) -> None:
+        limit, never = RateLimit(), threading.Event()
+        assert not limit.is_exhausted
+        limit.note_exhausted()
+        assert limit.is_exhausted
+        limit.note_success(limit.wait(never))
+        assert not limit.is_exhausted
+
+    def test_the_success_of_a_request_that_was_sent_before_does_not_end_the_exhaustion(self) -> None:
+        limit, never = RateLimit(), threading.Event()
+        before = limit.wait(never)
+        limit.note_exhausted()
+        limit.note_success(before)
+        assert limit.is_exhausted
+
     def test_only_the_holder_releases(self) -> None:
         limit, never = RateLimit(), threading.Event()
         limit.hold(never)

@@ -21,6 +21,7 @@ from typing_extensions import override
 from tap_daktela.api.envelope import Page
 from tap_daktela.api.local_time import to_text
 from tap_daktela.api.query import Condition, Query
+from tap_daktela.paging.name_plan import MAX_PASSES
 from tap_daktela.paging.pages import read_by_name, read_windows
 from tap_daktela.paging.plan import ReadError
 from tap_daktela.paging.window_plan import MAX_PAGES, PAGES_PER_WINDOW
@@ -399,6 +400,60 @@ def test_a_second_s_rows_that_are_of_another_time_are_refused() -> None:
     server = Astray(rows=[{"name": name, "at": time_of(7)} for name in range(30)])
     with pytest.raises(ReadError, match="another at"):
         window_reading(server, 10)
+
+
+class _MovedWhileAnswered(PagedServer):
+    """Some pages of a second have a row whose time changed between the search and the response."""
+
+    moved = 0
+    most_moved = 0
+
+    @override
+    def answer(self, query: Query) -> Page:
+        page = super().answer(query)
+        if query.sort != ("name",) or self.moved >= self.most_moved or not page.rows:
+            return page
+        self.moved += 1
+        row = self.random.choice(page.rows)
+        return Page([{**each, "at": time_of(8)} if each is row else each for each in page.rows], page.total)
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+@pytest.mark.parametrize("seed", range(5))
+def test_t1_a_second_is_read_completely_if_rows_change_while_it_is_answered(concurrency: int, seed: int) -> None:
+    server = _MovedWhileAnswered(seed, rows=[{"name": name, "at": time_of(7)} for name in range(60)])
+    server.most_moved = 3
+    reading = window_reading(server, 10, concurrency)
+    assert server.moved == 3
+    assert_sound(reading)
+    assert sorted(row["name"] for row in reading.rows) == list(range(60))
+
+
+def test_t1_a_second_fails_if_rows_change_in_every_response() -> None:
+    server = _MovedWhileAnswered(rows=[{"name": name, "at": time_of(7)} for name in range(60)])
+    server.most_moved = 10**6
+    with pytest.raises(ReadError, match="another at"):
+        window_reading(server, 10)
+    assert server.moved < 10
+
+
+def test_t1_a_second_that_changes_in_every_pass_is_reported_as_partial() -> None:
+    class Changing(PagedServer):
+        """In each pass, a row is inserted before those that have been read."""
+
+        passes = 0
+
+        @override
+        def move(self) -> None:
+            if self.asked[-1].sort == ("name",) and self.asked[-1].skip == 0:
+                self.passes += 1
+                self.rows.append({"name": -self.passes, "at": time_of(7)})
+
+    server = Changing(rows=[{"name": name, "at": time_of(7)} for name in range(60)])
+    batches = list(read_windows(source_of(Pool(server, 1)), query_for(10), "at", WINDOW))
+    assert server.passes == MAX_PASSES
+    assert {row["name"] for batch in batches for row in batch.rows} == set(range(1 - MAX_PASSES, 60))
+    assert any(batch.is_partial for batch in batches)
 
 
 @pytest.mark.parametrize("name", [[], {}, [1], {"name": 1}])

@@ -178,6 +178,7 @@ def test_a_table_that_changes_in_every_attempt_is_not_complete(acme: Simulator) 
     assert not activated(run)
     [line] = withheld(run)
     assert line.endswith("acme added or deleted rows during each attempt to read them")
+    assert any("accounts (acme): rows were added or deleted during each attempt" in line for line in run.warnings)
 
 
 @pytest.mark.parametrize("stop_with", [signal.SIGTERM, signal.SIGINT])
