@@ -380,8 +380,8 @@ class StreamReader:
             logger.info("%s: left out %d activities of type %s without their item (orphans)", who, count, kind)
         if self._is_partial:
             logger.warning(
-                "%s: rows were added or deleted during each attempt to read them, so rows that were added meanwhile "
-                "may be missing until a later run reads them",
+                "%s: rows were added or deleted during each attempt to read them, so rows that were added "
+                "meanwhile may be missing until a later run reads them",
                 who,
             )
         self._log([*losses(stats), *self._fields.take_warnings()])

@@ -237,11 +237,12 @@ class TestRateLimit:
 
     def test_a_success_after_a_request_has_failed_ends_the_exhaustion(self) -> None:
         limit, never = RateLimit(), threading.Event()
-        assert not limit.is_exhausted
+        states = [limit.is_exhausted]
         limit.note_exhausted()
-        assert limit.is_exhausted
+        states.append(limit.is_exhausted)
         limit.note_success(limit.wait(never))
-        assert not limit.is_exhausted
+        states.append(limit.is_exhausted)
+        assert states == [False, True, False]
 
     def test_the_success_of_a_request_that_was_sent_before_does_not_end_the_exhaustion(self) -> None:
         limit, never = RateLimit(), threading.Event()
