@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 
 _ENVIRONMENT = "ENV"
 """What `--config` has in place of a file for settings in the environment."""
+_TEST_UNREACHABLE_ATTEMPTS = 2
+"""Attempts of `--test` if no connection can be made: a second or two instead of half a minute."""
 _OBJECTS_UNTIL_COLLECTED = 50_000
 """Objects more than there were, upon which Python looks for cycles."""
 
@@ -81,6 +83,8 @@ class TapDaktela(Tap):
     message_writer_class = PageWriter
     retry_policy: ClassVar[RetryPolicy] = DEFAULT_RETRIES
     """The waits between the attempts of a request. Tests have shorter ones."""
+    unreachable_attempts: int | None = None
+    """See `RetryPolicy`."""
     clock_tolerance: ClassVar[timedelta] = settings.CLOCK_TOLERANCE
     """By how much the clocks of an instance and of this machine may differ without a warning."""
 
@@ -95,7 +99,8 @@ class TapDaktela(Tap):
     def settings(self) -> settings.Settings:
         """The settings, checked."""
         user_agent = f"{self.name}/{self.plugin_version}"
-        return settings.read(self.config, user_agent, self.retry_policy, self.clock_tolerance)
+        retries = replace(self.retry_policy, unreachable_attempts=self.unreachable_attempts)
+        return settings.read(self.config, user_agent, retries, self.clock_tolerance)
 
     @cached_property
     def instances(self) -> dict[str, Instance]:
@@ -300,6 +305,7 @@ class TapDaktela(Tap):
             tap = cls(config=given.config, parse_env_config=given.parse_env, setup_mapper=False)
         except ConfigValidationError as error:
             raise InputError(error.errors) from None
+        tap.unreachable_attempts = _TEST_UNREACHABLE_ATTEMPTS
         problems = tap.compile_stream_maps()
         for problem in problems:
             echo(problem)

@@ -125,7 +125,7 @@ def test_the_messages_of_the_troubleshooting_table_are_the_commands_own() -> Non
     messages = re.findall(r"^\| `([^`]+)`", page, re.MULTILINE)
     assert len(messages) > 10
     for message in messages:
-        parts = [part.strip(" ,:") for part in re.split(r"…|6 times|503|integer|queue", message)]
+        parts = [part.strip(" ,:") for part in re.split(r"…|\(6 attempts\)|503|integer|queue", message)]
         for part in parts:
             assert part in code, f"{part!r} of {message!r} is no message of the commands"
 

@@ -130,7 +130,7 @@ class _Request:
     name: str
     auth: TokenAuth | None = None
     max_bytes: int = MAX_ANSWER_BYTES
-    hint: str = ""
+    size_advice: str = ""
     """What to do if the response is larger."""
 
 
@@ -238,7 +238,7 @@ class Client:
             str(query),
             self._auth,
             max_bytes=MAX_PAGE_BYTES,
-            hint="; set page_size to a smaller number",
+            size_advice="set page_size to a smaller number",
         )
 
     def _prepare_page(self, query: Query) -> requests.PreparedRequest:
@@ -341,8 +341,7 @@ class Client:
         if seconds is None or (outcome.rate_limited and rate_limit.is_exhausted):
             if outcome.rate_limited and retries.waits_for_quota:
                 rate_limit.note_exhausted()
-            reason = outcome.reason + (f", {retries.failed} times" if retries.failed > 1 else "")
-            failure = RequestError(replace(outcome, reason=reason), request.name)
+            failure = RequestError(replace(outcome, attempts=retries.failed), request.name)
             failure.repeated = retries.failed > 1
             raise failure from None
         self._count(retries=1)
@@ -430,8 +429,8 @@ class Client:
             reason = f"did not complete the request within {MAX_TIMEOUTS * timeout:g} s"
             return Outcome(Action.RETRY, reason, timed_out=True, expired=True), b""
         except ResponseTooLargeError:
-            reason = f"sent a response of more than {request.max_bytes // _MIB} MiB{request.hint}"
-            return Outcome(Action.RETRY, reason, too_large=True), b""
+            reason = f"sent a response of more than {request.max_bytes // _MIB} MiB"
+            return Outcome(Action.RETRY, reason, advice=request.size_advice, too_large=True), b""
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             return replace(classify_exception(error, route, timeout), incomplete=has_begun), b""
         if response.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and route.proxy:

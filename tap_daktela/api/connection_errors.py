@@ -10,6 +10,7 @@ import errno
 import re
 import socket
 import ssl
+from functools import partial
 from http import HTTPStatus
 from http.client import HTTPException, IncompleteRead
 from typing import TYPE_CHECKING
@@ -36,7 +37,7 @@ def classify_exception(error: Exception, route: Route, timeout: float) -> Outcom
     if certificate := _first(causes, ssl.SSLCertVerificationError):
         return Outcome(Action.FAIL, _certificate_reason(certificate, route.host))
     if system := _system_reason(causes):
-        return Outcome(Action.RETRY, system)
+        return Outcome(Action.RETRY, system, unreachable=system == _REFUSED)
     for kinds, outcome in _OUTCOMES:
         if cause := _first(causes, *kinds):
             return outcome(cause, route, timeout)
@@ -68,11 +69,12 @@ _TLS = (ssl.SSLError, requests.exceptions.SSLError, urllib3_errors.SSLError)
 
 
 def _not_found(_cause: BaseException, route: Route, _timeout: float) -> Outcome:
-    return Outcome(Action.RETRY, f"was not found (no such host: {route.host}); check url and server")
+    reason = f"was not found (no such host: {route.host})"
+    return Outcome(Action.RETRY, reason, advice="check url and server", unreachable=True)
 
 
 def _not_reached(_cause: BaseException, _route: Route, _timeout: float) -> Outcome:
-    return Outcome(Action.RETRY, "could not be reached")
+    return Outcome(Action.RETRY, "could not be reached", unreachable=True)
 
 
 def _timed_out(_cause: BaseException, _route: Route, timeout: float) -> Outcome:
@@ -82,7 +84,8 @@ def _timed_out(_cause: BaseException, _route: Route, timeout: float) -> Outcome:
 def _tls_failed(cause: BaseException, _route: Route, _timeout: float) -> Outcome:
     reason = getattr(cause, "reason", None)
     named = f" ({reason})" if isinstance(reason, str) else ""
-    return Outcome(Action.RETRY, f"failed in the TLS handshake{named}; check the scheme and the port of the url")
+    advice = "check the scheme and the port of the url"
+    return Outcome(Action.RETRY, f"failed in the TLS handshake{named}", advice=advice, unreachable=True)
 
 
 _OUTCOMES: tuple[tuple[tuple[type[BaseException], ...], Callable[[BaseException, Route, float], Outcome]], ...] = (
@@ -124,16 +127,15 @@ def _of_proxy(causes: Sequence[BaseException], route: Route, timeout: float) -> 
     status = next((int(match[1]) for cause in causes if (match := _TUNNEL.search(str(cause)))), None)
     if status is not None:
         return classify_proxy_refusal(status, route)
+    outcome = partial(Outcome, subject=subject, advice=f"check {setting}")
     if _first(causes, *_NO_SUCH_HOST):
-        return Outcome(Action.RETRY, f"was not found (no such host); check {setting}", subject=subject)
+        return outcome(Action.RETRY, "was not found (no such host)", unreachable=True)
     system = _system_reason(causes)
     if system is None and _first(causes, *_TIMEOUTS):
-        reason = f"did not answer within {timeout:g} s; check {setting}"
-        return Outcome(Action.RETRY, reason, subject=subject, timed_out=True)
+        return outcome(Action.RETRY, f"did not answer within {timeout:g} s", timed_out=True)
     if _first(causes, ssl.SSLError):
-        reason = f"does not speak TLS, or has a certificate that cannot be verified; check {setting}"
-        return Outcome(Action.FAIL, reason, subject=subject)
-    return Outcome(Action.RETRY, f"{system or 'closed the connection'}; check {setting}", subject=subject)
+        return outcome(Action.FAIL, "does not speak TLS, or has a certificate that cannot be verified")
+    return outcome(Action.RETRY, system or "closed the connection", unreachable=system == _REFUSED)
 
 
 def classify_proxy_refusal(status: int, route: Route) -> Outcome:
@@ -164,8 +166,9 @@ def _system_reason(causes: Iterable[BaseException]) -> str | None:
     return next((_SYSTEM_REASONS[number] for number in numbers if number in _SYSTEM_REASONS), None)
 
 
+_REFUSED = "could not be reached (the connection was refused)"
 _SYSTEM_REASONS: dict[int | None, str] = {
-    errno.ECONNREFUSED: "could not be reached (the connection was refused)",
+    errno.ECONNREFUSED: _REFUSED,
     errno.ENETUNREACH: "could not be reached (there is no route to its network)",
     errno.EHOSTUNREACH: "could not be reached (there is no route to its host)",
     errno.EMFILE: "could not be reached (too many open files; raise ulimit -n, or lower concurrency)",

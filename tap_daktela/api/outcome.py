@@ -56,6 +56,12 @@ class Outcome:
     """Whether a 2xx carried an error of the API's own."""
     incomplete: bool = False
     """Whether the response ended before its end, or was none that can be read."""
+    unreachable: bool = False
+    """Whether no connection could be made: no such host, a refused connection, or a failed TLS handshake."""
+    advice: str = ""
+    """What to do, to be read after `reason` and a semicolon."""
+    attempts: int = 1
+    """How many attempts have failed, this one included."""
 
     @property
     def fewer_rows_may_help(self) -> bool:
@@ -65,8 +71,10 @@ class Outcome:
 
     @property
     def text(self) -> str:
-        """What happened, as a sentence without a full stop."""
-        return f"{self.subject} {self.reason}".lstrip()
+        """What happened and what to do, as a sentence without a full stop."""
+        attempts = f" ({self.attempts} attempts)" if self.attempts > 1 else ""
+        advice = f"; {self.advice}" if self.advice else ""
+        return f"{self.subject} {self.reason}{attempts}{advice}".lstrip()
 
     @property
     def rate_limited(self) -> bool:

@@ -29,6 +29,8 @@ class RetryPolicy:
 
     attempts: int = 6
     """Attempts of a request before it fails; their waits add up to about 25 s."""
+    unreachable_attempts: int | None = None
+    """Attempts if no connection can be made; None for as many as otherwise. `--test` makes fewer."""
     first_wait: float = 1.0
     max_wait: float = 16.0
     """Waits double from the first to the longest one, with up to 50 % jitter."""
@@ -85,6 +87,7 @@ class Retries:
         self._rate_limits_left = limits.attempts or policy.rate_limit_attempts
         self.waits_for_quota = limits.attempts is None
         """Whether the request is repeated after a 429 as often as the policy allows."""
+        self._unreachable_left = policy.unreachable_attempts or self.most
         self._time_outs_left = limits.time_outs or self.most
         self._reports_left = limits.reports or self.most
         self._expired_left = limits.expired or _EXPIRED
@@ -107,11 +110,13 @@ class Retries:
             # It would be as large again.
             return 0
         self._left -= 1
+        self._unreachable_left -= outcome.unreachable
         self._time_outs_left -= outcome.timed_out
         self._reports_left -= outcome.reported
         self._expired_left -= outcome.expired
         self._oversized_left -= outcome.fewer_rows_may_help
         left = [self._left]
+        left += [self._unreachable_left] if outcome.unreachable else []
         left += [self._time_outs_left] if outcome.timed_out else []
         left += [self._reports_left] if outcome.reported else []
         left += [self._expired_left] if outcome.expired else []

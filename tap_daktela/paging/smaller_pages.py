@@ -75,7 +75,7 @@ def _final(first: RequestError, last: RequestError, take: int) -> RequestError:
     if last is first or not last.outcome.fewer_rows_may_help:
         return last
     settings = "page_size and request_timeout" if last.outcome.timed_out else "page_size"
-    reason = f"{first.outcome.reason}; requests for fewer rows, down to {take}, failed, too (see {settings})"
-    final = RequestError(replace(first.outcome, reason=reason), first.request)
+    advice = f"requests for fewer rows, down to {take}, failed, too (see {settings})"
+    final = RequestError(replace(first.outcome, advice=advice), first.request)
     final.repeated = True
     return final

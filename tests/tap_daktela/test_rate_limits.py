@@ -54,6 +54,15 @@ def test_waits_after_other_failures_stay_short() -> None:
     assert 10 < sum(waits) < 31
 
 
+def test_attempts_to_reach_a_host_may_be_fewer() -> None:
+    unreachable = Outcome(Action.RETRY, "could not be reached", unreachable=True)
+    assert len(_waits(Retries(RetryPolicy()), unreachable)) == 5
+    retries = Retries(RetryPolicy(unreachable_attempts=2))
+    assert len(_waits(retries, unreachable)) == 1
+    assert len(_waits(Retries(RetryPolicy(unreachable_attempts=2)), FAILED)) == 5
+    assert retries.most == 2
+
+
 def test_failures_of_both_kinds_are_counted_apart() -> None:
     retries = Retries(RetryPolicy())
     for _ in range(5):
@@ -135,15 +144,15 @@ def test_once_a_429_is_given_up_the_next_one_is_final() -> None:
         client = Client(
             parse(simulator.url), Credentials(access_token=simulator.access_token), HttpSettings(retries=policy)
         )
-        with pytest.raises(RequestError, match=r"\(429\), 10 times"):
+        with pytest.raises(RequestError, match=r"\(429\) \(10 attempts\)"):
             client.page(GROUPS)
-        with pytest.raises(RequestError, match=r"\(429\) \("):
+        with pytest.raises(RequestError, match=r"\(429\) \(GET"):
             client.page(GROUPS)
         assert fault.fired == 11
         fault.times = 0
         client.page(GROUPS)
         fault.times = None
-        with pytest.raises(RequestError, match=r"\(429\), 10 times"):
+        with pytest.raises(RequestError, match=r"\(429\) \(10 attempts\)"):
             client.page(GROUPS)
 
 
@@ -153,7 +162,7 @@ def test_an_optional_request_that_meets_a_429_shortens_no_later_request() -> Non
         client = Client(
             parse(simulator.url), Credentials(access_token=simulator.access_token), HttpSettings(retries=policy)
         )
-        with pytest.raises(RequestError, match=r"\(429\) \("):
+        with pytest.raises(RequestError, match=r"\(429\) \(GET"):
             client.page(GROUPS, RetryLimits(attempts=1))
         assert client.page(GROUPS).rows
 

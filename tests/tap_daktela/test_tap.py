@@ -290,6 +290,33 @@ def test_test_says_when_nobody_is_let_in(tmp_path: Path) -> None:
     assert "check access_token" in text
 
 
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        (
+            "https://nowhere.invalid",
+            "was not found (no such host: nowhere.invalid) (2 attempts); check url and server",
+        ),
+        ("http://127.0.0.1:9", "could not be reached (the connection was refused) (2 attempts)"),
+        ("https://127.0.0.1:{port}", "failed in the TLS handshake"),
+    ],
+)
+@pytest.mark.parametrize("credentials", [{"access_token": "x"}, {"username": "robot", "password": "secret"}])
+def test_test_of_an_instance_that_cannot_be_reached_makes_two_attempts(
+    tmp_path: Path, url: str, reason: str, credentials: dict[str, str]
+) -> None:
+    path = tmp_path / "config.json"
+    with Simulator(generate(activities=10, tickets=5, seed=1)) as simulator:
+        url = url.format(port=simulator.url.rpartition(":")[2])
+        path.write_text(json.dumps({"server": "acme", "url": url, **credentials}))
+        result = run_command(["--config", str(path), "--test"])
+    assert result.returncode == 1
+    text = result.stdout + result.stderr
+    assert reason in text
+    assert "(2 attempts)" in text
+    assert "attempt 2 of 2 follows" in text
+
+
 def test_test_with_bad_settings_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text(json.dumps({**GOOD, "page_size": 5000}))

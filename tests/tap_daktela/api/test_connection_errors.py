@@ -62,12 +62,12 @@ def test_a_port_that_nobody_listens_at_refused_the_connection() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         error = _error(f"http://127.0.0.1:{unused.getsockname()[1]}")
-    assert str(error).startswith("Daktela could not be reached (the connection was refused), 6 times")
+    assert str(error).startswith("Daktela could not be reached (the connection was refused) (6 attempts)")
 
 
 def test_a_host_that_does_not_exist_names_the_settings() -> None:
     error = _error("https://nowhere.invalid")
-    assert "Daktela was not found (no such host: nowhere.invalid); check url and server" in str(error)
+    assert "Daktela was not found (no such host: nowhere.invalid) (6 attempts); check url and server" in str(error)
     assert error.outcome.action is Action.RETRY
 
 
@@ -106,7 +106,7 @@ def test_an_unknown_error_of_the_library_names_its_kind_only() -> None:
 def test_a_response_that_is_not_http_is_explained(answer: bytes) -> None:
     with raw_server(lambda _: [answer]) as server:
         error = _error(server.url)
-    assert str(error).startswith("Daktela sent a response that cannot be read, 6 times")
+    assert str(error).startswith("Daktela sent a response that cannot be read (6 attempts)")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_response_that_is_not_http_is_explained(answer: bytes) -> None:
 def test_a_connection_that_ends_early_is_explained(answer: bytes) -> None:
     with raw_server(lambda _: [answer]) as server:
         error = _error(server.url)
-    assert str(error).startswith(("Daktela closed the connection, 6 times", "Daktela sent an empty answer"))
+    assert str(error).startswith(("Daktela closed the connection (6 attempts)", "Daktela sent an empty answer"))
 
 
 # Certificates.
@@ -288,17 +288,17 @@ def test_a_proxy_that_refuses_to_connect_is_named(
         (
             "HTTPS_PROXY",
             "proxy.invalid:8080",
-            "The proxy http://proxy.invalid:8080 was not found (no such host); check",
+            "The proxy http://proxy.invalid:8080 was not found (no such host)",
         ),
         (
             "https_proxy",
             "http://proxy.invalid",
-            "The proxy http://proxy.invalid was not found (no such host); check",
+            "The proxy http://proxy.invalid was not found (no such host)",
         ),
         (
             "ALL_PROXY",
             "127.0.0.1:9",
-            "The proxy http://127.0.0.1:9 could not be reached (the connection was refused); check",
+            "The proxy http://127.0.0.1:9 could not be reached (the connection was refused)",
         ),
     ],
 )
@@ -307,7 +307,7 @@ def test_a_proxy_that_cannot_be_reached_is_named(
 ) -> None:
     monkeypatch.setenv(variable, proxy)
     error = _error("https://acme.example")
-    assert str(error).startswith(f"{told} {variable}, {QUICK.attempts} times (GET groups.json")
+    assert str(error).startswith(f"{told} ({QUICK.attempts} attempts); check {variable} (GET groups.json")
     assert "check url" not in str(error)
 
 

@@ -141,5 +141,5 @@ def test_a_2xx_with_an_error_in_it_is_asked_for_again_and_tells_the_error() -> N
 
 
 def test_a_request_error_names_what_happened_and_the_request() -> None:
-    error = RequestError(Outcome(Action.RETRY, "answered 503, 6 times", 503), "GET tickets.json, rows 0 to 999")
-    assert str(error) == "Daktela answered 503, 6 times (GET tickets.json, rows 0 to 999)"
+    error = RequestError(Outcome(Action.RETRY, "answered 503", 503, attempts=6), "GET tickets.json, rows 0 to 999")
+    assert str(error) == "Daktela answered 503 (6 attempts) (GET tickets.json, rows 0 to 999)"

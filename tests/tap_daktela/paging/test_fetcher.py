@@ -141,7 +141,7 @@ def test_a_response_that_is_no_page_counts_as_an_attempt(
     assert "attempt 2 of 6 follows" in caplog.text
     assert len(daktela.requests) == 3
     daktela.faults = [Fault(kind, times=None)]
-    with pytest.raises(RequestError, match=f"{ATTEMPTS} times"):
+    with pytest.raises(RequestError, match=rf"\({ATTEMPTS} attempts\)"):
         fetcher.page(GROUPS)
     assert len(daktela.requests) == 3 + ATTEMPTS
     assert fetcher.outstanding == 0
@@ -152,7 +152,7 @@ def test_responses_that_are_no_pages_count_with_those_before_them(
 ) -> None:
     fetcher = _fetcher(daktela)
     daktela.faults = [Fault("503", times=2), Fault("html", times=None)]
-    with pytest.raises(RequestError, match=f"{ATTEMPTS} times"):
+    with pytest.raises(RequestError, match=rf"\({ATTEMPTS} attempts\)"):
         fetcher.page(GROUPS)
     assert len(daktela.requests) == ATTEMPTS
     assert re.findall(r"attempt (\d) of 6", caplog.text) == ["2", "3", "4", "5", "6"]

@@ -375,10 +375,10 @@ def _reaches(request: Request, time: str) -> bool:
 @pytest.mark.parametrize(
     ("kind", "word", "named"),
     [
-        ("504", "answered 504, 2 times", "(see page_size and request_timeout)"),
-        ("timeout", "did not answer within 0.3 s, 2 times", "(see page_size and request_timeout)"),
-        ("truncated-json", "cut off or not JSON, 6 times", "(see page_size)"),
-        ("500", "answered 500: Simulated: the request was refused, 6 times", "(see page_size)"),
+        ("504", "answered 504 (2 attempts)", "(see page_size and request_timeout)"),
+        ("timeout", "did not answer within 0.3 s (2 attempts)", "(see page_size and request_timeout)"),
+        ("truncated-json", "cut off or not JSON (6 attempts)", "(see page_size)"),
+        ("500", "answered 500: Simulated: the request was refused (6 attempts)", "(see page_size)"),
     ],
 )
 @pytest.mark.promise("T2")

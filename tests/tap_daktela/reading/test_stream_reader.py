@@ -314,7 +314,7 @@ def test_a_page_that_cannot_be_had_ends_the_stream_after_what_came_before(
     daktela.faults = [Fault("503", endpoint="activities", times=None, after=after)]
     result = _read(connect(daktela, page_size=5, backend="sequential"), "activities")
     rows = [row for row in _settled(daktela, "activities", "time") if not _is_orphan(row)]
-    assert "answered 503, 6 times" in result.error
+    assert "answered 503 (6 attempts)" in result.error
     assert "GET activities.json" in result.error
     assert set(result.names) < _names(rows)
     reached = max(result.checkpoints, default=_at("2000-01-01"))
@@ -635,7 +635,7 @@ def test_a_page_that_is_none_ends_the_stream_and_is_never_an_empty_one(
     for kind in ("data-null", "no-result", "html", "empty", "truncated-json", "error-200"):
         daktela.faults = [Fault(kind, endpoint="groups", times=None)]
         result = _read(connect(daktela), "groups")
-        assert "6 times" in result.error
+        assert "(6 attempts)" in result.error
         assert result.records == []
 
 
