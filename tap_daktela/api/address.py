@@ -1,4 +1,4 @@
-"""Where an instance lives: the settings `url`, `server` and `allow_http` in, a checked base URL out."""
+"""The URL of an instance, checked, and the origin that may receive its token."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ class AddressError(ValueError):
 
 @dataclass(frozen=True)
 class Address:
-    """The place of one Daktela instance."""
+    """The URL of one Daktela instance."""
 
     origin: str
-    """Scheme, host and port: all that a token is ever sent to."""
+    """Scheme, host and port. A token is sent to no other origin."""
     prefix: str = ""
-    """Path in front of `/api/v6`, without a slash at its end."""
+    """Path before `/api/v6`, without a trailing slash."""
 
     @property
     def base(self) -> str:
-        """The instance's URL, without a slash at its end."""
+        """The URL of the instance, without a trailing slash."""
         return self.origin + self.prefix
 
     @property
     def api(self) -> str:
-        """The URL that endpoints are appended to, with a slash at its end."""
+        """The URL that endpoints are appended to, with a trailing slash."""
         return f"{self.base}{_API}/"
 
     @property
@@ -47,17 +47,17 @@ class Address:
 
     @property
     def first_label(self) -> str:
-        """The host's first label, which names the instance (`acme` of `acme.daktela.com`)."""
+        """The first label of the host, which names the instance (`acme` of `acme.daktela.com`)."""
         return (urlsplit(self.origin).hostname or "").split(".")[0]
 
 
 def parse(url: str, *, allow_http: bool = False) -> Address:
-    """Return the address that `url` means.
+    """Return the address of an instance from the settings `url` and `allow_http`.
 
-    A path prefix is kept, and an URL that already ends in `/api/v6` is accepted (daktela-api.md §1).
+    A path prefix is kept, and a URL that already ends in `/api/v6` is accepted (daktela-api.md §1).
 
     Raises:
-        AddressError: not an http(s) URL, credentials inside, or plain http to anything but this machine.
+        AddressError: it is not an http(s) URL, it contains credentials, or it is plain http to another machine.
     """
     try:
         parts = urlsplit(url.strip())
@@ -77,7 +77,7 @@ def parse(url: str, *, allow_http: bool = False) -> Address:
 
 
 def _origin(scheme: str, host: str, port: int | None) -> str:
-    """Return the origin as it stands in the requests sent there, hosts of other than ASCII letters included."""
+    """Return the origin as requests to it contain it: hosts with other than ASCII letters are encoded."""
     shown = f"[{host}]" if ":" in host else host
     default_port = 443 if scheme == "https" else 80
     request = requests.PreparedRequest()

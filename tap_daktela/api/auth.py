@@ -1,6 +1,6 @@
-"""Who asks: a static token, or a user name and password, in; the token of each request out.
+"""Authentication by static token or login.
 
-The token travels in the `X-AUTH-TOKEN` header, never in a URL, and to the instance's own origin only.
+The token is sent in the `X-AUTH-TOKEN` header, never in a URL, and to the origin of the instance only.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ _HEADER = "X-AUTH-TOKEN"
 
 
 class SignInError(Exception):
-    """Nobody can be signed in with the credentials given; the message names the setting to look at."""
+    """The instance refuses the credentials; the message names the settings to check."""
 
 
 class Renewal(Enum):
     """How a refused token was replaced."""
 
     REFRESHED = "signed in again"
-    ALREADY_REFRESHED = "another thread had signed in meanwhile"
-    NOT_POSSIBLE = "a static token has no successor"
+    ALREADY_REFRESHED = "another thread had already signed in again"
+    NOT_POSSIBLE = "a static token cannot be replaced"
 
 
 class TokenAuth(AuthBase):
-    """Puts the current token into requests to one origin, and renews it where it can."""
+    """Adds the current token to requests to one origin, and replaces it if it is refused."""
 
     def __init__(self, origin: str, *, token: str | None = None, sign_in: Callable[[], str] | None = None) -> None:
         """Take either a static `token` or `sign_in`, which returns a new token or raises SignInError."""
@@ -70,7 +70,7 @@ class TokenAuth(AuthBase):
             return Renewal.REFRESHED
 
     def _replace(self) -> None:
-        """Sign in. Credentials that have been refused are not tried again, which might lock the account."""
+        """Sign in. Refused credentials are not tried again, because that might lock the account."""
         if self._refusal is not None:
             raise self._refusal
         if self._sign_in is not None:

@@ -1,7 +1,7 @@
-"""One Daktela instance: queries in, pages out, each request with the retries that it deserves.
+"""Send requests to one Daktela instance, with authentication, limits and retries.
 
-Nothing here knows of streams. A request that cannot be had ends in a `RequestError`, credentials that are
-refused in a `SignInError`.
+A request that failed after all retries raises `RequestError`, refused credentials raise `SignInError`. Streams are
+not known here.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from urllib3.exceptions import HTTPError
 from tap_daktela.api.auth import Renewal, SignInError, TokenAuth
 from tap_daktela.api.connection_errors import classify_exception, classify_proxy_refusal
 from tap_daktela.api.envelope import (
-    Answer,
+    Envelope,
     EnvelopeError,
     Page,
     ReportedError,
     read_acceptance,
-    read_answer,
+    read_envelope,
     read_page,
 )
 from tap_daktela.api.outcome import Action, Outcome, RequestError, classify, classify_body
@@ -60,16 +60,16 @@ MAX_PAGE_BYTES = 64 * _MIB
 
 Up to 2 * `concurrency` + 1 decoded pages are in memory at the same time, so this also limits the memory of a run.
 A decoded page takes about as many bytes as its long texts, and three times as many as its short values."""
-MAX_ANSWER_BYTES = 8 * _MIB
-"""Decompressed bytes of any other response: logins, `whoim` and the sync endpoint. One object with everything that
-it is related to has 300 kB (daktela-api.md §3)."""
+MAX_OTHER_BYTES = 8 * _MIB
+"""Decompressed bytes of any other response: logins, `whoim` and the sync endpoint. One object with all its
+relations has 300 kB (daktela-api.md §3)."""
 MAX_ERROR_BYTES = _MIB
 """Bytes of an error response that are read to find its message."""
 MAX_TIMEOUTS = 10
 """A whole request may take this many times `request_timeout`, which limits the time without a byte."""
 
-_LISTS = 32
-"""Of how many lists, or windows of one, the request is kept prepared."""
+_PREPARED_LISTS = 32
+"""For how many lists, or windows of a list, the prepared request is cached."""
 
 _NOT_SIGNED_IN = frozenset(
     {
@@ -92,19 +92,19 @@ class Credentials:
 
 @dataclass(frozen=True, kw_only=True)
 class HttpSettings:
-    """How requests are made."""
+    """The settings of requests."""
 
     timeout: float = 60.0
-    """Seconds without a byte after which an attempt has failed. A whole attempt may take ten times as long."""
+    """Seconds without a byte after which an attempt fails. A whole attempt may take ten times as long."""
     verify_tls: bool = True
     user_agent: str = "tap-daktela"
     connections: int = 5
-    """Connections that are kept open."""
+    """The number of connections that stay open."""
     retries: RetryPolicy = field(default_factory=RetryPolicy)
 
 
 class Identity(NamedTuple):
-    """Who is signed in, with the clock of the answer that told so."""
+    """The user who is signed in, and the clock of the response."""
 
     user: str
     time: str | None
@@ -112,30 +112,30 @@ class Identity(NamedTuple):
 
 
 class Traffic(NamedTuple):
-    """What has gone to and fro so far."""
+    """The requests and responses so far."""
 
     requests: int = 0
-    """Repetitions included."""
+    """The number of requests, retries included."""
     retries: int = 0
     bytes: int = 0
-    """Of the bodies of answers, unpacked."""
+    """The number of bytes of the decompressed bodies of responses."""
 
 
 @dataclass(frozen=True)
 class _Request:
-    """What is sent, and how to name it to a person."""
+    """A request, and its name in messages."""
 
     prepare: Callable[[], requests.PreparedRequest]
-    """Makes the request, without its token."""
+    """Returns the request without its token."""
     name: str
     auth: TokenAuth | None = None
-    max_bytes: int = MAX_ANSWER_BYTES
+    max_bytes: int = MAX_OTHER_BYTES
     size_advice: str = ""
     """What to do if the response is larger."""
 
 
-class _RetryNeeded(Exception):  # noqa: N818 - not an error but a request to repeat
-    """An attempt failed, and another one may succeed."""
+class _RetryNeeded(Exception):  # noqa: N818 - not an error, but a reason to retry
+    """An attempt failed, and a retry may succeed."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome.reason)
@@ -143,7 +143,7 @@ class _RetryNeeded(Exception):  # noqa: N818 - not an error but a request to rep
 
 
 class Client:
-    """The requests to one instance. Safe to use from several threads."""
+    """Sends requests to one instance. Safe to use from several threads."""
 
     def __init__(self, address: Address, credentials: Credentials, http: HttpSettings) -> None:
         self.address = address
@@ -155,7 +155,7 @@ class Client:
         register(credentials.password)
         self._session = make_session(http.user_agent, http.connections)
         self._rate_limit = RateLimit()
-        self._prepared_list = lru_cache(maxsize=_LISTS)(self._prepare_list)
+        self._prepared_list = lru_cache(maxsize=_PREPARED_LISTS)(self._prepare_list)
         self._auth = TokenAuth(
             address.origin,
             token=credentials.access_token or None,
@@ -163,45 +163,46 @@ class Client:
         )
 
     def identify(self) -> Identity:
-        """Return who is signed in, signing in if need be.
+        """Return the user who is signed in; sign in first if necessary.
 
         Raises:
             SignInError: the credentials are refused.
-            RequestError: the instance cannot be asked.
+            RequestError: the request failed, after all retries.
         """
-        # Spelled so. It answers 200 without a token, too: only its `user` shows who asks (daktela-api.md §1).
-        answer = self._send(
+        # The endpoint has this spelling. It also answers 200 without a token, but then without a `user`
+        # (daktela-api.md §1).
+        envelope = self._send(
             _Request(self._preparing("GET", f"{self.address.api}whoim.json"), "GET whoim.json", self._auth),
-            read_answer,
+            read_envelope,
         )
-        user = answer.result.get("user") if isinstance(answer.result, dict) else None
+        user = envelope.result.get("user") if isinstance(envelope.result, dict) else None
         if not user:
             raise SignInError(f"{self.address.base} does not accept the token: check access_token")
         name = user.get("name") if isinstance(user, dict) else user
-        return Identity(redact_server_text(str(name)), answer.time, answer.timezone)
+        return Identity(redact_server_text(str(name)), envelope.time, envelope.timezone)
 
     def close(self) -> None:
         """Close the idle connections. The client can be used again, and stays signed in."""
         self._session.close()
 
     def sign_in(self) -> None:
-        """Sign in if that has not been done yet; with a static token there is nothing to do.
+        """Sign in, unless that has been done or the token is static.
 
         Raises:
             SignInError: the credentials are refused.
-            RequestError: the instance cannot be asked.
+            RequestError: the request failed, after all retries.
         """
         _ = self._auth.token
 
     def page(
         self, query: Query, limits: RetryLimits | None = None, cancelled: threading.Event | None = None
     ) -> Page:
-        """Return the rows that `query` asks for.
+        """Return the page of a query.
 
-        `cancelled`, once set, ends the waiting between attempts.
+        `cancelled` ends the wait between attempts when it is set.
 
         Raises:
-            RequestError: the request failed, after all retries that `patience` allows.
+            RequestError: the request failed, after all retries that `limits` allow.
             SignInError: the token expired, and the instance does not issue another one.
         """
         # A decoder of expected fields reads a missing field as null.
@@ -209,13 +210,13 @@ class Client:
         return replace(self._send(self._list(query), read, cancelled, limits), take=query.take)
 
     def post(self, path: str, body: bytes, limits: RetryLimits) -> None:
-        """Send JSON to a path below the instance's URL that is not part of the API, until it is taken in.
+        """Send JSON to a path below the URL of the instance that is not part of the API.
 
-        To be used where sending the same again does no harm.
+        The request is retried, so the endpoint must accept the same body several times.
 
         Raises:
-            RequestError: it is not taken in; the outcome says what was the matter with the last attempt.
-            SignInError: the token expired and no other can be had.
+            RequestError: the request failed, after all retries that `limits` allow.
+            SignInError: the token expired, and the instance does not issue another one.
         """
         url = self.address.base + path
         prepare = self._preparing("POST", url, data=body, headers={"Content-Type": "application/json"})
@@ -227,8 +228,8 @@ class Client:
         url: str,
         **options: Any,  # noqa: ANN401 - those of requests
     ) -> Callable[[], requests.PreparedRequest]:
-        """Return the function that prepares a request."""
-        # In every case a callable of our own: without one, requests would look into ~/.netrc.
+        """Return a function that prepares a request."""
+        # Without `auth`, requests would use the credentials of ~/.netrc.
         request = requests.Request(method, url, auth=_anonymous, **options)
         return partial(self._session.prepare_request, request)
 
@@ -242,9 +243,9 @@ class Client:
         )
 
     def _prepare_page(self, query: Query) -> requests.PreparedRequest:
-        """Return the request for a page, which differs from that for another in the end of its URL alone.
+        """Return the request for a page. The requests for two pages of a list differ in the end of the URL only.
 
-        To prepare each from the beginning takes a third of the time that a request takes.
+        Preparing each of them completely would take a third of the time of a request.
         """
         prepared = self._prepared_list(query.page(0)).copy()
         name, value = query.parameters()[-1]
@@ -256,15 +257,15 @@ class Client:
         return self._preparing("GET", url, params=query.parameters()[:-1])()
 
     def _sign_in(self) -> str:
-        """Sign in with user name and password; return the token, which builds send in two shapes."""
+        """Sign in with user name and password; return the token, which builds send in two formats."""
         refusal = (
             f"{self.address.base} does not let the user {self._credentials.username!r} in: "
             "check username and password"
         )
 
-        def read(body: bytes) -> Answer:
+        def read(body: bytes) -> Envelope:
             try:
-                return read_answer(body)
+                return read_envelope(body)
             except ReportedError as error:
                 raise SignInError(f"{refusal} (Daktela says: {error})") from None
 
@@ -274,7 +275,7 @@ class Client:
             "only_token": 1,
         }
         try:
-            answer = self._send(
+            envelope = self._send(
                 _Request(self._preparing("POST", f"{self.address.api}login.json", json=body), "POST login.json"),
                 read,
             )
@@ -284,7 +285,7 @@ class Client:
                 reason = "answered 401" if answered_401 else error.outcome.reason
                 raise SignInError(f"{refusal} (Daktela {reason})") from None
             raise
-        result = answer.result
+        result = envelope.result
         token = result.get("accessToken") if isinstance(result, dict) else result
         if not isinstance(token, str) or not token:
             raise SignInError(f"{self.address.base} signed in without sending a token")
@@ -303,23 +304,23 @@ class Client:
         """Send a request, with retries; return what `read` returns for the body of the response."""
         cancelled = cancelled or threading.Event()
         retries = Retries(self._http.retries, limits)
-        # A login waits for no other request: one of those may wait for its token.
+        # A login does not wait for other requests, because one of them may be waiting for its token.
         rate_limit = self._rate_limit if request.auth else RateLimit()
         try:
             while True:
                 number = rate_limit.wait(cancelled)
                 try:
-                    answer = self._attempt(request, read)
+                    content = self._attempt(request, read)
                 except _RetryNeeded as error:
                     self._prepare_retry(request, error.outcome, retries, rate_limit, cancelled)
                 else:
                     rate_limit.note_success(number)
-                    return answer
+                    return content
         except RequestError as error:
             error.repeated = error.repeated or retries.failed > 0
             raise
         except CancelledError:
-            raise RequestError(Outcome(Action.RETRY, "was not asked again"), request.name) from None
+            raise RequestError(Outcome(Action.RETRY, "request was cancelled"), request.name) from None
         finally:
             rate_limit.release()
 
@@ -331,11 +332,11 @@ class Client:
         rate_limit: RateLimit,
         cancelled: threading.Event,
     ) -> None:
-        """Wait until a failed request may be repeated.
+        """Wait until a failed request may be retried.
 
         Raises:
-            RequestError: it has failed too often.
-            CancelledError: it is no longer needed.
+            RequestError: there are no retries left.
+            CancelledError: the request is no longer needed.
         """
         seconds = retries.next_wait(outcome)
         if seconds is None or (outcome.rate_limited and rate_limit.is_exhausted):
@@ -346,23 +347,23 @@ class Client:
             raise failure from None
         self._count(retries=1)
         if outcome.rate_limited and rate_limit.hold(cancelled):
-            # The request of another thread has waited for the server meanwhile.
+            # This thread has waited while the request of another one was retried.
             return
-        asked = f", less than the {outcome.wait:,.0f} s asked for" if (outcome.wait or 0) > seconds else ""
+        shortened = f", less than the {outcome.wait:,.0f} s asked for" if (outcome.wait or 0) > seconds else ""
         logger.warning(
             "%s; attempt %d of %d follows in %.1f s%s (%s)",
             outcome.text,
             retries.failed + 1,
             retries.most,
             seconds,
-            asked,
+            shortened,
             request.name,
         )
         if cancelled.wait(seconds):
             raise CancelledError
 
     def _attempt(self, request: _Request, read: Callable[[bytes], Read]) -> Read:
-        """Make a request once, and once more after signing in again."""
+        """Send a request once, and once more after signing in again."""
         signed_in_again = False
         while True:
             token = request.auth.token if request.auth else ""
@@ -386,15 +387,15 @@ class Client:
     def _route(self) -> Route:
         """Proxies and certificates for all requests to the instance.
 
-        To look for them before each request takes a tenth of the time that a request takes.
+        Searching for them before each request would take a tenth of the time of a request.
 
         Raises:
-            EnvironmentSettingError: they cannot be used.
+            EnvironmentSettingError: an environment variable is not valid.
         """
         return find_route(self._session, self.address, verify_tls=self._http.verify_tls)
 
     def _exchange(self, request: _Request) -> tuple[Outcome, bytes]:
-        """Send a request; return what to do about its answer, and the answer's body."""
+        """Send a request; return its outcome and the body of the response."""
         self._count(requests=1)
         try:
             prepared = (request.auth or _anonymous)(request.prepare())
@@ -403,8 +404,8 @@ class Client:
                 value.encode("latin-1")
             route = self._route
         except (requests.RequestException, ValueError) as error:
-            # Texts of such errors may repeat a header of the request.
-            return Outcome(Action.FAIL, f"could not be asked: {type(error).__name__}"), b""
+            # The text of the error may repeat a header of the request.
+            return Outcome(Action.FAIL, f"could not be requested: {type(error).__name__}"), b""
         except EnvironmentSettingError as error:
             return Outcome(Action.FAIL, str(error), subject=""), b""
         return self._transfer(request, prepared, route)
@@ -412,9 +413,9 @@ class Client:
     def _transfer(
         self, request: _Request, prepared: requests.PreparedRequest, route: Route
     ) -> tuple[Outcome, bytes]:
-        """Send a request that is prepared, within the limits on time and size."""
+        """Send a prepared request, within the limits on time and size."""
         timeout = self._http.timeout
-        # Not by the session, which reads the whole body of a redirect and prepares the request to follow it.
+        # `Session.send` would read the whole body of a redirect and prepare a request that follows it.
         adapter = self._session.get_adapter(str(prepared.url))
         has_begun = False
         try:
@@ -434,7 +435,7 @@ class Client:
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             return replace(classify_exception(error, route, timeout), incomplete=has_begun), b""
         if response.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and route.proxy:
-            # Over plain http, the answer of a proxy looks like that of the instance; only it sends this status.
+            # Over plain http, a response of the proxy looks like one of the instance, which never sends a 407.
             return classify_proxy_refusal(response.status_code, route), body
         return classify(response, body), body
 
@@ -464,12 +465,12 @@ def _anonymous(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _tells_no_headers(record: logging.LogRecord) -> bool:
-    """Return whether a line of urllib3's log may be told: not one about headers that it cannot read.
+def _has_no_headers(record: logging.LogRecord) -> bool:
+    """Return whether a log record of urllib3 repeats no headers, which may contain tokens (daktela-api.md §1).
 
-    It repeats them, and tokens may be among them (daktela-api.md §1).
+    Its records about invalid headers repeat them, and only these have an exception.
     """
     return not record.exc_info
 
 
-logging.getLogger("urllib3.connection").addFilter(_tells_no_headers)
+logging.getLogger("urllib3.connection").addFilter(_has_no_headers)

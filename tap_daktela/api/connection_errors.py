@@ -1,7 +1,7 @@
-"""Why a request got no answer: an exception of `requests` or `urllib3` in, a `Outcome` out.
+"""Classify the exceptions of requests without a response.
 
-Both libraries wrap the exceptions of the layers below, so the outcome depends on all causes of an exception. The
-text of an exception is never part of a message, since it may repeat a header or a URL.
+`requests` and `urllib3` wrap the exceptions of the layers below, so the outcome depends on all causes of an
+exception. The text of an exception is never part of a message, because it may repeat a header or a URL.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ def classify_exception(error: Exception, route: Route, timeout: float) -> Outcom
             return outcome(cause, route, timeout)
     if reason := _library_reason(causes):
         return Outcome(Action.RETRY, reason)
-    return Outcome(Action.FAIL, f"could not be asked: {type(error).__name__}")
+    return Outcome(Action.FAIL, f"could not be requested: {type(error).__name__}")
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception and all those that it was made of, each once, the outermost first."""
+    """Yield an exception and all its causes, each once, the outermost first."""
     left = [error]
     seen: set[int] = set()
     while left:
@@ -90,7 +90,7 @@ def _tls_failed(cause: BaseException, _route: Route, _timeout: float) -> Outcome
 
 _OUTCOMES: tuple[tuple[tuple[type[BaseException], ...], Callable[[BaseException, Route, float], Outcome]], ...] = (
     (_NO_SUCH_HOST, _not_found),
-    # In urllib3, this is a kind of time-out.
+    # Before the time-outs, of which it is a subclass in urllib3.
     ((urllib3_errors.NewConnectionError,), _not_reached),
     (_TIMEOUTS, _timed_out),
     (_TLS, _tls_failed),
@@ -122,7 +122,7 @@ def _certificate_reason(error: BaseException, host: str) -> str:
 
 
 def _of_proxy(causes: Sequence[BaseException], route: Route, timeout: float) -> Outcome:
-    """Return the outcome of a request that did not get through a proxy."""
+    """Return the outcome of a request that failed at a proxy."""
     subject, setting = f"The proxy {route.proxy}", route.proxy_setting
     status = next((int(match[1]) for cause in causes if (match := _TUNNEL.search(str(cause)))), None)
     if status is not None:
@@ -139,7 +139,7 @@ def _of_proxy(causes: Sequence[BaseException], route: Route, timeout: float) -> 
 
 
 def classify_proxy_refusal(status: int, route: Route) -> Outcome:
-    """Return the outcome of a status with which a proxy refuses to let a request through."""
+    """Return the outcome of a status with which a proxy refuses a request."""
     subject = f"The proxy {route.proxy}"
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         reason = (
@@ -155,12 +155,12 @@ def classify_proxy_refusal(status: int, route: Route) -> Outcome:
     return Outcome(action, reason, subject=subject)
 
 
-# Everything else.
+# Other causes.
 
 
 def _system_reason(causes: Iterable[BaseException]) -> str | None:
-    """Return what an error of the operating system means, None for one that is not known."""
-    # Those of TLS and of name resolution have numbers of their own.
+    """Return the reason for an error of the operating system, None if it is not known."""
+    # The error numbers of TLS and of name resolution are not those of the operating system.
     own = (ssl.SSLError, socket.gaierror)
     numbers = (cause.errno for cause in causes if isinstance(cause, OSError) and not isinstance(cause, own))
     return next((_SYSTEM_REASONS[number] for number in numbers if number in _SYSTEM_REASONS), None)
@@ -188,18 +188,18 @@ _LIBRARY_REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
         (urllib3_errors.DecodeError, requests.exceptions.ContentDecodingError),
         "sent a response that cannot be decompressed",
     ),
-    # Of the response: those of the request are checked before it is sent.
+    # Headers of the response; those of the request are checked before it is sent.
     ((urllib3_errors.InvalidHeader, requests.exceptions.InvalidHeader), "sent headers that contradict each other"),
     ((requests.exceptions.InvalidURL, urllib3_errors.LocationValueError), ""),
     ((ConnectionError, IncompleteRead, urllib3_errors.IncompleteRead), "closed the connection"),
-    # Such as too many headers, or a status line that is none.
+    # For example too many headers, or an invalid status line.
     ((HTTPException,), "sent a response that cannot be read"),
     (
         (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, urllib3_errors.ProtocolError),
         "closed the connection",
     ),
-    # Such as that of a chunk of negative length.
+    # For example a chunk of negative length.
     ((urllib3_errors.HTTPError, ValueError), "sent a response that cannot be read"),
 )
-"""Exceptions that another attempt may avoid, and what to say; the first that fits counts. Nothing is to be said of
-URLs that cannot be used: another attempt does not change them."""
+"""Exceptions that a retry may avoid, with their reason; the first match counts. The reason for an invalid URL
+is empty, because a retry does not change it."""

@@ -1,7 +1,7 @@
-"""The body of an answer in, its rows, total and clock out.
+"""Decode the body of a response: its rows, total, clock and error.
 
-Every answer is `{"error": …, "result": …, "_time": …}`. A list is usable only when its error is empty and its
-`result.data` is there: a 200 without a `result` looks like an empty page and is not one (daktela-api.md §3).
+Every body is an envelope, `{"error": …, "result": …, "_time": …}`. A list is usable only if `error` is empty and
+`result.data` exists: a 200 without a `result` looks like an empty page and is not one (daktela-api.md §3).
 """
 
 from __future__ import annotations
@@ -24,88 +24,88 @@ _TITLE = re.compile(r"<title[^>]*>(.{1,2000}?)</title", re.IGNORECASE | re.DOTAL
 
 
 class EnvelopeError(ValueError):
-    """The body is no usable answer; the message says what it is instead."""
+    """The body is not a usable envelope; the message says what it is instead."""
 
 
 class ReportedError(EnvelopeError):
-    """The answer carries an `error` of the API's own; the message is its text."""
+    """The envelope contains an `error` of the API; the message is its text."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What an answer says, whatever its `result` holds."""
+class Envelope:
+    """The content of a response."""
 
     result: Any
     time: str | None
-    """The server's clock as it was sent: local time without an offset."""
+    """The clock of the server as it was sent: local time without an offset."""
     timezone: str | None
-    """IANA name of the zone of all datetimes; builds before 2023 do not tell."""
+    """IANA name of the zone of all datetimes; builds before 2023 do not send it."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """The rows of a list answer."""
+    """The rows of a list response."""
 
     rows: list[Any]
     """Dictionaries, or objects with the same `get`."""
     total: int | None
-    """Rows that match the filter at the time of the answer, None where the server does not tell."""
+    """The number of rows that match the filter, None if the server does not send it."""
     time: str | None = None
     timezone: str | None = None
     take: int | None = None
     """How many rows were requested, None if that is not known."""
 
 
-def read_answer(body: bytes) -> Answer:
-    """Return what `body` says.
+def read_envelope(body: bytes) -> Envelope:
+    """Return the content of a body.
 
     Raises:
-        ReportedError: the answer's own `error` is not empty.
+        ReportedError: its `error` is not empty.
         EnvelopeError: not JSON, not an object, or without a `result`.
     """
     document = _decode(body)
     if not isinstance(document, dict):
-        raise EnvelopeError("an answer that is not a JSON object")
+        raise EnvelopeError("a response that is not a JSON object")
     if message := error_text(document.get("error")):
         raise ReportedError(message)
     if document.get("result") is None:
-        raise EnvelopeError("an answer without a result")
-    return Answer(document["result"], _text(document.get("_time")), _text(document.get("_timezone")))
+        raise EnvelopeError("a response without a result")
+    return Envelope(document["result"], _text(document.get("_time")), _text(document.get("_timezone")))
 
 
 def read_page(body: bytes) -> Page:
-    """Return the rows that `body` lists; `data` may be a list or an object keyed by name.
+    """Return the page in a body; `data` may be a list or an object keyed by name.
 
     Raises:
-        ReportedError: the answer's own `error` is not empty.
-        EnvelopeError: there is no list of rows in it.
+        ReportedError: its `error` is not empty.
+        EnvelopeError: it has no list of rows.
     """
-    answer = read_answer(body)
-    data = answer.result.get("data") if isinstance(answer.result, dict) else None
+    envelope = read_envelope(body)
+    data = envelope.result.get("data") if isinstance(envelope.result, dict) else None
     rows = list(data.values()) if isinstance(data, dict) else data
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise EnvelopeError("an answer without a list of rows")
-    return Page(rows, read_total(answer.result.get("total")), answer.time, answer.timezone)
+        raise EnvelopeError("a response without a list of rows")
+    return Page(rows, read_total(envelope.result.get("total")), envelope.time, envelope.timezone)
 
 
 def read_acceptance(body: bytes) -> None:
-    """Return if `body` is a 2xx's word that something was taken in: whatever is neither a page nor an error.
+    """Check that the body of a 2xx is neither a web page nor an error.
 
-    For endpoints whose answer nobody knows: an empty body, a text or any JSON without an `error` will do. Judged
-    by the body, for PHP calls every answer HTML (daktela-api.md §9, question 21).
+    The format of the body is not known: it may be empty, a text, or any JSON without an `error`. The header does
+    not help, because PHP declares every response as HTML (daktela-api.md §9, question 21).
 
     Raises:
-        ReportedError: the answer's own `error` is not empty.
-        EnvelopeError: an HTML page, as proxies and failing scripts send it.
+        ReportedError: its `error` is not empty.
+        EnvelopeError: it is an HTML page, such as proxies and failing scripts send.
     """
     if body.removeprefix(BOM).lstrip()[:1] == b"<":
-        raise EnvelopeError("an HTML page in place of an answer")
+        raise EnvelopeError("an HTML page instead of a response")
     if message := reported_error(body):
         raise ReportedError(message)
 
 
 def reported_error(body: bytes) -> str:
-    """Return the API's own message in the body of a refused request, empty where there is none."""
+    """Return the message of the API in the body of an error response, empty if there is none."""
     try:
         document = _decode(body)
     except EnvelopeError:
@@ -114,9 +114,9 @@ def reported_error(body: bytes) -> str:
 
 
 def error_text(error: object) -> str:
-    """Return the text of an `error` in any of its shapes: text, list, or nested objects of either.
+    """Return the text of an `error`, which may be a text, a list, or nested objects.
 
-    The language is the server's (Czech ones are recorded), so nothing may be concluded from the text.
+    Its language is that of the server (Czech ones are recorded), so no decision may depend on it.
     """
     try:
         text = "; ".join(_messages(error))
@@ -126,9 +126,9 @@ def error_text(error: object) -> str:
 
 
 def foreign_page(body: bytes) -> str:
-    """Return what the body of a refused request is, if Daktela did not send it; empty if it may have.
+    """Describe the body of an error response that Daktela did not send; empty if Daktela may have sent it.
 
-    The title of a web page, or the beginning of a text, names the firewall or proxy that sent it.
+    The title of a web page, or the beginning of a text, often names the firewall or proxy that sent it.
     """
     text = body.removeprefix(BOM).decode("utf-8", "replace").strip()
     if not text:
@@ -145,7 +145,7 @@ def foreign_page(body: bytes) -> str:
 
 
 def _shown(text: str, length: int) -> str:
-    """Return a text of the server as one line without secrets, shortened to `length`."""
+    """Return a text of the server as one line without secrets, of at most `length` characters."""
     text = redact_server_text(text)
     text = " ".join("".join(each if each.isprintable() else " " for each in text).split())
     return text if len(text) <= length else text[: length - 1] + "…"
@@ -158,7 +158,7 @@ def _messages(error: object, place: tuple[str, ...] = ()) -> list[str]:
         return [text for value in error for text in _messages(value, place)]
     if not error:
         return []
-    # What is wrong as a whole stands under `primary`, what is wrong with a field under `form` and its name.
+    # Errors of the whole request are in `primary`, errors of a field in `form` under its name.
     name = ".".join(part for part in place if part not in {"primary", "form"})
     return [f"{name}: {error}" if name else str(error)]
 
@@ -166,22 +166,22 @@ def _messages(error: object, place: tuple[str, ...] = ()) -> list[str]:
 def _decode(body: bytes) -> Any:  # noqa: ANN401 - JSON
     body = strip_nul(body.removeprefix(BOM))
     if not body.strip():
-        raise EnvelopeError("an empty answer")
+        raise EnvelopeError("an empty response")
     if body.lstrip()[:1] == b"<":
-        raise EnvelopeError("an HTML page in place of JSON")
+        raise EnvelopeError("an HTML page instead of JSON")
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return _decode_damaged(body)
     except RecursionError as error:
-        raise EnvelopeError("an answer that is nested too deeply") from error
+        raise EnvelopeError("a response that is nested too deeply") from error
 
 
 def _decode_damaged(body: bytes) -> Any:  # noqa: ANN401 - JSON
-    """Decode JSON that only lenient readers accept: half surrogate pairs, bytes that are not UTF-8, huge numbers.
+    """Decode JSON with unpaired surrogates, bytes that are not UTF-8, or numbers that are too large.
 
-    What is not text in any encoding becomes U+FFFD. A number that Python cannot represent becomes its text, so
-    that only its own column does not fit. The rest of the row is kept.
+    Bytes and surrogates that are no text become U+FFFD. A number that Python cannot represent becomes its text, so
+    that only its own column is a type mismatch and the rest of the row is kept.
     """
     try:
         document = json.loads(
@@ -190,9 +190,9 @@ def _decode_damaged(body: bytes) -> Any:  # noqa: ANN401 - JSON
             parse_float=_float_or_text,
             parse_int=_int_or_text,
         )
-        return msgspec.json.decode(json.dumps(_whole(document), ensure_ascii=False))
+        return msgspec.json.decode(json.dumps(_without_surrogates(document), ensure_ascii=False))
     except (ValueError, RecursionError, msgspec.DecodeError) as error:
-        raise EnvelopeError("an answer that is cut off or not JSON") from error
+        raise EnvelopeError("a response that is cut off or not JSON") from error
 
 
 def _float_or_text(text: str) -> float | str:
@@ -212,18 +212,18 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-def _whole(value: Any) -> Any:  # noqa: ANN401 - JSON
+def _without_surrogates(value: Any) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, str):
         return replace_lone_surrogates(value)
     if isinstance(value, list):
-        return [_whole(element) for element in value]
+        return [_without_surrogates(element) for element in value]
     if isinstance(value, dict):
-        return {replace_lone_surrogates(key): _whole(element) for key, element in value.items()}
+        return {replace_lone_surrogates(key): _without_surrogates(element) for key, element in value.items()}
     return value
 
 
 def read_total(value: object) -> int | None:
-    """Return a total, which may come as a number, as text or not at all (daktela-api.md §2)."""
+    """Return a total, which the server sends as a number, as text or not at all (daktela-api.md §2)."""
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         return None
     try:

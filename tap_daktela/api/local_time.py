@@ -1,4 +1,4 @@
-"""Convert between instants in UTC and the local times of an instance. Pure.
+"""Convert between instants in UTC and local times of an instance.
 
 The server compares and sends local times without an offset, `2026-03-01 00:00:00` (daktela-api.md §2, §3). These
 texts sort in the order of time. Bookmarks and settings are instants in UTC.
@@ -22,14 +22,15 @@ _SECOND = timedelta(seconds=1)
 
 
 def to_text(moment: datetime) -> str:
-    """Return a datetime's own wall time as the server writes it; fractions of a second are cut off."""
+    """Return the local time of a datetime in the format of the server, without fractions of a second."""
     return moment.replace(tzinfo=None).isoformat(" ", "seconds")
 
 
 def from_text(text: str) -> datetime:
-    """Return the wall time that `text` writes, without a zone; ValueError if it is none.
+    """Return a local time, without a zone. The zero date of MySQL is the minimum of `datetime`.
 
-    A zero date, MySQL's way to write none, is the beginning of all time.
+    Raises:
+        ValueError: `text` is not a local time.
     """
     if text.startswith("0000"):
         return datetime.min  # noqa: DTZ901 - as below
@@ -37,7 +38,7 @@ def from_text(text: str) -> datetime:
 
 
 def lower_text(instant: datetime, zone: ZoneInfo) -> str:
-    """Return the earliest local time that `instant`, or any instant after it, reads as."""
+    """Return the earliest local time of `instant` and of all instants after it."""
     local = instant.replace(microsecond=0).astimezone(zone)
     if local.fold == 0 and _is_repeated(local):
         return to_text(_clock_change(local).astimezone(zone))
@@ -45,7 +46,7 @@ def lower_text(instant: datetime, zone: ZoneInfo) -> str:
 
 
 def upper_text(instant: datetime, zone: ZoneInfo) -> str:
-    """Return the first local time after all those that an instant before `instant` reads as."""
+    """Return the first local time after those of all instants before `instant`."""
     if instant.microsecond:
         instant = instant.replace(microsecond=0) + _SECOND
     local = instant.astimezone(zone)
@@ -59,8 +60,8 @@ def upper_text(instant: datetime, zone: ZoneInfo) -> str:
 def earliest_instant(text: str, zone: ZoneInfo) -> datetime:
     """Return the earliest instant, in UTC, that a local time may mean.
 
-    Where the clocks go forward, that is the reading before the gap: no local time that exists lies between. A zero
-    date means the first instant that there is.
+    For a local time that a clock change skips, that is the offset before the change. A zero date is the minimum of
+    `datetime`.
     """
     try:
         return min(_readings(from_text(text), zone))
@@ -72,7 +73,7 @@ def possible_instants(text: str, zone: ZoneInfo) -> list[datetime]:
     """Return the instants, in UTC, that a local time may mean: two in an hour that a clock change repeats.
 
     Raises:
-        ValueError: `text` is no local time, or one at the very ends of the calendar.
+        ValueError: `text` is not a local time, or lies at the limits of the calendar.
     """
     try:
         return _readings(datetime.strptime(text, _FORMAT), zone)  # noqa: DTZ007 - as in `from_text`
@@ -95,7 +96,7 @@ def _is_repeated(local: datetime) -> bool:
 
 
 def _clock_change(local: datetime) -> datetime:
-    """Return the instant, in UTC, at which the hour of the repeated time `local` began again."""
+    """Return the instant, in UTC, at which the hour of the repeated local time begins again."""
     after = local.replace(fold=1).utcoffset()
     earliest, latest = (local.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
     while latest - earliest > _SECOND:

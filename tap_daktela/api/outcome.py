@@ -1,7 +1,7 @@
-"""What to do about the answer to a request: accept it, ask again, sign in again, or stop.
+"""Classify responses: accept, retry, sign in again, or fail.
 
-In: a response. Out: a `Outcome`. For requests without an answer, `connection_errors.py` makes one. The tap and the
-target read the same outcomes; what they do about a refusal is their own.
+For requests without a response, see `connection_errors.py`. The tap and the target use the same outcomes, and each
+decides what a failure means to it.
 """
 
 from __future__ import annotations
@@ -33,29 +33,29 @@ class Action(Enum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What to do about one attempt, and why."""
+    """What to do after one attempt, and why."""
 
     action: Action
     reason: str = ""
     """What happened, to be read after `subject`: `answered 503`, `did not answer within 60 s`."""
     status: int | None = None
-    """The status of the answer, None without one."""
+    """The status of the response, None if there was none."""
     wait: float | None = None
-    """Seconds that the server asked us to wait, None where it did not."""
+    """Seconds that the server requested to wait, None if it did not."""
     subject: str = "Daktela"
-    """Who did it: Daktela, a proxy, or nobody (empty) if a setting of the environment is wrong."""
+    """Daktela or a proxy, or empty if a setting of the environment is wrong."""
     timed_out: bool = False
     """Whether the server took longer than the settings, or a gateway in front of it, allow."""
     expired: bool = False
-    """Whether the attempt took longer than a whole request may; then it has timed out, too."""
+    """Whether the attempt exceeded the time limit of a whole request; then `timed_out` is true, too."""
     from_gateway: bool = False
-    """Whether something in front of Daktela answered in its place, such as a firewall."""
+    """Whether a gateway in front of Daktela answered, such as a firewall."""
     too_large: bool = False
     """Whether the response is larger than the client accepts; a request for fewer rows may succeed."""
     reported: bool = False
-    """Whether a 2xx carried an error of the API's own."""
+    """Whether a 2xx contained an `error` of the API."""
     incomplete: bool = False
-    """Whether the response ended before its end, or was none that can be read."""
+    """Whether the response was truncated or cannot be decoded."""
     unreachable: bool = False
     """Whether no connection could be made: no such host, a refused connection, or a failed TLS handshake."""
     advice: str = ""
@@ -65,7 +65,7 @@ class Outcome:
 
     @property
     def fewer_rows_may_help(self) -> bool:
-        """Whether the page may have been too large for the server: for its time, its memory or its network."""
+        """Whether the page may have been too large for the server's time, memory or network."""
         is_size_related = self.timed_out or self.too_large or self.incomplete or self.status in _OVERLOADED
         return self.action is Action.RETRY and is_size_related
 
@@ -78,12 +78,12 @@ class Outcome:
 
     @property
     def rate_limited(self) -> bool:
-        """Whether the server asked for fewer requests."""
+        """Whether the server requested a lower rate of requests."""
         return self.status == HTTPStatus.TOO_MANY_REQUESTS
 
 
 _OVERLOADED = frozenset({HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.BAD_GATEWAY})
-"""Answers if PHP runs out of memory, or its process dies. 503 says that the service is not available."""
+"""Statuses if PHP runs out of memory or its process dies. 503 means that the service is not available."""
 
 
 class RequestError(Exception):
@@ -94,11 +94,11 @@ class RequestError(Exception):
         self.outcome = outcome
         self.request = request
         self.repeated = False
-        """Whether the outcome is on a repetition; what became of the first attempt may then be unknown."""
+        """Whether there was an earlier attempt, whose effect may then be unknown."""
 
 
 def classify(response: requests.Response, body: bytes) -> Outcome:
-    """Return the outcome of an answer by its status alone; a 2xx may still hold an error in its body."""
+    """Return the outcome of a response by its status; the body of a 2xx may still contain an error."""
     status = response.status_code
     if response.ok and not response.is_redirect and status < HTTPStatus.MULTIPLE_CHOICES:
         return Outcome(Action.ACCEPT, status=status)
@@ -115,20 +115,20 @@ def classify(response: requests.Response, body: bytes) -> Outcome:
 
 
 def _with_message(reason: str, body: bytes) -> str:
-    """Return a reason with the API's own message in the body of an error, if there is one."""
+    """Return a reason, with the message of the API in the body if there is one."""
     message = reported_error(body)
     return f"{reason}: {message}" if message else reason
 
 
 _GATEWAY_TIMEOUTS = frozenset({HTTPStatus.GATEWAY_TIMEOUT, 524})
-"""Answers of gateways that waited too long for the server behind them; 524 is Cloudflare's."""
+"""Statuses of gateways that waited too long for the server; 524 is that of Cloudflare."""
 
 
 def _classify_client_error(status: int, body: bytes) -> Outcome:
-    """Return the outcome of a 4xx that another attempt does not change.
+    """Return the outcome of a 4xx that a retry does not change.
 
-    Daktela answers 401, 403 and 404 with an empty body, and others with its envelope (daktela-api.md §1). So any
-    other body comes from something in front of it.
+    Daktela answers 401, 403 and 404 with an empty body, and other statuses with its envelope (daktela-api.md
+    §1). Any other body comes from a gateway in front of it.
     """
     action = Action.SIGN_IN if status == HTTPStatus.UNAUTHORIZED else Action.FAIL
     if page := foreign_page(body):
@@ -148,17 +148,17 @@ _GATEWAY_HINTS: dict[int, str] = {
 
 
 def classify_body(error: EnvelopeError) -> Outcome:
-    """Return the outcome of a 2xx whose body is no answer: never an empty page, but worth asking again."""
+    """Return the outcome of a 2xx whose body is not usable: it is retried, and never read as an empty page."""
     if isinstance(error, ReportedError):
         return Outcome(Action.RETRY, f"answered 200 with an error: {error}", HTTPStatus.OK, reported=True)
     return Outcome(Action.RETRY, f"sent {error}", HTTPStatus.OK, incomplete=True)
 
 
 def retry_after(value: str | None) -> float | None:
-    """Return the seconds that a `Retry-After` means, 0 for the past; None if it cannot be read.
+    """Return the seconds of a `Retry-After` header, 0 for the past, None if it is not valid.
 
-    Both forms are in use, seconds and an HTTP date, and both may lie in the past (daktela-api.md §2). The wait is
-    limited by `RetryPolicy`.
+    Both formats are in use, seconds and an HTTP date, and both may be in the past (daktela-api.md §2).
+    `RetryPolicy` limits the wait.
     """
     if value is None:
         return None

@@ -1,6 +1,6 @@
-"""The parameters of a list request: fields, filter, sort and page in, `(name, value)` pairs out.
+"""The query parameters of a list request.
 
-The grammar is the server's own, indexed and never comma-separated (daktela-api.md §2).
+Fields, conditions and sort fields are indexed parameters, never comma-separated lists (daktela-api.md §2).
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ class Query:
 
     endpoint: str
     fields: tuple[str, ...]
-    """To ask for; without any, rows come with all that there are."""
+    """The fields to request; if empty, rows have all fields."""
     conditions: tuple[Condition, ...] = ()
     sort: tuple[str, ...] = ()
-    """Fields to sort by; `-` in front of one turns its order around. Without any, there is no order."""
+    """Fields to sort by, `-` before a field for descending order. If empty, the order is undefined."""
     skip: int = 0
     take: int = 1000
     as_sent: bool = False
-    """Whether rows are read as they come: with a null for a null only, and not for what is not there."""
+    """Whether rows are decoded as the server sent them: a missing field is not read as null."""
 
     def page(self, skip: int) -> Query:
-        """Return the query for the page that starts `skip` rows further in."""
+        """Return the query for the page at offset `skip`."""
         return replace(self, skip=skip)
 
     def parameters(self) -> list[tuple[str, str]]:
-        """Return the request's parameters, not yet encoded for a URL; the last is where the page begins."""
+        """Return the parameters, not yet encoded for a URL; the last one is the offset of the page."""
         pairs = [(f"fields[{index}]", name) for index, name in enumerate(self.fields)]
         for index, condition in enumerate(self.conditions):
             pairs += [
@@ -57,7 +57,7 @@ class Query:
 
     @override
     def __str__(self) -> str:
-        """The request for a person: `GET tickets.json where edited ≥ 2026-03-01 00:00:00, rows 0 to 999`."""
+        """Return the request as text: `GET tickets.json where edited ≥ 2026-03-01 00:00:00, rows 0 to 999`."""
         conditions = " and ".join(
             f"{field} {_SIGNS.get(operator, operator)} {value}" for field, operator, value in self.conditions
         )

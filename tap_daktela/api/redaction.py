@@ -5,11 +5,11 @@ case, escaped for a URL, for JSON or for HTML, or in Base64. `register` collects
 configuration is read and whenever an instance issues a token. `redact` replaces them:
 
 - `redact_server_text` where a text from a server becomes part of a message, before the text is shortened;
-- `RedactingFormatter`, which `protect_logs` puts around the formatter of every log handler, and `echo` for text
-  that does not go through the log, are the last line of defence.
+- `RedactingFormatter`, with which `protect_logs` wraps the formatter of every log handler, in all log lines;
+- `echo` in text that does not go through the log.
 
-A password may also be `1`, `test` or `password`. If every such word were replaced, no message could be read. So
-there are three classes of secrets:
+A password may also be `1`, `test` or `password`. If every such word were replaced, messages would be
+unreadable. So there are three classes of secrets:
 
 ====================  =============================  =========================================================
 strong                at least 8 characters, not     replaced everywhere, also inside a longer word, and where
@@ -41,14 +41,14 @@ REPLACEMENT = "***"
 
 _STRONG_LENGTH = 8
 _STRONG_LETTERS = 16
-"""Length from which a secret of letters only is not taken for a word."""
+"""Length from which a secret of letters only is strong; shorter ones may be words."""
 _WORD_LENGTH = 4
 _PART = 12
 """Characters of a strong secret that are replaced even without the rest of it."""
 _PARTS_FROM = 16
 """Length of secrets that are recognized by their parts."""
 _MAX_ROUNDS = 4
-"""Levels of escaping that are undone."""
+"""The number of levels that are unescaped."""
 
 _ESCAPE = re.compile(
     r"(?P<percent>(?:%[0-9a-f]{2})+)"
@@ -64,18 +64,18 @@ _OWN_LOGGERS = ("tap_daktela", "tap-daktela", "target_daktela_crm", "target-dakt
 
 
 class Redactor:
-    """Knows the secrets of a process. Safe to use from several threads."""
+    """Replaces the secrets of a process in texts. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._known: set[str] = set()
         self._parts: dict[int, set[str]] = {length: set() for length in range(_STRONG_LENGTH, _PARTS_FROM)}
-        """Length -> texts of this length that are replaced wherever they occur."""
+        """Length -> texts of this length that are replaced everywhere."""
         self._words: tuple[str, ...] = ()
         """Texts that are replaced as whole words, longest first."""
 
     def register(self, secret: object) -> None:
-        """Add a secret; anything else than a text that is not blank is ignored."""
+        """Add a secret; blank texts and other types are ignored."""
         if not isinstance(secret, str) or not secret.strip() or secret in self._known:
             return
         with self._lock:
@@ -92,8 +92,8 @@ class Redactor:
     def redact(self, text: str, *, shortest_word: int | None = None) -> str:
         """Return `text` with `***` in place of secrets.
 
-        Of the secrets that are not strong, those of at least `shortest_word` characters are replaced, none without
-        it. The module's docstring has the rule.
+        Strong secrets are always replaced, the others if they have at least `shortest_word` characters, or not
+        at all if it is None. See the docstring of the module.
         """
         words = [word for word in self._words if shortest_word is not None and len(word) >= shortest_word]
         if not words and not any(self._parts.values()):
@@ -120,21 +120,21 @@ class Redactor:
 
 
 redactor = Redactor()
-"""The secrets of this process: its log is shared, too."""
+"""The secrets of this process. All its instances share them, as they share its log."""
 
 
 def register(secret: object) -> None:
-    """Add a secret to those of this process."""
+    """Add a secret of this process."""
     redactor.register(secret)
 
 
 def redact(text: str) -> str:
-    """Return `text`, which is our own, without strong secrets."""
+    """Return a text of this program without strong secrets."""
     return redactor.redact(text)
 
 
 def redact_server_text(text: str) -> str:
-    """Return `text`, which a server sent, without any secret."""
+    """Return a text of a server without any secret."""
     return redactor.redact(text, shortest_word=0)
 
 
@@ -160,7 +160,7 @@ class RedactingFormatter(logging.Formatter):
 
 
 def protect_logs() -> None:
-    """Remove secrets from what the log handlers write that exist now."""
+    """Let all log handlers that exist now write without secrets."""
     loggers: list[Any] = [logging.getLogger(), *logging.getLogger().manager.loggerDict.values()]
     for logger in loggers:
         for handler in getattr(logger, "handlers", ()):
@@ -192,28 +192,28 @@ def _replaced(text: str, found: list[bool]) -> str:
 
 
 def _base64_forms(secret: str) -> Iterator[str]:
-    """Yield how a secret looks in Base64, alone or behind other bytes such as a user name, in lower case."""
+    """Yield the Base64 encodings of a secret, alone or after other bytes such as a user name, in lower case."""
     content = secret.encode()
     for before in range(3):
         encoded = base64.b64encode(b"\0" * before + content).rstrip(b"=")
-        # Characters that also encode bits of what stands before or behind the secret.
+        # Without the characters that also encode bits of the bytes before or after the secret.
         own = encoded[-(-before * 8 // 6) : (before + len(content)) * 8 // 6].decode().lower()
         if len(own) >= _PART:
             yield from (own.replace("+", " "), own.replace("+", "-").replace("/", "_"))
 
 
-# Spellings. Texts and secrets are brought into one canonical spelling by the same function.
+# Texts and secrets are brought into one canonical spelling by the same functions.
 
 
 def _canonical(text: str) -> str:
-    """Return a text in lower case, with all escapes undone."""
+    """Return a text in lower case, completely unescaped."""
     return [spelled for spelled, _ in _decodings(text)][-1]
 
 
 def _decodings(text: str) -> Iterator[tuple[str, list[tuple[int, int]] | None]]:
-    """Yield `text` in lower case, then with one more level of escapes undone each time.
+    """Yield `text` in lower case, then with one more level unescaped each time.
 
-    With each comes the place in `text` that every character of it stands for; None where places are the same.
+    Each comes with the span in `text` of every character, or None if the spans are the places themselves.
     """
     spelled = _lower(text)
     spans: list[tuple[int, int]] | None = None
@@ -229,15 +229,15 @@ def _decodings(text: str) -> Iterator[tuple[str, list[tuple[int, int]] | None]]:
 
 
 def _lower(text: str) -> str:
-    """Return a text in lower case, with as many characters."""
+    """Return a text in lower case, with the same number of characters."""
     if text.isascii():
         return text.lower()
-    # A few letters become two; they stay as they are.
+    # Letters whose lower case has several characters are not changed.
     return "".join(min(each.casefold(), each, key=len) for each in text)
 
 
 def _decoded(text: str) -> tuple[str, list[tuple[int, int]]]:
-    """Return a text with one level of escapes undone, and the place of each of its characters in `text`."""
+    """Return a text with one level unescaped, and the span in `text` of each of its characters."""
     decoded: list[str] = []
     places: list[tuple[int, int]] = []
     end = 0
@@ -254,7 +254,7 @@ def _decoded(text: str) -> tuple[str, list[tuple[int, int]]]:
 
 
 def _unescape(match: re.Match[str]) -> str:
-    """Return what an escape means."""
+    """Return the text that an escape stands for."""
     kind, escape = str(match.lastgroup), match[0]
     if kind == "percent":
         content = bytes.fromhex(escape.replace("%", ""))
@@ -266,5 +266,5 @@ def _unescape(match: re.Match[str]) -> str:
         return bytes.fromhex(match[kind]).decode("latin-1")
     if kind == "entity":
         return html.unescape(escape)
-    # A backslash is left out, in texts and in secrets; `+` and a blank are the same.
+    # Backslashes are removed from texts and secrets, and `+` is a blank.
     return "" if kind == "backslash" else " "

@@ -1,7 +1,7 @@
-"""How often a request is repeated, and how long to wait before that. No HTTP in here.
+"""The number of retries of a request, and the waits between them. No HTTP.
 
-`RetryPolicy` holds the waits, `RetryLimits` what a caller allows for one request, `Retries` counts its failures.
-`RateLimit` makes the requests of several threads wait for one that was answered with 429.
+`RetryPolicy` has the waits, `RetryLimits` the limits of a caller for one request, and `Retries` counts its failed
+attempts. `RateLimit` makes the requests of several threads wait for one that was answered with 429.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tap_daktela.api.outcome import Outcome
 
 _EXPIRED = 2
-"""Attempts of a request that does not end within the time limit of a whole request."""
+"""Attempts of a request that exceeds the time limit of a whole request."""
 _POLL_SECONDS = 0.1
 
 
@@ -37,17 +37,17 @@ class RetryPolicy:
     rate_limit_attempts: int = 10
     """Attempts while the server answers 429; their waits add up to about five minutes."""
     max_rate_limit_wait: float = 90.0
-    """The longest wait after a 429: quotas are usually counted per minute, and some count refused requests, too.
-    Their jitter is up to 25 %, so that the longest waits stay above a minute."""
+    """The longest wait after a 429. Quotas are usually counted per minute, and some count refused requests,
+    too. The jitter is up to 25 %, so that the longest waits are more than a minute."""
     max_retry_after: float = 600.0
-    """The longest wait that a `Retry-After` is granted."""
+    """The longest wait that a `Retry-After` may request."""
 
     def wait(self, outcome: Outcome, failures: int) -> float:
-        """Return the seconds to wait after so many failures of this kind: at least what the server asked for."""
+        """Return the seconds to wait after so many failures of this kind, at least what the server requests."""
         longest, jitter = self.max_wait, 0.5
         if outcome.rate_limited:
             longest, jitter = self.max_rate_limit_wait, 0.25
-        # The exponent is limited, since a float overflows after a thousand failures.
+        # A float would overflow after a thousand failures.
         backoff: float = min(self.first_wait * 2.0 ** min(failures - 1, 30), longest)
         wait = backoff * (1 - random.uniform(0, jitter))  # noqa: S311 - no cryptography
         return max(wait, min(outcome.wait or 0.0, self.max_retry_after))
@@ -58,18 +58,18 @@ DEFAULT_RETRIES = RetryPolicy()
 
 @dataclass(frozen=True, kw_only=True)
 class RetryLimits:
-    """How many attempts a caller allows for one request. None stands for as many as the policy has."""
+    """The limits of a caller for one request, besides those of the policy. None means no further limit."""
 
     attempts: int | None = None
-    """Of any kind."""
+    """Attempts of any kind."""
     time_outs: int | None = None
-    """That timed out."""
+    """Attempts that time out."""
     reports: int | None = None
-    """That were answered with an error in a 2xx."""
+    """Attempts that are answered with an error in a 2xx."""
     expired: int | None = None
-    """That took as long as a whole request may."""
+    """Attempts that exceed the time limit of a whole request."""
     oversized: int | None = None
-    """That a request for fewer rows might have avoided."""
+    """Attempts whose failure a request for fewer rows may avoid."""
 
 
 class Retries:
@@ -79,9 +79,9 @@ class Retries:
         limits = limits or RetryLimits()
         self._policy = policy
         self.failed = 0
-        """Attempts that have failed."""
+        """The number of failed attempts."""
         self.most = limits.attempts or policy.attempts
-        """Attempts in total if all further ones fail as the last one did."""
+        """The total number of attempts if all further ones fail as the last one did."""
         self._rate_limits = 0
         self._left = self.most
         self._rate_limits_left = limits.attempts or policy.rate_limit_attempts
@@ -94,7 +94,7 @@ class Retries:
         self._oversized_left = limits.oversized or self.most
 
     def next_wait(self, outcome: Outcome) -> float | None:
-        """Count a failed attempt; return the seconds until the next one, or None if there is none."""
+        """Count a failed attempt; return the seconds until the next one, or None if there is no further one."""
         self.failed += 1
         if outcome.rate_limited:
             self._rate_limits += 1
@@ -107,7 +107,7 @@ class Retries:
 
     def _usual_left(self, outcome: Outcome) -> int:
         if outcome.too_large:
-            # It would be as large again.
+            # The same response would be as large again.
             return 0
         self._left -= 1
         self._unreachable_left -= outcome.unreachable
@@ -127,8 +127,9 @@ class Retries:
 class RateLimit:
     """Lets requests to one instance pass freely until one is answered with 429.
 
-    That request is then repeated until it succeeds, while the requests of other threads wait: otherwise each would
-    use up the quota that another one waits for. Those that were refused meanwhile follow one by one.
+    That request is then repeated until it succeeds, while the requests of other threads wait. Otherwise each of
+    them would use up the quota that another one waits for. The requests that were refused meanwhile follow one
+    by one.
 
     If a request fails after all its attempts, a further 429 is final until a later request succeeds, so that a run
     does not spend minutes on each of the remaining streams. A request that was sent before does not count: its
@@ -174,7 +175,7 @@ class RateLimit:
                 self._is_exhausted = False
 
     def hold(self, cancelled: threading.Event) -> bool:
-        """Make the requests of other threads wait; return whether this one had to wait for another first.
+        """Make the requests of other threads wait; return whether this one waited for another thread first.
 
         Raises:
             CancelledError: `cancelled` was set meanwhile.
@@ -185,7 +186,7 @@ class RateLimit:
             return waited
 
     def release(self) -> None:
-        """Let the requests of other threads pass, if they wait for this one."""
+        """Let the requests of other threads pass if they wait for this thread."""
         with self._condition:
             if self._holder == threading.get_ident():
                 self._holder = None

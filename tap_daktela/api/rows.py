@@ -1,7 +1,7 @@
-"""Rows of a page as objects that have exactly the fields asked for: half the time and memory of dictionaries.
+"""Decode rows as structs with exactly the requested fields, in half the time and memory of dictionaries.
 
-In: the fields of a query, and bodies. Out: pages. What is anything else than was asked for, such as a list where
-an object should be, has no place in these objects: `envelope.py` reads such a body as it is.
+A body with values that do not fit into these structs, such as a list instead of an object, is decoded to
+dictionaries by `envelope.py`.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _ATTRIBUTE = "field_"
-"""What an attribute's name begins with: a field may be called anything."""
+"""The prefix of attribute names, because a field may have the name of a method."""
 
 
 _NAME = "name"
-"""The field that is not null where it was not sent."""
+"""The field whose absence differs from null: a relation without `name` shows a missing permission."""
 
 
 class Row(msgspec.Struct, gc=False):
-    """A row, or an object in it, with the part of a dictionary's ways that reading pages needs."""
+    """A row, or an object in a row, with the methods of a dictionary that the readers use."""
 
     objects: ClassVar[dict[str, type[Row]]] = {}
     """Field -> class of the object that it contains."""
@@ -41,7 +41,7 @@ class Row(msgspec.Struct, gc=False):
 
 
 def attribute(name: str) -> str:
-    """Return what a field is called as an attribute of a row."""
+    """Return the name of the attribute that holds a field."""
     return _ATTRIBUTE + name
 
 
@@ -53,37 +53,37 @@ def column(rows: Sequence[Any], name: str) -> list[Any]:
     if field not in rows[0].__struct_fields__:
         return [None] * len(rows)
     values = [*map(attrgetter(field), rows)]
-    # Nothing else is ever unset, and to compare rows with it takes longer than to find them.
+    # No other field is ever unset. Comparing each value with UNSET takes longer than `attrgetter`.
     if name == _NAME and msgspec.UNSET in values:
         return [None if value is msgspec.UNSET else value for value in values]
     return values
 
 
 def as_dictionary(row: Row | dict[str, Any]) -> dict[str, Any]:
-    """Return a row as the server sent it, with null for what it did not send, names apart."""
+    """Return a row as a dictionary, with null for fields that the server did not send, except `name`."""
     content: dict[str, Any] = row if isinstance(row, dict) else msgspec.to_builtins(row)
     return content
 
 
 class PageReader:
-    """Reads the pages of queries for the same fields."""
+    """Decodes the pages of queries for the same fields."""
 
     def __init__(self, fields: tuple[str, ...]) -> None:
         self._decode = _decoder(fields).decode
 
     def __call__(self, body: bytes) -> Page:
-        """Return the rows that `body` lists.
+        """Return the page in a body.
 
         Raises:
-            ReportedError, EnvelopeError: as `read_page` does.
+            ReportedError, EnvelopeError: as `read_page`.
         """
         try:
-            answer: Any = self._decode(strip_nul(body))
+            envelope: Any = self._decode(strip_nul(body))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return read_page(body)
-        if error_text(answer.error):
+        if error_text(envelope.error):
             return read_page(body)
-        return Page(answer.result.data, read_total(answer.result.total), answer.time, answer.timezone)
+        return Page(envelope.result.data, read_total(envelope.result.total), envelope.time, envelope.timezone)
 
 
 def from_dict(kind: type[Row], content: dict[str, Any]) -> Row:
@@ -110,12 +110,12 @@ def _decoder(fields: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
     rename = {"time": "_time", "timezone": "_timezone"}
     texts = [(name, str | None, None) for name in rename]
     return msgspec.json.Decoder(
-        msgspec.defstruct("Answer", [("result", result), ("error", Any, None), *texts], rename=rename)
+        msgspec.defstruct("Envelope", [("result", result), ("error", Any, None), *texts], rename=rename)
     )
 
 
 def _tree(fields: tuple[str, ...]) -> dict[str, Any]:
-    """Return fields as a tree, with None for those that are asked for as a whole, whatever else of them is."""
+    """Return dotted fields as a tree, with None for a field that is requested as a whole."""
     tree: dict[str, Any] = {}
     for path in fields:
         node: dict[str, Any] | None = tree
@@ -129,11 +129,11 @@ def _tree(fields: tuple[str, ...]) -> dict[str, Any]:
 
 def _class_of(tree: dict[str, Any]) -> type[Row]:
     objects = {name: _class_of(inner) for name, inner in tree.items() if inner}
-    # An object without its name, which is what missing permissions look like, is not one whose name is null.
+    # An object without its name shows a missing permission; one whose name is null does not.
     fields: list[tuple[str, Any, Any]] = [
         (
             attribute(name),
-            # PHP's empty object is a list.
+            # PHP sends an empty object as an empty list.
             (objects[name] | list[Any] | None) if name in objects else Any,
             msgspec.UNSET if name == _NAME else None,
         )

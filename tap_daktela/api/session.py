@@ -1,15 +1,16 @@
 """The HTTP session of one instance: proxies and certificates of the environment, limits on time and size.
 
-`requests` limits the time without a byte, and nothing else. A server could send a byte now and then for ever, or a
-response that does not end, so the connections here count the time and the bytes of a whole request:
+`requests` limits only the time without a byte. A server could send a byte now and then without end, or a response
+without end. So the connections here limit the time and the bytes of a whole request:
 
-- `limited` sets both for the request that the current thread makes;
+- `limited` sets both limits for the request of the current thread;
 - `_Connection` checks the time while a request is sent;
-- `_BoundedReader` checks both while headers and body are read, which includes interim responses (1xx) and the
-  answer of a proxy to CONNECT;
+- `_BoundedReader` checks both while the headers and the body are received, which includes interim responses (1xx)
+  and the response of a proxy to CONNECT;
 - `read_body` limits the size of the decompressed body.
 
-Connections through a SOCKS proxy check the time between the parts of a body only.
+A connection through a SOCKS proxy is of a class of its own, so only `read_body` checks its time, between the parts
+of a body.
 """
 
 from __future__ import annotations
@@ -45,40 +46,40 @@ if TYPE_CHECKING:
     from tap_daktela.api.address import Address
 
 PART = 1 << 18
-"""Bytes of a body that are read at once."""
+"""Bytes of a body to read at once."""
 _SENT_PART = 1 << 16
-"""Bytes of a request that are sent at once."""
+"""Bytes of a request to send at once."""
 _HEAD_BYTES = 1 << 20
-"""Bytes of a response before its body, interim responses (1xx) included."""
+"""Limit on the bytes of a response before its body, interim responses (1xx) included."""
 _ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
-"""Compressions that are decompressed part by part; no other is asked for."""
+"""Compressions that urllib3 decompresses part by part; no other is requested."""
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _PROXY_SCHEMES = frozenset({"http", "https"})
 
 
 class DeadlineError(Exception):
-    """A whole request took longer than it may."""
+    """A whole request exceeds its time limit."""
 
 
 class ResponseTooLargeError(Exception):
-    """A response has more bytes than it may."""
+    """A response exceeds its size limit."""
 
 
 class EnvironmentSettingError(Exception):
-    """An environment variable about proxies or certificates cannot be used; the message names it and says why."""
+    """An environment variable for proxies or certificates is not valid; the message names it and says why."""
 
 
 @dataclass
 class _Limit:
-    """What is left for the request that a thread makes."""
+    """The limits of the request of a thread."""
 
     deadline: float
-    """On the monotonic clock."""
+    """The time on the monotonic clock at which the request ends."""
     bytes: int = _HEAD_BYTES
-    """That may still be received."""
+    """How many bytes may still be received."""
 
     def check(self, received: int = 0) -> None:
-        """Count bytes that were received.
+        """Count received bytes, and check the time.
 
         Raises:
             DeadlineError, ResponseTooLargeError: a limit is exceeded.
@@ -95,7 +96,7 @@ _limit: ContextVar[_Limit | None] = ContextVar("limit", default=None)
 
 @contextmanager
 def limited(seconds: float) -> Iterator[None]:
-    """Limit the time of the request that is made in a block, and the size of its response."""
+    """Limit the time of the request in a `with` block, and the size of its response."""
     token = _limit.set(_Limit(time.monotonic() + seconds))
     try:
         yield
@@ -106,18 +107,18 @@ def limited(seconds: float) -> Iterator[None]:
 def read_body(response: requests.Response, limit: int) -> Iterator[bytes]:
     """Yield the decompressed body of a streamed response, part by part.
 
-    To be called where the request is `limited`.
+    The caller is in the `limited` block of the request.
 
     Raises:
         ResponseTooLargeError: it has more than `limit` bytes, compressed or decompressed. All parts before that
             have been yielded.
-        DeadlineError: the time of the request is over.
+        DeadlineError: the request exceeds its time limit.
         urllib3.exceptions.HTTPError: it cannot be received or decompressed.
     """
     raw = response.raw
     encoding = raw.headers.get("Content-Encoding", "").strip().lower()
     if encoding not in _ENCODINGS:
-        raise DecodeError(f"compression that was not asked for: {encoding}")
+        raise DecodeError(f"a compression that was not requested: {encoding}")
     if (current := _limit.get()) is not None:
         current.bytes += limit
     left = limit
@@ -125,14 +126,14 @@ def read_body(response: requests.Response, limit: int) -> Iterator[bytes]:
         left -= len(part)
         if left < 0:
             raise ResponseTooLargeError
-        # For connections that do not check it themselves.
+        # Connections through a SOCKS proxy do not check it themselves.
         if current is not None:
             current.check()
         yield part
 
 
 class _BoundedReader(io.RawIOBase):
-    """The bytes from a socket, as long as the limits of the request allow."""
+    """Reads bytes from a socket within the limits of the request."""
 
     def __init__(self, raw: io.RawIOBase, limit: _Limit) -> None:
         self._raw = raw
@@ -155,7 +156,7 @@ class _BoundedReader(io.RawIOBase):
 
 
 class _BoundedResponse(HTTPResponse):
-    """A response that is read as long as the limits of the request allow."""
+    """A response that is received within the limits of the request."""
 
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - those of the base class
         super().__init__(*args, **options)
@@ -164,13 +165,13 @@ class _BoundedResponse(HTTPResponse):
 
 
 class _Connection(HTTPConnection):
-    """A connection that sends as long as the limits of the request allow."""
+    """A connection that sends within the limits of the request."""
 
     response_class = _BoundedResponse
 
     @override
     def send(self, data: Any) -> None:
-        """Send bytes, with the time-out between two parts. That of the base class is for all of them together."""
+        """Send bytes in parts, each with the time-out of the socket, which the base class has for all of them."""
         limit = _limit.get()
         if not isinstance(data, bytes) or limit is None:
             super().send(data)
@@ -184,7 +185,7 @@ class _Connection(HTTPConnection):
 
 
 class _TlsConnection(_Connection, HTTPSConnection):
-    """As above, over TLS."""
+    """The same over TLS."""
 
 
 class _Pool(urllib3.HTTPConnectionPool):
@@ -199,7 +200,7 @@ _POOLS = {"http": _Pool, "https": _TlsPool}
 
 
 class _Adapter(HTTPAdapter):
-    """Makes connections that keep to the limits."""
+    """Makes connections with limits."""
 
     @override
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
@@ -215,13 +216,13 @@ class _Adapter(HTTPAdapter):
 
 
 def make_session(user_agent: str, connections: int) -> requests.Session:
-    """Return a session that keeps up to so many connections to one instance open, and no cookies."""
+    """Return a session with up to `connections` open connections to one instance, and without cookies."""
     session = requests.Session()
     session.headers.update(
-        # What `read_body` decompresses, whatever else is installed.
+        # Only what `read_body` decompresses, even if packages for other compressions are installed.
         {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
     )
-    # Newer builds send tokens as cookies, too. One that came back beside ours could contradict it.
+    # Newer builds also send tokens as cookies. Such a cookie could contradict the token in the header.
     session.cookies = RequestsCookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
     adapter = _Adapter(pool_maxsize=connections)
     session.mount("https://", adapter)
@@ -237,7 +238,7 @@ class Route:
     """Options of `Session.send`: proxies and certificates."""
     host: str
     proxy: str = ""
-    """The proxy without its credentials, and where it is configured; empty for none."""
+    """The URL of the proxy without its credentials, empty without a proxy."""
     proxy_setting: str = ""
     """The environment variable that names the proxy, or `the proxy settings` of the system."""
 
@@ -246,11 +247,12 @@ def find_route(session: requests.Session, address: Address, *, verify_tls: bool)
     """Return how requests reach an instance, according to the environment and the system's settings.
 
     Proxies and certificates are found as `requests` finds them, with one exception: plain http to this machine
-    never goes through a proxy, which would see the token. Plain http to another host may; it needs the setting
-    allow_http, which accepts that the network sees the token. Passwords of proxies are registered as secrets.
+    never goes through a proxy, which would see the token. Plain http to another host may go through one. It
+    needs the setting allow_http, which accepts that the network sees the token. Passwords of proxies are
+    registered as secrets.
 
     Raises:
-        EnvironmentSettingError: a variable cannot be used.
+        EnvironmentSettingError: a variable is not valid.
     """
     host = urlsplit(address.origin).hostname or ""
     options: dict[str, Any] = dict(
@@ -285,7 +287,7 @@ def _check_certificates(path: str) -> None:
 
 
 def _variable_of(proxy: str, scheme: str) -> str:
-    """Return the environment variable that a proxy comes from."""
+    """Return the environment variable that contains the URL of a proxy."""
     names = (name for prefix in (scheme, "all") for name in (f"{prefix}_proxy", f"{prefix}_proxy".upper()))
     return next((name for name in names if os.environ.get(name) == proxy), "the proxy settings of the system")
 

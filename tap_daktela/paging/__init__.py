@@ -1,4 +1,4 @@
-"""Fetch a range of time or a whole list in pages, so that no row is lost while rows move.
+"""Fetch a range of time or a whole list in pages, without losing rows that other requests move.
 
     pages.py           the loop: requests pages according to a plan, and yields batches of rows
     plan.py            what both plans share

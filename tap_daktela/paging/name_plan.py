@@ -1,9 +1,9 @@
-"""The plan for a whole list, sorted by name. Pure.
+"""The plan for a whole list, sorted by name.
 
-The server pages by offset, and an offset shifts when rows in front of it are inserted or deleted. So each page
-must share rows with the pages before it; if it does not, the plan requests one that begins earlier. The order of
-names is the server's own: it may ignore case, accents and trailing blanks, and leave rows that it finds equal in
-any order. So no row is left out because of its place, only because it has been read already.
+The server pages by offset, and an offset shifts when rows before it are inserted or deleted. So each page must
+share rows with the pages before it; if it does not, the plan requests one that begins earlier. The collation of
+the server is not known: it may ignore case, accents and trailing blanks, and send equal names in any order. So
+a row is skipped only if it has been read, never because of its position.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
     from tap_daktela.paging.plan import PageLimit, Reply
 
 MAX_PASSES = 3
-"""How often a list is read from the start if it has fewer rows than the server counts."""
+"""The largest number of passes through a list with fewer rows than the server counts."""
 _MAX_INSERTED = 5
-"""How many rows may have been inserted among those of a page before its order is in doubt."""
+"""If more rows than this are new among the known rows of a page, the list may not be sorted."""
 _REMEMBERED_PAGES = 3
-"""How many pages of names are kept, so that their rows are recognized in later pages."""
+"""For how many pages the names are kept, to recognize their rows in later pages."""
 
 
 class NamePlan:
-    """Reads a list from beginning to end, and again if rows may have been missed."""
+    """Reads a list from start to end, and again if rows may have been missed."""
 
     def __init__(self, query: Query, limit: PageLimit) -> None:
-        # A page of one row cannot share a row with the page before it and bring a new one.
+        # A page of one row cannot overlap with the page before it and have a new row.
         self._query = replace(query, take=max(query.take, 2))
         self._limit = limit
         self._passes = 0
@@ -55,25 +55,25 @@ class NamePlan:
         self._known: deque[frozenset[Any]] = deque()
         self._first: Any = None
         self._last: Any = None
-        """The names of the first and of the last row that have been read."""
+        """The names of the first and the last row that have been read."""
         self._end = 0
         """The offset behind the last row that has been read."""
         self._length = 0
         """The number of rows of the last page that had new ones."""
         self._is_short = False
-        """Whether that page was shorter than asked for; see `Reply.is_short`."""
+        """Whether that page was shorter than requested; see `Reply.is_short`."""
         self._behind_only_row: int | None = None
-        """The offset behind the last page if it had one row, which leaves no room for an overlap."""
+        """The offset behind the last page if it had one row, which cannot overlap with the next page."""
         self._has_unread = False
-        """Whether a page had unread rows that could not be handed out because others may precede them."""
+        """Whether a page had unread rows that were not emitted, because other unread rows may precede them."""
         self._count = 0
         self._total: int | None = None
         self._has_moved = False
-        self._without_news = self._steps_back = self._disordered = 0
+        self._pages_without_new_rows = self._steps_back = self._disordered = 0
         self._is_turn_ahead = False
         self.turn: Request | None = self._request(0)
 
-    # What the loop in `pages.py` asks; see `paging.Plan`.
+    # The methods of `plan.Plan`, which the loop in `pages.py` calls.
 
     def next_requests(self, slots: int) -> list[Request]:
         """Return up to `slots` requests for the pages that follow."""
@@ -82,7 +82,7 @@ class NamePlan:
         return requests
 
     def unexamined(self) -> list[Request]:
-        """Return nothing: only the first page decides about others, and its turn is first."""
+        """Return nothing, because only the first page shows which others to request, and its turn is first."""
         return []
 
     def examine(self, reply: Reply) -> None:
@@ -94,7 +94,7 @@ class NamePlan:
         return discarded
 
     def accept(self, reply: Reply) -> list[Batch]:
-        """Return the rows that a page adds.
+        """Return the new rows of a page.
 
         Raises:
             ReadError: the server's replies contradict each other.
@@ -116,13 +116,13 @@ class NamePlan:
         return [Batch(fresh, total=self._total)]
 
     def _note_read(self, reply: Reply, names: list[Any]) -> None:
-        """Note how far a page with new rows reaches."""
+        """Note the end of a page with new rows."""
         self._first = names[0] if reply.skip == 0 else self._first
         self._last, self._end = names[-1], reply.skip + len(names)
         self._length, self._is_short = len(names), reply.is_short
         self._behind_only_row = reply.skip + 1 if len(names) == 1 else None
         self._has_unread = False
-        self._without_news = self._steps_back = 0
+        self._pages_without_new_rows = self._steps_back = 0
         self._known.append(frozenset(names))
         while sum(map(len, self._known)) - len(self._known[0]) > _REMEMBERED_PAGES * self._query.take:
             self._known.popleft()
@@ -133,7 +133,7 @@ class NamePlan:
         """Return the rows of a page that have not been read."""
         is_fresh = [not any(name in known for known in self._known) for name in names]
         last_known = max((place for place, fresh in enumerate(is_fresh) if not fresh), default=0)
-        # A few rows are inserted among known ones while a list is read. Many are not: then the order is another.
+        # A few rows may be inserted among known ones while a list is read. If many are new, it is not sorted.
         if sum(is_fresh[:last_known]) > max(_MAX_INSERTED, len(names) // 8):
             self._disordered += 1
             if self._disordered >= MAX_REREADS:
@@ -141,29 +141,29 @@ class NamePlan:
         return [row for row, fresh in zip(reply.rows, is_fresh, strict=True) if fresh]
 
     def _without_fresh(self, reply: Reply, names: list[Any]) -> list[Batch]:
-        """Decide what a page without new rows means: the end, a page that was cut off, or a contradiction."""
+        """Decide whether a page without new rows is the end, a truncated page, or a contradiction."""
         count = len(names)
         if not count and not reply.claims_more:
             return self._end_pass(reply)
         is_single = count == 1 and not self._limit.may_be_cut(reply)
-        # If several pages have brought nothing new, rows are inserted in front of them. Then the total decides.
-        is_settled = self._without_news >= MAX_REREADS and reply.is_last
+        # If several pages had no new rows, rows are being inserted before them. Then the total decides.
+        is_settled = self._pages_without_new_rows >= MAX_REREADS and reply.is_last
         if not reply.claims_more and not self._has_unread and (is_single or is_settled):
             return self._end_pass(reply)
         if self._is_turn_ahead and reply.claims_more:
             self._go_on()
             return []
-        self._note_without_news(reply, names)
-        # As far as possible behind this page, with one row in common.
+        self._note_page_without_new_rows(reply, names)
+        # The page behind this one, with one row in common.
         self._is_turn_ahead = False
         self._behind_only_row = reply.skip + 1 if count == 1 else None
         self.turn = self._request(reply.skip + max(1, count - 1) if count else 0)
         return []
 
-    def _note_without_news(self, reply: Reply, names: list[Any]) -> None:
-        self._without_news += 1
-        # Where rows are inserted in front of a page, it takes some more requests to get past them.
-        if self._without_news <= (MAX_REREADS if reply.claims_more else 3 * MAX_REREADS):
+    def _note_page_without_new_rows(self, reply: Reply, names: list[Any]) -> None:
+        self._pages_without_new_rows += 1
+        # If rows are inserted before a page, it takes some more requests to get past them.
+        if self._pages_without_new_rows <= (MAX_REREADS if reply.claims_more else 3 * MAX_REREADS):
             return
         if reply.skip and len(names) > 1 and names[0] == self._first:
             raise ReadError(f"the server sent the rows of offset 0 again: it ignores skip ({reply.request.query})")
@@ -185,7 +185,7 @@ class NamePlan:
         return Request(self._query.page(skip))
 
     def _plan(self, reply: Reply) -> None:
-        """Decide at the first page, and at one that is shorter than planned, which pages to request ahead."""
+        """Plan which pages to request ahead, at the first page and at one that is shorter than planned."""
         count = len(reply.rows)
         is_first = not self._known and reply.skip == 0
         is_smaller = reply.take < self._query.take
@@ -200,11 +200,11 @@ class NamePlan:
             is_plannable = count >= min(reply.take, MIN_PLANNED_LENGTH)
             following = (reply.total or 0) - reply.skip if is_plannable else 0
             self._offsets.extend(reply.skip + each for each in later_offsets(count, following))
-            # Then a page that has only the last row, unless more rows follow.
+            # The last page has only a known row, unless further rows follow.
             self._offsets.append(reply.skip + max(count, following) - 1)
 
     def _go_on(self) -> None:
-        """Make it the turn of the page that follows: one requested ahead if it begins among known rows."""
+        """Choose the page whose turn is next: one that was requested ahead if it begins among known rows."""
         self._is_turn_ahead = True
         if self._ahead and self._ahead[0].query.skip < self._end:
             self.turn = self._ahead.popleft()
@@ -216,7 +216,7 @@ class NamePlan:
             self.turn = self._request(self._end - max(0, overlap))
 
     def _step_back(self, reply: Reply) -> list[Batch]:
-        """Request an earlier page, because rows in front of this one have gone and unread ones have moved up."""
+        """Request an earlier page, because rows before this one have left and unread rows have moved up."""
         if not reply.rows and reply.skip == self._behind_only_row:
             return self._end_pass(reply)
         self._has_unread = self._has_unread or bool(reply.rows)
@@ -233,7 +233,7 @@ class NamePlan:
         self._offsets.clear()
 
     def _end_pass(self, reply: Reply) -> list[Batch]:
-        """End, or start again if rows may have been missed: some may have come in behind the reader."""
+        """End, or start another pass if rows may have been inserted among those that had been read."""
         self._drop_ahead()
         self._passes += 1
         self.turn = None

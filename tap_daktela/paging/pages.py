@@ -1,6 +1,6 @@
-"""Read a range of time, or a whole list: a query in, batches of rows out, in order and none of them missing.
+"""Read a range of time or a whole list completely and in order.
 
-`window_plan.py` and `name_plan.py` decide what to request; the loop here fetches it.
+`window_plan.py` and `name_plan.py` decide which pages to request; the loop here fetches them.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PageSource:
-    """Where the pages of a list come from."""
+    """The source of the pages of a list."""
 
     fetcher: Fetcher
     limit: PageLimit
-    """What is known about the length of the pages of the endpoint."""
+    """The known limits on the length of the pages of the endpoint."""
     observe: Callable[[Page], None]
     """Called with each page before its rows are used; it may raise to stop reading."""
 
@@ -37,10 +37,10 @@ class PageSource:
 def read_windows(source: PageSource, query: Query, cursor: str, window: Window) -> Iterator[Batch]:
     """Return the rows of a time range, window by window, sorted by time.
 
-    `cursor` is the field with the time. `query` must ask for it, and for the field that it sorts by.
+    `cursor` is the field with the time. `query` must request it, and the field that it sorts by.
 
     Raises:
-        RequestError, SignInError: a page could not be fetched. All batches before it have been handed out.
+        RequestError, SignInError: a page could not be fetched. All batches before it have been yielded.
         ReadError: the server's replies contradict each other.
     """
     return _read(source, WindowPlan(query, cursor, window, source.limit, source.fetcher.concurrency))
@@ -49,18 +49,19 @@ def read_windows(source: PageSource, query: Query, cursor: str, window: Window) 
 def read_by_name(source: PageSource, query: Query) -> Iterator[Batch]:
     """Return the rows of a whole list, sorted by the field that `query` sorts by.
 
-    If the list has fewer rows than the server counts, it is read again, because rows may have come in behind the
-    reader. If the count keeps changing, the rows that stood still are complete, and the last batch is partial.
+    If the list has fewer rows than the server counts, it is read again, because rows may have been inserted among
+    those that had been read. If the count keeps changing, all unchanged rows are complete, and the last batch is
+    partial.
 
     Raises:
-        RequestError, SignInError: a page could not be fetched. All rows before it have been handed out.
+        RequestError, SignInError: a page could not be fetched. All batches before it have been yielded.
         ReadError: the server's replies contradict each other.
     """
     return _read(source, NamePlan(query, source.limit))
 
 
 def _read(source: PageSource, plan: Plan) -> Iterator[Batch]:
-    """Fetch what a plan asks for, and yield the batches that it returns."""
+    """Fetch the pages that a plan requests, and yield the batches that it returns."""
     fetcher = source.fetcher
     futures: dict[Request, Future[Page]] = {}
     _submit(fetcher, plan, futures)
@@ -76,7 +77,7 @@ def _read(source: PageSource, plan: Plan) -> Iterator[Batch]:
 
 
 def _submit(fetcher: Fetcher, plan: Plan, futures: dict[Request, Future[Page]]) -> None:
-    """Send the requests that a plan asks for, as far as there is room, and cancel those that it has discarded."""
+    """Send the requests of a plan, up to the limit of the fetcher, and cancel those that it has discarded."""
     for request in plan.discarded():
         if request in futures:
             fetcher.discard(futures.pop(request))

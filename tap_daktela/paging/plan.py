@@ -1,11 +1,11 @@
 """What the plans of `window_plan.py` and `name_plan.py` share: requests, replies, and the length of pages.
 
-A plan decides which pages to request, and in which order their rows leave. It performs no I/O: `pages.py` fetches
-what a plan asks for.
+A plan decides which pages to request, and in which order to emit their rows. It performs no I/O: `pages.py`
+fetches the pages that a plan requests.
 
-The number of rows in a page proves nothing by itself. The server may send fewer rows than asked for, and its total
-may be missing or wrong (daktela-api.md §2). A plan therefore ends a list only after a reply that begins among rows
-that have been read already and brings no new row.
+The number of rows in a page proves nothing by itself. The server may send fewer rows than requested, and its total
+may be missing or wrong (daktela-api.md §2). A plan therefore ends a list only after a page that begins among rows
+that have been read and has no new row.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ Row: TypeAlias = Any
 MAX_REREADS = 3
 """How often a request whose reply contradicts earlier replies is repeated before the stream fails."""
 MIN_PLANNED_LENGTH = 10
-"""Pages of fewer rows overlap too much to be requested ahead, unless no more rows were asked for."""
+"""Pages of fewer rows are not requested ahead, because they would overlap too much, unless `take` is smaller."""
 MAX_PLANNED_PAGES = 10_000
-"""How many pages are planned at once, whatever the server counts."""
+"""The largest number of pages to plan at once, because the total of the server may be wrong."""
 OVERLAP = 40
-"""Pages requested ahead overlap by one row in this many, because rows leave a list while it is read."""
+"""Pages that are requested ahead overlap by one in this many rows, because rows leave a list while it is read."""
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 
@@ -46,7 +46,7 @@ class Batch:
 
     rows: list[Row]
     end: str | None = None
-    """The end of a time window all of whose rows have been handed out, None within a window."""
+    """The end of a time window all of whose rows have been emitted, None within a window."""
     total: int | None = None
     """The number of rows that the server counted when reading began, None if it did not send a count."""
     is_partial: bool = False
@@ -69,7 +69,7 @@ class Reply:
 
     @property
     def take(self) -> int:
-        """How many rows were requested in the end: fewer than planned if the server could not send as many."""
+        """The number of requested rows, which is smaller than planned if the server could not send as many."""
         return self.page.take or self.request.query.take
 
     @property
@@ -92,23 +92,23 @@ class Reply:
     def is_last(self) -> bool:
         """Whether the total shows that no row follows this page.
 
-        At offset 0 it does not: the total may be nothing but the number of rows in the page.
+        At offset 0 it does not, because some servers send the number of rows in the page as total.
         """
         return self.skip > 0 and self.page.total == self.skip + len(self.rows)
 
     @property
     def is_short(self) -> bool:
-        """Whether the page has fewer rows than asked for, although it may not be the last one."""
+        """Whether the page has fewer rows than requested, although it may not be the last one."""
         return len(self.rows) < self.take and not self.is_last
 
     @property
     def claims_more(self) -> bool:
-        """Whether rows follow this page according to the server's own count."""
+        """Whether rows follow this page according to the total of the server."""
         return (self.page.total or 0) > self.skip + len(self.rows)
 
 
 class PageLimit:
-    """How many rows an endpoint of an instance sends in one page, as far as the run has shown."""
+    """The limits on the length of the pages of an endpoint, as far as the responses have shown them."""
 
     def __init__(self) -> None:
         self._longest = 0
@@ -124,21 +124,21 @@ class PageLimit:
         self.has_right_totals = self.has_right_totals or reply.is_last
 
     def note_cut(self, count: int) -> None:
-        """Note the length of a page that was shorter than asked for although rows followed it.
+        """Note the length of a page that was shorter than requested although rows followed it.
 
-        They may also have been inserted since. So a single row is no evidence, unless no longer page is known.
+        These rows may have been inserted since. So a page of a single row shows no limit.
         """
         if count > 1:
             self._shortest_cut = min(count, self._shortest_cut or count)
 
     def may_be_cut(self, reply: Reply) -> bool:
-        """Return whether the server may have cut a page: it is full, or as long as other pages that were cut."""
+        """Return whether the server may have truncated a page: it is full, or as long as other truncated pages."""
         return len(reply.rows) >= min(reply.take, self._shortest_cut or self._longest)
 
     def may_hide_offsets(self, reply: Reply) -> bool:
-        """Return whether the total of a page at an offset may be the limit up to which the server counts.
+        """Return whether the total of a page at an offset may be the largest number that the server counts to.
 
-        Behind such a limit there may be rows that no offset reaches. It cannot be below the length of a page.
+        Then there may be further rows, which no offset reaches. Such a limit is not smaller than a page.
         """
         return (reply.total or 0) >= max(self._largest_total, reply.take + 1)
 
@@ -151,10 +151,10 @@ class Plan(Protocol):
         """The request whose reply the plan needs next, None at the end."""
 
     def next_requests(self, slots: int) -> list[Request]:
-        """Return up to `slots` further requests, to be sent ahead of their turn."""
+        """Return up to `slots` further requests to send ahead of their turn."""
 
     def unexamined(self) -> list[Request]:
-        """Return requests on whose replies further requests depend, before their turn."""
+        """Return requests, ahead of their turn, whose replies show which further requests to send."""
 
     def examine(self, reply: Reply) -> None:
         """Decide from a reply, ahead of its turn, which further pages to request."""
@@ -163,7 +163,7 @@ class Plan(Protocol):
         """Return requests that are no longer needed, each once."""
 
     def accept(self, reply: Reply) -> list[Batch]:
-        """Process the reply whose turn it is, and return the rows that it adds.
+        """Process the reply to `turn`, and return its new rows.
 
         Raises:
             ReadError: the server's replies contradict each other.
@@ -171,14 +171,14 @@ class Plan(Protocol):
 
 
 def overlap_of(length: int) -> int:
-    """Return by how many rows two pages of `length` rows overlap."""
+    """Return the number of rows in which two pages of `length` rows overlap."""
     return max(2, length // OVERLAP)
 
 
 def later_offsets(length: int, total: int) -> list[int]:
-    """Return the offsets of the pages behind a first page of `length` rows, relative to it.
+    """Return the offsets of the pages that follow a first page of `length` rows, relative to it.
 
-    `total` is the number of rows of the list, if it is more.
+    `total` is the number of rows of the list.
     """
     total = min(total, MAX_PLANNED_PAGES * length)
     offsets = [0]
@@ -191,7 +191,7 @@ def names_of(rows: list[Row], query: Query) -> list[Any]:
     """Return the values of the field that `query` sorts by last, which identifies a row.
 
     Raises:
-        ReadError: a row is identified by something else than a text or a number.
+        ReadError: a value is neither a text nor a number.
     """
     key = query.sort[-1]
     values = column(rows, key)
@@ -202,7 +202,7 @@ def names_of(rows: list[Row], query: Query) -> list[Any]:
 
 
 def contradiction(total: int | None, query: Query) -> ReadError:
-    """Return the error for rows that the server counts and does not send."""
+    """Return the error for a list with fewer rows than the server counts."""
     return ReadError(
         f"the server counts {'more' if total is None else total} rows and sends fewer: the account may lack the "
         f"right to read some of them ({query})"

@@ -1,8 +1,9 @@
-"""Request a page with fewer rows if the server cannot send as many as wanted.
+"""Request a page with fewer rows if it is too large for the server.
 
-A page may be too large for the time-out of a gateway, for the memory of PHP, or for our limit on a response. After
-two time-outs, or when all other retries have failed, the request is repeated with a quarter of the rows, and so on
-down to `MIN_ROWS`. Together the time-outs are not more than those of a request that fails without that.
+A page may be too large for the time-out of a gateway, for the memory of PHP, or for the size limit of a response.
+After two time-outs, or after all other retries, the request is repeated with a quarter of the rows, and so on
+down to `MIN_ROWS`. The number of time-outs is limited to that of a request that is not repeated with fewer
+rows.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ logger = logging.getLogger(__name__)
 Fetched = TypeVar("Fetched")
 
 MIN_ROWS = 10
-"""If the server cannot send a page with so few rows, the request has failed."""
+"""A request for so few rows is not repeated with fewer."""
 _DIVISOR = 4
 _MAX_TIMEOUTS = 6
 _EXPIRED_TIMEOUTS = 3
-"""Time-outs that a request counts for if it was stopped after ten times as long as others."""
+"""The number of time-outs that an attempt counts for if it exceeds the time limit of a whole request."""
 _FIRST = RetryLimits(time_outs=2, expired=1)
 _SMALLER = RetryLimits(time_outs=1, expired=1, oversized=1)
 
@@ -71,7 +72,7 @@ def _timeouts(error: RequestError) -> int:
 
 
 def _final(first: RequestError, last: RequestError, take: int) -> RequestError:
-    """Return the error to raise: one of another kind as it is, otherwise the first one, with what was tried."""
+    """Return the last error if it has another cause, otherwise the first one, which then mentions the retries."""
     if last is first or not last.outcome.fewer_rows_may_help:
         return last
     settings = "page_size and request_timeout" if last.outcome.timed_out else "page_size"

@@ -1,12 +1,12 @@
-"""The plan for a range of time, in windows, sorted by time. Pure.
+"""The plan for a range of time, in windows, sorted by time.
 
-Rows move while they are read: a ticket that is edited leaves its place, and every offset behind it shifts. So a
-page counts only if no unread row can precede it: it begins before the second up to which the range has been read,
-or its request asks for the rows from that second on. The other pages wait until the rows in front of them have
-been read. Every row that stood still is in one of the pages that count.
+Rows move while they are read: an edited ticket leaves its place, and every offset behind it shifts. So a page
+is used only if no unread row can precede it: it begins before the second up to which the range has been read,
+or its request is for the rows from that second on. Other pages wait until the rows before them have been read.
+Every unchanged row is in a page that is used.
 
-Pages are requested ahead by offset and overlap a little. A range with many pages is cut into windows, which bound
-the offsets and give the bookmark places to stop at.
+Pages are requested ahead by offset and overlap a little. A range with many pages is cut into windows, which
+limit the offsets, and at whose ends the bookmark can advance.
 """
 
 from __future__ import annotations
@@ -45,11 +45,13 @@ if TYPE_CHECKING:
     from tap_daktela.paging.plan import PageLimit, Row
 
 PAGES_PER_WINDOW = 16
-"""How many pages a window is cut to hold. More pages mean fewer requests, deeper offsets and rarer bookmarks."""
+"""The number of pages for which a window is cut. More pages mean fewer requests, larger offsets and fewer
+bookmarks."""
 MAX_PAGES = 2 * PAGES_PER_WINDOW
 """A window with more pages is cut."""
 MAX_WINDOWS = 1_000
-"""How many windows are cut at once, whatever the server counts. They are cut again if necessary."""
+"""The largest number of windows to cut at once, because the total of the server may be wrong. They are cut
+again if necessary."""
 
 _TIME = "0000-00-00 00:00:00"
 _DIGITS_AS_ZEROS = str.maketrans("123456789", "0" * 9)
@@ -61,13 +63,13 @@ class _WindowState:
 
     window: Window
     first: Request | None = None
-    """The request for its first page, from when it is handed out."""
+    """The request for its first page, None until it is sent."""
     is_examined: bool = False
-    """Whether the first page has been looked at ahead of its turn."""
+    """Whether the first page has been examined ahead of its turn."""
     is_planned: bool = False
     """Whether the first page has shown which other pages to request."""
     length: int = 0
-    """The number of rows in a page, as planned."""
+    """The planned number of rows in a page."""
     is_complete: bool = False
     """Whether the first page has all rows."""
     later: deque[Query] = field(default_factory=deque)
@@ -85,18 +87,18 @@ class _TimedReply:
 
     @property
     def start(self) -> str:
-        """The time from which on rows were asked for; empty for the beginning of all time."""
+        """The first time of the requested range, empty for no lower bound."""
         first = self.reply.request.query.conditions[0]
         return first.value if first.operator == "gte" else ""
 
     @property
     def end(self) -> str:
-        """The time before which rows were asked for."""
+        """The first time after the requested range."""
         return self.reply.request.query.conditions[1 if self.start else 0].value
 
     @property
     def is_one_second(self) -> bool:
-        """Whether all its rows are of the same second."""
+        """Whether all rows have the same time."""
         return bool(self.times) and self.times[0] == self.times[-1]
 
     @property
@@ -106,7 +108,7 @@ class _TimedReply:
 
 
 class _Position:
-    """How far a window has been read: to a second, and which rows of that second."""
+    """How far a window has been read: up to a second, and which rows of that second."""
 
     def __init__(self, key: str, start: str | None) -> None:
         self._key = key
@@ -114,7 +116,7 @@ class _Position:
         self._seen: set[Any] = set()
 
     def new(self, rows: list[Row], times: list[str], end: str) -> list[Row]:
-        """Return those of `rows`, which are sorted by time, that have not been read; move behind them."""
+        """Return the unread rows among `rows`, which are sorted by time, and advance behind them."""
         at, seen = self.at, self._seen
         after = bisect_left(times, end)
         border = bisect_right(times, at, hi=after)
@@ -128,7 +130,7 @@ class _Position:
         return fresh
 
     def skip_second(self) -> None:
-        """Move to the next second, because all rows of this one have been read by name."""
+        """Advance to the next second, because all rows of this one have been read by name."""
         self.at, self._seen = next_second(self.at), set()
 
 
@@ -136,11 +138,11 @@ class WindowPlan:
     """Reads a range of time, window by window."""
 
     def __init__(self, query: Query, cursor: str, window: Window, limit: PageLimit, concurrency: int) -> None:
-        """Plan to read `window`; `cursor` is the field with the time, which `query` must ask for.
+        """Plan to read `window`; `cursor` is the field with the time, which `query` must request.
 
         The first pages of up to `concurrency` windows are requested ahead.
         """
-        # A page of one row cannot share a row with the page before it and bring a new one.
+        # A page of one row cannot overlap with the page before it and have a new row.
         self._query = replace(query, sort=(cursor, *query.sort), take=max(query.take, 2))
         self._cursor = cursor
         self._key = query.sort[-1]
@@ -157,11 +159,11 @@ class WindowPlan:
         self._enter()
 
     def _enter(self) -> None:
-        """Begin with the next window."""
+        """Start with the next window."""
         self._kept: _TimedReply | None = None
-        """A page that begins too late, until the rows in front of it have been read."""
+        """A page that begins too late, until the rows before it have been read."""
         self._short: int | None = None
-        """The length of the last page with new rows, if it was shorter than asked for."""
+        """The length of the last page with new rows, if it was shorter than requested."""
         self._setbacks = 0
         self._turn = None
         if self._states:
@@ -169,7 +171,7 @@ class WindowPlan:
             self._position = _Position(self._key, state.window.start)
             self._turn = state.first or self._open(state)
 
-    # What the loop in `pages.py` asks; see `paging.Plan`.
+    # The methods of `plan.Plan`, which the loop in `pages.py` calls.
 
     @property
     def turn(self) -> Request | None:
@@ -177,7 +179,7 @@ class WindowPlan:
         return self._turn if self._second is None else self._second.turn
 
     def next_requests(self, slots: int) -> list[Request]:
-        """Return up to `slots` further requests; first pages come first, because they show the totals."""
+        """Return up to `slots` further requests, those for first pages first, because they show the totals."""
         requests = [] if self._second is None else self._second.next_requests(slots)
         unfinished = (state for state in self._states if not state.is_planned or state.later)
         for state in islice(unfinished, self._concurrency):
@@ -198,7 +200,7 @@ class WindowPlan:
         ]
 
     def examine(self, reply: Reply) -> None:
-        """Plan the other pages of a window, whose first page waits for its turn."""
+        """Plan the other pages of a window from its first page, ahead of its turn."""
         state = next((each for each in self._opened() if each.first is reply.request), None)
         if state is None or state.is_planned:
             return
@@ -206,7 +208,7 @@ class WindowPlan:
         try:
             self._plan(state, self._checked(reply))
         except ReadError:
-            """It is raised again when the page has its turn."""
+            """It is raised when the page has its turn."""
 
     def discarded(self) -> list[Request]:
         """Return requests that are no longer needed, each once."""
@@ -230,7 +232,7 @@ class WindowPlan:
         return batches
 
     def _go_on(self) -> None:
-        """Make it the turn of the page that follows, unless it has been decided already."""
+        """Choose the page whose turn is next, unless it has been chosen."""
         if self._turn is not None or self._second is not None or not self._states:
             return
         state = self._states[0]
@@ -248,7 +250,7 @@ class WindowPlan:
         try:
             timed = self._checked(reply)
         except ReadError:
-            # A row may have changed between the server's search for it and its answer.
+            # A row may have changed between the search of the server and its response.
             self._setbacks += 1
             if self._setbacks > MAX_REREADS:
                 raise
@@ -256,7 +258,7 @@ class WindowPlan:
             return []
         state = self._states[0]
         if self._total is None:
-            # The first window begins as the whole range.
+            # At this time, the first window is the whole range.
             self._total = reply.total
         if reply.take < self._query.take:
             self._shrink(reply.take)
@@ -267,10 +269,10 @@ class WindowPlan:
         return self._read_on(timed)
 
     def _read_on(self, timed: _TimedReply) -> list[Batch]:
-        """Return the rows that a page adds; keep it for later if unread rows may precede it."""
+        """Return the new rows of a page, or keep the page if unread rows may precede it."""
         state, reply = self._states[0], timed.reply
         if not reply.rows and not timed.is_keyset:
-            # Rows have left the window. If there was only one row, the page asked for what lies behind it.
+            # Rows have left the window. If the window had one row, the request was for the rows behind it.
             is_behind_only_row = state.length == reply.skip == 1 and not reply.claims_more
             return [self._finish()] if is_behind_only_row else []
         if not self._reaches_back(timed):
@@ -288,7 +290,7 @@ class WindowPlan:
         return batches
 
     def _end_or_kept(self) -> list[Batch]:
-        """End the window, or read the page that was kept: nothing precedes it."""
+        """End the window, or use the page that was kept, because no row precedes it."""
         kept, self._kept = self._kept, None
         if kept is None:
             return [self._finish()]
@@ -313,9 +315,10 @@ class WindowPlan:
         if self._limit.may_be_cut(reply):
             return False
         if timed.is_keyset:
-            # All its rows are of the last second. If there are several, there may be more.
+            # All its rows are of the last second. If there are several, there may be further ones.
             return len(reply.rows) == 1
-        # The server may have cut a page exactly behind the last row that has been read. The total excludes that.
+        # The server may have truncated the page exactly behind the last row that has been read, unless the total
+        # shows that no row follows.
         is_complete = reply.is_last and not self._limit.may_hide_offsets(reply)
         return is_complete and timed.times[-1] == self._position.at
 
@@ -341,7 +344,7 @@ class WindowPlan:
         """Return a page with its times.
 
         Raises:
-            ReadError: its rows are not sorted by time, or not of the range that was asked for.
+            ReadError: its rows are not sorted by time, or not of the requested range.
         """
         query = reply.request.query
         names_of(reply.rows, query)
@@ -354,7 +357,7 @@ class WindowPlan:
         if timed.times and not timed.start <= timed.times[0] <= timed.times[-1] < timed.end:
             odd = timed.times[0] if timed.times[0] < timed.start else timed.times[-1]
             raise ReadError(
-                f"the server sent a row whose {self._cursor} is {odd}, which was not asked for: it ignores the "
+                f"the server sent a row whose {self._cursor} is {odd}, which was not requested: it ignores the "
                 f"filter, or applies it in another time zone ({query})"
             )
         return timed
@@ -366,7 +369,7 @@ class WindowPlan:
         self._enter()
         return Batch([], state.window.end, self._total)
 
-    # A second with more rows than a page, which no page that begins at a time gets through.
+    # A second with more rows than a page. Requests for the rows from a time on cannot get past it.
 
     def _begin_second(self) -> None:
         at = self._position.at
@@ -401,7 +404,7 @@ class WindowPlan:
         return batches
 
     def _end_second(self, second: NamePlan) -> list[Batch]:
-        """Go on behind a second all of whose rows have been read."""
+        """Continue after a second all of whose rows have been read."""
         self._discarded.extend(second.discarded())
         self._second = None
         self._position.skip_second()
@@ -425,17 +428,17 @@ class WindowPlan:
         return state.first
 
     def _opened(self) -> Iterator[_WindowState]:
-        """Yield the windows whose first page has been requested; they are the first ones."""
+        """Yield the windows whose first page has been requested."""
         return takewhile(lambda state: state.first is not None or state.is_planned, self._states)
 
     # Which pages to request ahead.
 
     def _plan(self, state: _WindowState, timed: _TimedReply) -> None:
-        """Decide from its first page and the total how to read a window; cut it if it holds too many rows."""
+        """Plan a window from its first page and the total; cut it if it has too many rows."""
         state.is_planned = True
         reply = timed.reply
-        # Of several windows, each is confirmed by a further request. Small ranges, which runs with little new data
-        # have, do with the total if it has been right before.
+        # If there are several windows, a further request confirms the end of each. For a small range, as in a
+        # run with little new data, the total is sufficient if earlier totals were right.
         state.is_complete = (
             self._limit.has_right_totals
             and not self._is_cut
@@ -448,18 +451,18 @@ class WindowPlan:
             self._plan_pages(state, timed)
 
     def _plan_pages(self, state: _WindowState, timed: _TimedReply) -> None:
-        """Plan the pages behind a page, up to one that brings nothing new unless more rows follow."""
+        """Plan the pages behind a page, up to one that has no new row unless further rows follow."""
         self._discarded.extend(state.ahead)
         state.ahead.clear()
         reply, query = timed.reply, replace(timed.reply.request.query, take=self._query.take)
         count = state.length = len(reply.rows)
         if reply.claims_more and self._is_plannable(reply):
             total = min((reply.total or 0) - reply.skip, MAX_PAGES * count)
-            # The last page has only some of the last rows, unless more rows follow.
+            # The last page has only known rows, unless further rows follow.
             offsets = [*later_offsets(count, total), total - overlap_of(count)]
             state.later = deque(query.page(reply.skip + offset) for offset in offsets)
             return
-        # How many rows of the page are of an earlier second than the last ones.
+        # The number of rows before the last second of the page.
         earlier = bisect_left(timed.times, timed.times[-1])
         if count == 1 or earlier > 1:
             offset = 1 if count == 1 else min(earlier - 1, max(1, count - overlap_of(count)))
@@ -472,13 +475,13 @@ class WindowPlan:
         return len(reply.rows) >= min(reply.take, MIN_PLANNED_LENGTH)
 
     def _is_sparse(self, state: _WindowState, timed: _TimedReply) -> bool:
-        """Return whether more pages are needed behind a page than have been planned."""
+        """Return whether more pages must be planned behind a page."""
         reply = timed.reply
         is_cut = len(reply.rows) < min(reply.take, state.length)
         return reply.claims_more and self._is_plannable(reply) and (is_cut or not (state.ahead or state.later))
 
     def _shrink(self, take: int) -> None:
-        """Request fewer rows from now on, because the server could not answer a larger request."""
+        """Request fewer rows from now on, because the server cannot send as many."""
         self._query = replace(self._query, take=take)
         for state in self._states:
             self._discarded.extend(state.ahead)
@@ -503,9 +506,9 @@ class WindowPlan:
 
 
 def _are_times(values: list[Any]) -> bool:
-    """Return whether all values are texts of the form in which the server writes times.
+    """Return whether all values are times in the format of the server.
 
-    All are compared at once: matching a pattern against each value would take 1 % of a run.
+    All are compared at once: matching a regular expression against each value would take 1 % of a run.
     """
     if not {*map(type, values)} <= {str}:
         return False

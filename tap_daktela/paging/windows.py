@@ -1,4 +1,4 @@
-"""Windows of local time, and how to cut them. Pure."""
+"""Windows of local time."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tap_daktela.api.local_time import from_text, to_text
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of local time."""
+    """A range of local time."""
 
     start: str | None
-    """The first second of it; None for the beginning of all time."""
+    """The first second of the range, None for no lower bound."""
     end: str
-    """The first second after it."""
+    """The first second after the range."""
 
 
 def cut(window: Window, parts: int) -> list[Window]:

@@ -1,7 +1,7 @@
-"""A server in memory that pages rows, for tests of reading alone: no HTTP, no threads, no clock.
+"""A server in memory that pages rows, for tests of the plans: no HTTP, no threads, no clock.
 
-It answers queries by the facts of daktela-api.md §2 and moves its rows between two requests. Tests give it bad
-habits: it cuts pages, counts wrongly, or ignores parts of a query.
+It answers queries as in daktela-api.md §2, and moves its rows between two requests. Its settings let it
+truncate pages, count wrongly, or ignore parts of a query.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ TOTALS: dict[str, Callable[[int, Query, int], int | None]] = {
 """How a server counts: from the number of matching rows, the query and the number of rows in the page."""
 HONEST_TOTALS = ("right", "none")
 CORRECTABLE_TOTALS = tuple(name for name in TOTALS if name not in {"too large", "huge", "beyond 64 bits"})
-"""Those with which every row can be read: a total that is too large cannot be told from rows that are withheld."""
+"""Totals with which every row can be read. A total that is too large looks as if the server withheld rows."""
 
 
 def time_of(second: int) -> str:
@@ -61,29 +61,29 @@ def time_of(second: int) -> str:
 
 
 class EndlessError(BaseException):
-    """Raised if reading does not end. No Exception, so that Hypothesis does not look for a shorter example."""
+    """Raised if reading does not end. It is no Exception, so that Hypothesis does not shrink the example."""
 
 
 @dataclass
 class PagedServer:
-    """Its rows, how it answers, and how they move after each answer."""
+    """The rows, how the server answers, and how the rows move after each response."""
 
     seed: int = 0
     rows: list[Row] = field(default_factory=list)
     total: str = "right"
     cap: Callable[[int, Random], int] = lambda _asked, _random: 10**6
-    """Rows that a page holds at most, from the number of requests so far."""
+    """The largest number of rows in a page, from the number of requests so far."""
     obeys_second_sort: bool = True
     folds_case: bool = False
-    """Whether it finds names equal that differ by case only, and then sends them in any order."""
+    """Whether names that differ only in case are equal, so that their order is undefined."""
     reach: int = 10**6
-    """How many rows of a list it sends at most, whatever the offset."""
+    """The number of rows of a list that offsets can reach."""
     ignores: frozenset[str] = frozenset()
     """Parts of a query: `skip`, `take`, `sort`, `gte`, `lt`."""
     answers_at_most: int = 10**6
-    """Rows that it can send in time; a larger request has to be made again for fewer rows."""
+    """The number of rows that it can send in time; a larger request must be repeated for fewer rows."""
     leave: float = 0
-    """How likely a row leaves the window after an answer; the others likewise."""
+    """The probability that a row leaves the window after a response; the others likewise."""
     shift: float = 0
     insert: float = 0
     delete: float = 0
@@ -133,7 +133,7 @@ class PagedServer:
             self.rows.remove(row)
             self.still.discard(row["name"])
         if self.random.random() < self.insert:
-            # Names in between those that are there, at both ends and twice at the same time.
+            # Names between the existing ones and at both ends, some of them at the time of another row.
             name = self.random.choice([self.random.uniform(-5, 300), self.next_name])
             self.next_name += 1
             at = self.random.choice(self.rows)["at"] if self.rows and self.random.random() < 0.3 else None
@@ -157,7 +157,7 @@ def _meets(row: Row, condition: Condition) -> bool:
 
 
 class Pool:
-    """A fetcher without threads: pages asked for ahead are answered in any order, some of them at once."""
+    """A fetcher without threads. Pages arrive in any order, some of them at once."""
 
     def __init__(self, server: PagedServer, concurrency: int) -> None:
         self.server = server
@@ -205,7 +205,7 @@ def source_of(pool: Pool) -> PageSource:
 
 @dataclass
 class Reading:
-    """What came of reading."""
+    """The result of reading."""
 
     rows: list[Row]
     ends: list[str]
@@ -222,7 +222,7 @@ def query_for(take: int) -> Query:
 
 
 def window_reading(server: PagedServer, take: int, concurrency: int = 3, window: Window = WINDOW) -> Reading:
-    """Read a range of time, and check at each end of a window that a run may be killed there."""
+    """Read a range of time, and check at the end of each window that a run may be killed there."""
     pool = Pool(server, concurrency)
     reading = Reading([], [], pool)
     for batch in read_windows(source_of(pool), query_for(take), "at", window):
@@ -244,20 +244,20 @@ def name_reading(server: PagedServer, take: int, concurrency: int = 3) -> Readin
 
 
 def assert_sound(reading: Reading, window: Window = WINDOW) -> None:
-    """Assert what holds of a range however its rows move."""
+    """Assert the properties of a range that hold even if its rows move."""
     times = [row["at"] for row in reading.rows]
     assert times == sorted(times)
     assert all((window.start or "") <= time < window.end for time in times)
     assert reading.ends == sorted(set(reading.ends))
     assert reading.ends[-1] == window.end
-    # Besides those asked for ahead: the page whose turn it is.
+    # Besides the pages that are requested ahead, there is the page whose turn it is.
     assert reading.pool.most_held <= reading.pool.max_outstanding + 1
     assert reading.pool.outstanding == 0
 
 
 @contextmanager
 def may_fail_on_tiny_pages(take: int) -> Iterator[None]:
-    """Let a reader fail where nearly as many rows move as a page holds; no real page is so small."""
+    """Let a reader fail if nearly as many rows move as a page has; no real page is so small."""
     try:
         yield
     except ReadError:
@@ -265,11 +265,11 @@ def may_fail_on_tiny_pages(take: int) -> Iterator[None]:
 
 
 def twice(rows: Iterable[Row]) -> list[Any]:
-    """Return the names of the rows that came several times."""
+    """Return the names of the rows that were read several times."""
     return [name for name, count in Counter(row["name"] for row in rows).items() if count > 1]
 
 
-# How rows may lie: evenly, in few seconds, or with one second that holds most of them.
+# How rows are distributed: evenly, in a few seconds, or mostly in one second.
 _SPREADS = ("even", "few", "burst")
 
 
@@ -295,7 +295,7 @@ def some_rows(draw: st.DrawFn, most: int = 150) -> list[Row]:
 
 @st.composite
 def caps(draw: st.DrawFn, least: int = 2, most: int = 40) -> Callable[[int, Random], int]:
-    """Return how a server cuts its pages: always alike, at random, or differently from some request on."""
+    """Return a limit on the length of pages: a constant one, a random one, or one that changes at some request."""
     kind = draw(st.sampled_from(["steady", "random", "changing"]))
     low, high = sorted((draw(st.integers(least, most)), draw(st.integers(least, most))))
     change = draw(st.integers(1, 12))

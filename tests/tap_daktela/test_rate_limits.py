@@ -41,7 +41,7 @@ def _waits(retries: Retries, outcome: Outcome) -> list[float]:
 
 
 @pytest.mark.promise("T1")
-def test_waits_after_a_429_grow_beyond_a_minute_before_it_is_given_up() -> None:
+def test_waits_after_a_429_grow_beyond_a_minute() -> None:
     waits = _waits(Retries(RetryPolicy()), LIMITED)
     assert len(waits) == 9
     assert min(waits[-2:]) > 60
@@ -79,9 +79,7 @@ def test_a_caller_that_allows_few_attempts_allows_few_after_a_429_too(limits: Re
 
 @pytest.mark.parametrize(("asked", "granted"), [(0.0, 1.0), (45.0, 45.0), (300.0, 300.0), (3600.0, 600.0)])
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_server_that_asks_for_a_wait_gets_it_up_to_ten_minutes(
-    status: int, asked: float, granted: float
-) -> None:
+def test_a_requested_wait_is_observed_up_to_ten_minutes(status: int, asked: float, granted: float) -> None:
     outcome = Outcome(Action.RETRY, "", status, asked)
     wait = Retries(RetryPolicy()).next_wait(outcome)
     assert wait is not None
@@ -137,7 +135,7 @@ def test_only_one_request_is_repeated_while_the_others_wait(caplog: pytest.LogCa
     assert len(re.findall("attempt 2 of 10 follows", caplog.text)) < 5
 
 
-def test_once_a_429_is_given_up_the_next_one_is_final() -> None:
+def test_after_a_final_429_the_next_one_is_final_too() -> None:
     policy = RetryPolicy(first_wait=0.001, max_rate_limit_wait=0.001)
     fault = Fault("429-plain", times=None)
     with Simulator(generate(activities=10, tickets=10, seed=1), faults=[fault]) as simulator:
@@ -156,7 +154,7 @@ def test_once_a_429_is_given_up_the_next_one_is_final() -> None:
             client.page(GROUPS)
 
 
-def test_an_optional_request_that_meets_a_429_shortens_no_later_request() -> None:
+def test_a_429_of_an_optional_request_shortens_no_later_request() -> None:
     policy = RetryPolicy(first_wait=0.001, max_rate_limit_wait=0.001)
     with Simulator(generate(activities=10, tickets=10, seed=1), faults=[Fault("429-plain", times=4)]) as simulator:
         client = Client(

@@ -31,7 +31,7 @@ from tap_daktela.api.auth import TokenAuth
         ("https://[2001:DB8::1]", "https://[2001:db8::1]"),
     ],
 )
-def test_an_address_is_the_instance_s_url_without_what_is_appended_to_it(url: str, base: str) -> None:
+def test_an_address_is_the_url_without_the_api_path(url: str, base: str) -> None:
     address = parse(url)
     assert address.base == base
     assert address.api == f"{base}/api/v6/"
@@ -44,7 +44,7 @@ def test_an_address_is_the_instance_s_url_without_what_is_appended_to_it(url: st
         ("https://acme.daktela.com:444/api/v6", "https://acme.daktela.com:444", ""),
     ],
 )
-def test_an_origin_is_scheme_host_and_port_alone(url: str, origin: str, prefix: str) -> None:
+def test_an_origin_is_scheme_host_and_port(url: str, origin: str, prefix: str) -> None:
     assert parse(url) == Address(origin, prefix)
 
 
@@ -132,7 +132,7 @@ def test_the_token_reaches_every_address_that_is_accepted(url: str) -> None:
     assert request.prepare().headers["X-AUTH-TOKEN"] == "t"
 
 
-def test_a_host_with_other_than_ascii_letters_is_told_the_token() -> None:
+def test_a_host_with_other_than_ascii_letters_receives_the_token() -> None:
     address = parse("https://příklad.example.com")
     request = requests.Request("GET", f"{address.api}whoim.json", auth=TokenAuth(address.origin, token="t"))
     assert request.prepare().headers.get("X-AUTH-TOKEN") == "t"

@@ -17,7 +17,7 @@ def _prepared(auth: TokenAuth, url: str) -> requests.PreparedRequest:
 
 
 @pytest.mark.parametrize("path", ["", "/", "/api/v6/tickets.json?skip=0"])
-def test_the_token_travels_in_its_header_and_never_in_the_url(path: str) -> None:
+def test_the_token_is_sent_in_its_header_and_never_in_the_url(path: str) -> None:
     request = _prepared(TokenAuth(ORIGIN, token="hush"), ORIGIN + path)
     assert request.headers["X-AUTH-TOKEN"] == "hush"
     assert "hush" not in str(request.url)
@@ -35,7 +35,7 @@ def test_the_token_travels_in_its_header_and_never_in_the_url(path: str) -> None
         "https://acme.daktela.com@example.com/",
     ],
 )
-def test_another_origin_is_not_told_the_token(url: str) -> None:
+def test_another_origin_does_not_receive_the_token(url: str) -> None:
     request = _prepared(TokenAuth(ORIGIN, token="hush"), url)
     assert "hush" not in str(request.headers)
 
@@ -47,7 +47,7 @@ def test_another_origin_does_not_cause_a_sign_in() -> None:
     assert next(numbers) == 1
 
 
-def test_signing_in_happens_at_the_first_need_and_once() -> None:
+def test_a_login_is_sent_once_when_the_token_is_first_needed() -> None:
     numbers = count(1)
     auth = TokenAuth(ORIGIN, sign_in=lambda: f"token-{next(numbers)}")
     assert [auth.token, auth.token, _prepared(auth, ORIGIN).headers["X-AUTH-TOKEN"]] == ["token-1"] * 3
@@ -65,7 +65,7 @@ def test_many_threads_sign_in_once() -> None:
         assert set(pool.map(ask, range(8))) == {"token-1"}
 
 
-def test_a_refused_token_is_renewed_once_whoever_asks() -> None:
+def test_a_refused_token_is_replaced_once_for_all_threads() -> None:
     numbers, together = count(1), threading.Barrier(8)
     auth = TokenAuth(ORIGIN, sign_in=lambda: f"token-{next(numbers)}")
     refused = auth.token
@@ -80,7 +80,7 @@ def test_a_refused_token_is_renewed_once_whoever_asks() -> None:
     assert auth.token == "token-2"
 
 
-def test_a_static_token_has_no_successor() -> None:
+def test_a_static_token_cannot_be_replaced() -> None:
     auth = TokenAuth(ORIGIN, token="hush")
     assert auth.renew("hush") is Renewal.NOT_POSSIBLE
     assert auth.token == "hush"
@@ -99,7 +99,7 @@ def test_credentials_that_were_refused_are_not_tried_again() -> None:
             _ = auth.token
 
 
-def test_a_renewal_that_fails_leaves_the_lock_open() -> None:
+def test_a_failed_renewal_releases_the_lock() -> None:
     def sign_in() -> str:
         raise SignInError("no")
 

@@ -60,7 +60,7 @@ REFUSED = {
     "404": "answered 404",
     "redirect": "redirects to http://127.0.0.2 (302)",
 }
-"""Faults that no other attempt gets over, and how they are told."""
+"""Faults that a retry does not avoid, and their messages."""
 
 
 def _client(
@@ -82,14 +82,14 @@ def _asked(simulator: Simulator) -> list[str]:
 # Signing in.
 
 
-def test_whoim_names_the_user_of_a_token_and_tells_the_clock(daktela: Simulator) -> None:
+def test_whoim_returns_the_user_of_a_token_and_the_clock(daktela: Simulator) -> None:
     identity = _client(daktela).identify()
     assert identity.user == daktela.dataset.tables["users"][0]["name"]
     assert (identity.time, identity.timezone) == (daktela.now, "Europe/Prague")
     assert _asked(daktela) == ["whoim"]
 
 
-def test_a_token_that_whoim_knows_nobody_by_is_refused_though_it_answers_200(daktela: Simulator) -> None:
+def test_a_token_for_which_whoim_returns_no_user_is_refused(daktela: Simulator) -> None:
     with pytest.raises(SignInError, match="check access_token") as caught:
         _client(daktela, access_token="hush").identify()
     assert daktela.url in str(caught.value)
@@ -98,9 +98,7 @@ def test_a_token_that_whoim_knows_nobody_by_is_refused_though_it_answers_200(dak
 
 @pytest.mark.parametrize("shape", ["object", "string"])
 @pytest.mark.parametrize("status", [200, 201])
-def test_signing_in_takes_both_shapes_of_a_token_and_tells_the_clock(
-    daktela: Simulator, shape: str, status: int
-) -> None:
+def test_a_login_accepts_both_formats_of_a_token(daktela: Simulator, shape: str, status: int) -> None:
     daktela.login_shape, daktela.login_status = shape, status
     client = _by_password(daktela)
     identity = client.identify()
@@ -110,7 +108,7 @@ def test_signing_in_takes_both_shapes_of_a_token_and_tells_the_clock(
     assert _asked(daktela) == ["login", "whoim", "groups"]
 
 
-def test_credentials_travel_in_a_json_body_and_ask_for_the_token_alone(daktela: Simulator) -> None:
+def test_credentials_are_sent_in_a_json_body_and_request_only_the_token(daktela: Simulator) -> None:
     _by_password(daktela).identify()
     request = daktela.requests[0]
     assert (request.method, request.query_string) == ("POST", "")
@@ -127,28 +125,29 @@ def test_a_wrong_password_names_the_settings_and_no_secret(daktela: Simulator) -
 
 
 @pytest.mark.parametrize(
-    ("kind", "told"), [("400", "the request was refused"), ("403", "answered 403"), ("error-200", "Daktela says")]
+    ("kind", "message"),
+    [("400", "the request was refused"), ("403", "answered 403"), ("error-200", "Daktela says")],
 )
-def test_a_refused_sign_in_is_told_as_one(daktela: Simulator, kind: str, told: str) -> None:
+def test_a_refused_login_is_reported_as_such(daktela: Simulator, kind: str, message: str) -> None:
     daktela.faults = [Fault(kind, endpoint="login", times=None)]
-    with pytest.raises(SignInError, match=told):
+    with pytest.raises(SignInError, match=message):
         _by_password(daktela).identify()
     assert _asked(daktela) == ["login"]
 
 
-def test_a_login_that_cannot_be_asked_is_no_wrong_password(daktela: Simulator) -> None:
+def test_a_login_without_a_response_is_not_reported_as_a_wrong_password(daktela: Simulator) -> None:
     daktela.faults = [Fault("503", endpoint="login", times=None)]
     with pytest.raises(RequestError, match=r"POST login\.json"):
         _by_password(daktela).identify()
     assert _asked(daktela) == ["login"] * ATTEMPTS
 
 
-def test_a_login_that_fails_once_costs_nothing(daktela: Simulator) -> None:
+def test_a_login_that_fails_once_is_retried(daktela: Simulator) -> None:
     daktela.faults = [Fault("503", endpoint="login"), Fault("no-result", endpoint="login")]
     assert _by_password(daktela).identify().user == "robot"
 
 
-def test_a_token_that_ended_is_replaced_without_a_word(daktela: Simulator) -> None:
+def test_an_expired_token_is_replaced_without_a_warning(daktela: Simulator) -> None:
     client = _by_password(daktela)
     client.identify()
     daktela.revoke()
@@ -156,13 +155,13 @@ def test_a_token_that_ended_is_replaced_without_a_word(daktela: Simulator) -> No
     assert _asked(daktela) == ["login", "whoim", "groups", "login", "groups"]
 
 
-def test_a_token_may_end_any_number_of_times(daktela: Simulator) -> None:
+def test_a_token_may_expire_any_number_of_times(daktela: Simulator) -> None:
     daktela.token_uses = 1
     client = _by_password(daktela)
     assert [len(client.page(GROUPS).rows) > 1 for _ in range(5)] == [True] * 5
 
 
-def test_a_fresh_token_that_is_refused_ends_it(daktela: Simulator) -> None:
+def test_a_new_token_that_is_refused_ends_the_request(daktela: Simulator) -> None:
     daktela.token_uses = 0
     # Ends what would otherwise sign in for ever.
     daktela.faults = [Fault("404", after=10, times=None)]
@@ -171,7 +170,7 @@ def test_a_fresh_token_that_is_refused_ends_it(daktela: Simulator) -> None:
     assert _asked(daktela) == ["login", "groups", "login", "groups"]
 
 
-def test_a_static_token_that_ended_names_its_setting(daktela: Simulator) -> None:
+def test_an_expired_static_token_names_its_setting(daktela: Simulator) -> None:
     daktela.faults = [Fault("401", times=None)]
     with pytest.raises(RequestError, match="check access_token") as caught:
         _client(daktela).page(GROUPS)
@@ -179,7 +178,7 @@ def test_a_static_token_that_ended_names_its_setting(daktela: Simulator) -> None
     assert _asked(daktela) == ["groups"]
 
 
-def test_a_password_that_was_changed_in_between_is_told_as_such(daktela: Simulator) -> None:
+def test_a_password_that_was_changed_during_the_run_is_reported_as_such(daktela: Simulator) -> None:
     client = _by_password(daktela)
     client.identify()
     daktela.password = "another"
@@ -188,7 +187,7 @@ def test_a_password_that_was_changed_in_between_is_told_as_such(daktela: Simulat
         client.page(GROUPS)
 
 
-def test_threads_whose_token_ends_sign_in_once(daktela: Simulator) -> None:
+def test_threads_whose_token_expires_sign_in_once(daktela: Simulator) -> None:
     client = _by_password(daktela)
     client.identify()
     daktela.revoke()
@@ -206,7 +205,7 @@ def test_threads_whose_token_ends_sign_in_once(daktela: Simulator) -> None:
 # Pages.
 
 
-def test_a_page_is_what_the_query_asks_for(daktela: Simulator) -> None:
+def test_a_page_has_the_rows_of_the_query(daktela: Simulator) -> None:
     page = _client(daktela).page(
         Query(endpoint="groups", fields=("name", "title"), sort=("-name",), skip=1, take=2)
     )
@@ -216,7 +215,7 @@ def test_a_page_is_what_the_query_asks_for(daktela: Simulator) -> None:
     assert (page.total, page.time, page.timezone) == (len(rows), daktela.now, "Europe/Prague")
 
 
-def test_what_is_prepared_once_for_a_list_is_sent_with_the_place_and_the_token_of_each_page(
+def test_a_cached_request_is_sent_with_the_offset_and_the_token_of_each_page(
     daktela: Simulator,
 ) -> None:
     client = _by_password(daktela)
@@ -232,7 +231,7 @@ def test_what_is_prepared_once_for_a_list_is_sent_with_the_place_and_the_token_o
 
 
 @pytest.mark.parametrize("habits", [{"data_as": "dict"}, {"total_as": "string"}, {"bom": True}])
-def test_a_page_is_the_same_in_every_spelling(daktela: Simulator, habits: dict[str, Any]) -> None:
+def test_a_page_is_the_same_in_all_formats_of_the_server(daktela: Simulator, habits: dict[str, Any]) -> None:
     client = _client(daktela)
     usual = client.page(GROUPS)
     for name, value in habits.items():
@@ -242,12 +241,12 @@ def test_a_page_is_the_same_in_every_spelling(daktela: Simulator, habits: dict[s
     assert replace(page, rows=[]) == replace(usual, rows=[])
 
 
-def test_an_instance_under_a_path_is_asked_there() -> None:
+def test_the_path_prefix_of_an_instance_is_used() -> None:
     with Simulator(generate(activities=1), prefix="/daktela") as simulator:
         assert len(_by_password(simulator).page(GROUPS).rows) > 1
 
 
-def test_a_request_says_who_asks_and_for_what(daktela: Simulator) -> None:
+def test_a_request_has_a_user_agent_and_accepts_json(daktela: Simulator) -> None:
     _client(daktela).page(GROUPS)
     headers = daktela.requests[0].headers
     assert headers["user-agent"] == "tap/1"
@@ -256,7 +255,7 @@ def test_a_request_says_who_asks_and_for_what(daktela: Simulator) -> None:
 
 
 @pytest.mark.parametrize("kind", ONCE)
-def test_a_fault_that_passes_costs_one_more_request(daktela: Simulator, kind: str) -> None:
+def test_a_temporary_fault_takes_one_more_request(daktela: Simulator, kind: str) -> None:
     client = _client(daktela)
     usual = client.page(GROUPS)
     daktela.clear()
@@ -268,7 +267,7 @@ def test_a_fault_that_passes_costs_one_more_request(daktela: Simulator, kind: st
 
 
 @pytest.mark.parametrize("kind", ONCE)
-def test_a_fault_that_stays_ends_the_request_after_its_attempts(daktela: Simulator, kind: str) -> None:
+def test_a_permanent_fault_fails_the_request_after_all_attempts(daktela: Simulator, kind: str) -> None:
     daktela.faults = [Fault(kind, times=None, retry_after=0.01)]
     attempts = QUICK.rate_limit_attempts if kind.startswith("429") else ATTEMPTS
     with pytest.raises(RequestError, match=rf"\({attempts} attempts\)") as caught:
@@ -277,17 +276,17 @@ def test_a_fault_that_stays_ends_the_request_after_its_attempts(daktela: Simulat
     assert _asked(daktela) == ["groups"] * attempts
 
 
-def test_the_last_attempt_counts_like_the_first(daktela: Simulator) -> None:
+def test_the_last_attempt_may_succeed(daktela: Simulator) -> None:
     daktela.faults = [Fault("503", times=ATTEMPTS - 1)]
     assert len(_client(daktela).page(GROUPS).rows) > 1
 
 
-@pytest.mark.parametrize(("kind", "told"), REFUSED.items())
-def test_a_refusal_is_not_tried_again(daktela: Simulator, kind: str, told: str) -> None:
+@pytest.mark.parametrize(("kind", "message"), REFUSED.items())
+def test_a_refused_request_is_not_retried(daktela: Simulator, kind: str, message: str) -> None:
     daktela.faults = [Fault(kind, times=None)]
     with pytest.raises(RequestError) as caught:
         _client(daktela).page(GROUPS)
-    assert str(caught.value).startswith(f"Daktela {told}")
+    assert str(caught.value).startswith(f"Daktela {message}")
     assert _asked(daktela) == ["groups"]
 
 
@@ -299,7 +298,7 @@ def test_a_redirect_is_not_followed(daktela: Simulator) -> None:
         assert other.requests == []
 
 
-def test_a_server_that_does_not_answer_is_given_up(daktela: Simulator) -> None:
+def test_a_server_that_does_not_respond_times_out(daktela: Simulator) -> None:
     daktela.faults = [Fault("timeout", times=None)]
     with pytest.raises(RequestError, match=r"did not answer within 0\.05 s") as caught:
         _client(daktela, timeout=0.05).page(GROUPS)
@@ -307,12 +306,12 @@ def test_a_server_that_does_not_answer_is_given_up(daktela: Simulator) -> None:
     assert _asked(daktela) == ["groups"] * ATTEMPTS
 
 
-def test_an_answer_that_is_only_late_is_waited_for(daktela: Simulator) -> None:
+def test_a_slow_response_is_accepted(daktela: Simulator) -> None:
     daktela.faults = [Fault("slow", delay=0.05)]
     assert len(_client(daktela).page(GROUPS).rows) > 1
 
 
-def test_a_server_that_is_not_there_is_told_as_such() -> None:
+def test_a_server_that_cannot_be_reached_is_reported_as_such() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
@@ -323,7 +322,7 @@ def test_a_server_that_is_not_there_is_told_as_such() -> None:
         client.page(GROUPS)
 
 
-def test_the_wait_that_a_server_asks_for_is_kept(daktela: Simulator, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_wait_that_a_server_requests_is_observed(daktela: Simulator, caplog: pytest.LogCaptureFixture) -> None:
     daktela.faults = [Fault("429", retry_after=0.25)]
     with caplog.at_level(logging.WARNING):
         _client(daktela).page(GROUPS)
@@ -333,7 +332,7 @@ def test_the_wait_that_a_server_asks_for_is_kept(daktela: Simulator, caplog: pyt
 
 
 @pytest.mark.parametrize(
-    ("limits", "faults", "told"),
+    ("limits", "faults", "attempts"),
     [
         (RetryLimits(attempts=2), [Fault("503", times=None)], ["2 of 2"]),
         (RetryLimits(time_outs=2), [Fault("timeout", times=None)], ["2 of 2"]),
@@ -341,31 +340,31 @@ def test_the_wait_that_a_server_asks_for_is_kept(daktela: Simulator, caplog: pyt
         (RetryLimits(time_outs=2), [Fault("timeout"), Fault("503")], ["2 of 2", "3 of 6"]),
     ],
 )
-def test_the_number_of_attempts_that_is_told_is_that_of_failures_of_the_kind(
+def test_the_reported_number_of_attempts_is_that_of_the_kind_of_failure(
     daktela: Simulator,
     caplog: pytest.LogCaptureFixture,
     limits: RetryLimits,
     faults: list[Fault],
-    told: list[str],
+    attempts: list[str],
 ) -> None:
     daktela.faults = faults
     with caplog.at_level(logging.WARNING), suppress(RequestError):
         _client(daktela, timeout=0.3).page(GROUPS, limits=limits)
-    assert re.findall(r"attempt (\d of \d) follows", caplog.text) == told
+    assert re.findall(r"attempt (\d of \d) follows", caplog.text) == attempts
 
 
 @pytest.mark.parametrize("kind", ["429-negative", "429"])
-def test_a_server_that_asks_for_less_than_the_usual_wait_gets_the_usual_one(
+def test_a_requested_wait_does_not_shorten_the_usual_one(
     daktela: Simulator, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
     daktela.faults = [Fault(kind, retry_after=0.01)]
     with caplog.at_level(logging.WARNING):
         _client(daktela, retries=RetryPolicy(first_wait=0.2)).page(GROUPS)
-    (told,) = [record.getMessage() for record in caplog.records]
-    assert re.search(r"follows in 0\.[12] s", told)
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert re.search(r"follows in 0\.[12] s", message)
 
 
-def test_nobody_waits_for_a_request_that_was_cancelled(daktela: Simulator) -> None:
+def test_a_cancelled_request_is_not_retried(daktela: Simulator) -> None:
     daktela.faults = [Fault("503", times=None)]
     cancelled = threading.Event()
     cancelled.set()
@@ -374,9 +373,7 @@ def test_nobody_waits_for_a_request_that_was_cancelled(daktela: Simulator) -> No
     assert _asked(daktela) == ["groups"]
 
 
-def test_cancelling_ends_a_wait_of_a_minute_and_the_request(
-    daktela: Simulator, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_cancelling_ends_a_long_wait_and_the_request(daktela: Simulator, caplog: pytest.LogCaptureFixture) -> None:
     daktela.faults = [Fault("429", times=None, retry_after=60)]
     cancelled = threading.Event()
     client = _client(daktela)
@@ -393,27 +390,25 @@ def test_cancelling_ends_a_wait_of_a_minute_and_the_request(
 # Secrets.
 
 
-def test_no_secret_is_logged_or_told_whatever_goes_wrong(
-    daktela: Simulator, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_no_failure_logs_or_reports_a_secret(daktela: Simulator, caplog: pytest.LogCaptureFixture) -> None:
     daktela.faults = [Fault(kind, endpoint="*", retry_after=0.01) for kind in (*ONCE, "401", *REFUSED)]
-    told = []
+    messages = []
     with caplog.at_level(logging.DEBUG):
         for client in (_by_password(daktela), _client(daktela)):
             for _ in range(12):
                 try:
                     client.page(GROUPS)
                 except (RequestError, SignInError) as error:
-                    told.append(f"{error} {error!r}")
-    assert told
+                    messages.append(f"{error} {error!r}")
+    assert messages
     secrets = {daktela.access_token, daktela.password, *daktela.tokens.by_access}
-    text = caplog.text + "".join(told)
+    text = caplog.text + "".join(messages)
     assert len(daktela.requests) > 20
     assert not [secret for secret in secrets if secret in text]
     assert not [secret for secret in secrets for request in daktela.requests if secret in request.target]
 
 
-def test_credentials_do_not_show_themselves() -> None:
+def test_the_representation_of_credentials_has_no_secret() -> None:
     assert "hush" not in repr(Credentials(access_token="hush", username="robot", password="hush"))
 
 
@@ -427,10 +422,10 @@ def test_nothing_is_taken_from_netrc(daktela: Simulator, tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("token", ["hush\nhush", "hu\u0161h"])
-def test_a_token_that_no_header_can_hold_is_not_told(daktela: Simulator, token: str) -> None:
-    with pytest.raises(RequestError, match="could not be asked") as caught:
+def test_a_token_that_is_not_valid_in_a_header_is_not_reported(daktela: Simulator, token: str) -> None:
+    with pytest.raises(RequestError, match="could not be requested") as caught:
         _client(daktela, access_token=token).page(GROUPS)
-    assert "hu" not in str(caught.value).replace("could not be asked", "")
+    assert "hu" not in str(caught.value).replace("could not be requested", "")
     assert daktela.requests == []
 
 
@@ -451,7 +446,7 @@ class _Recorder(HTTPAdapter):
 
 @pytest.mark.parametrize("wanted", [True, False])
 @pytest.mark.parametrize("bundle", ["", certifi.where()])
-def test_certificates_are_verified_as_the_setting_says_and_an_authority_of_one_s_own_is_heeded(
+def test_certificates_are_verified_according_to_the_setting_and_the_environment(
     monkeypatch: pytest.MonkeyPatch,
     wanted: bool,  # noqa: FBT001
     bundle: str,
@@ -468,7 +463,7 @@ def test_certificates_are_verified_as_the_setting_says_and_an_authority_of_one_s
 
 
 @pytest.mark.parametrize(("excepted", "expected"), [("", "http://proxy.example.com:3128"), (".example.com", None)])
-def test_proxies_of_the_environment_are_heeded_in_every_request_and_looked_for_once(
+def test_proxies_of_the_environment_are_used_for_every_request_and_searched_once(
     monkeypatch: pytest.MonkeyPatch, excepted: str, expected: str | None
 ) -> None:
     monkeypatch.setenv("https_proxy", "http://proxy.example.com:3128")
@@ -545,7 +540,7 @@ def test_a_cookie_is_never_sent_back(raw: _Raw) -> None:
     assert raw.cookies == [None, None, None]
 
 
-def test_an_answer_with_damaged_compression_is_asked_for_again(raw: _Raw) -> None:
+def test_a_request_with_a_damaged_compressed_response_is_retried(raw: _Raw) -> None:
     body = gzip.compress(_GOOD, mtime=0)
     damaged = body[:20] + b"?" * 20 + body[40:]
     raw.answers = [_answer(each, b"Content-Encoding: gzip") for each in (damaged, body)]
@@ -567,7 +562,7 @@ def test_an_answer_with_damaged_compression_is_asked_for_again(raw: _Raw) -> Non
         b"",
     ],
 )
-def test_a_request_with_a_malformed_response_is_repeated(raw: _Raw, answer: bytes) -> None:
+def test_a_request_with_a_malformed_response_is_retried(raw: _Raw, answer: bytes) -> None:
     raw.answers = [answer, _USUAL]
     [row] = _raw_client(raw).page(GROUPS).rows
     assert as_dictionary(row)["name"] == "a"
@@ -576,9 +571,7 @@ def test_a_request_with_a_malformed_response_is_repeated(raw: _Raw, answer: byte
 
 @pytest.mark.parametrize("odd", [b"X-Powered-By PHP", b"X\xff: \xff", b": nothing"])
 @pytest.mark.promise("T6")
-def test_headers_that_cannot_be_read_are_not_repeated_in_the_log(
-    raw: _Raw, odd: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_invalid_headers_are_not_logged(raw: _Raw, odd: bytes, caplog: pytest.LogCaptureFixture) -> None:
     raw.answers = [_answer(_GOOD, odd, b"Set-Cookie: c_user=hush-hush")]
     with caplog.at_level(logging.DEBUG):
         assert len(_raw_client(raw).page(GROUPS).rows) == 1
@@ -587,12 +580,12 @@ def test_headers_that_cannot_be_read_are_not_repeated_in_the_log(
     assert any(record.name.startswith("urllib3") for record in caplog.records)
 
 
-def test_a_header_of_ours_that_cannot_be_sent_is_no_reason_to_ask_again(raw: _Raw) -> None:
+def test_a_request_with_an_invalid_header_is_not_retried(raw: _Raw) -> None:
     raw.answers = [_USUAL]
     address = parse(f"http://127.0.0.1:{raw.server_port}")
     for credentials, agent in (("a\nb", "tap"), ("t", "a\nb"), ("\u0159", "tap"), (" t", "tap")):
         client = Client(address, Credentials(access_token=credentials), HttpSettings(user_agent=agent))
-        with pytest.raises(RequestError, match="could not be asked") as caught:
+        with pytest.raises(RequestError, match="could not be requested") as caught:
             client.page(GROUPS)
         assert not caught.value.repeated
         assert "a\nb" not in str(caught.value)
@@ -600,7 +593,7 @@ def test_a_header_of_ours_that_cannot_be_sent_is_no_reason_to_ask_again(raw: _Ra
     assert raw.cookies == []
 
 
-def test_a_body_that_has_been_sent_is_held_no_longer(daktela: Simulator) -> None:
+def test_the_body_of_a_sent_request_is_released(daktela: Simulator) -> None:
     client = _client(daktela)
     body = b'{"data": [%s]}' % (b" " * 1_000)
     before = sys.getrefcount(body)
@@ -612,7 +605,7 @@ def test_a_body_that_has_been_sent_is_held_no_longer(daktela: Simulator) -> None
         gc.enable()
 
 
-def test_a_request_that_is_answered_leaves_nothing_for_the_collector(daktela: Simulator) -> None:
+def test_a_successful_request_leaves_no_reference_cycles(daktela: Simulator) -> None:
     client = _client(daktela)
     client.page(GROUPS)
     gc.collect()

@@ -58,7 +58,7 @@ def _error(url: str, **options: bool) -> RequestError:
 # The network.
 
 
-def test_a_port_that_nobody_listens_at_refused_the_connection() -> None:
+def test_a_refused_connection_is_explained() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         error = _error(f"http://127.0.0.1:{unused.getsockname()[1]}")
@@ -72,23 +72,23 @@ def test_a_host_that_does_not_exist_names_the_settings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "told"),
+    ("number", "message"),
     [(errno.EHOSTUNREACH, "no route"), (errno.EMFILE, "raise ulimit -n"), (errno.EACCES, "does not permit")],
 )
 def test_an_error_of_the_operating_system_is_explained(
-    monkeypatch: pytest.MonkeyPatch, number: int, told: str
+    monkeypatch: pytest.MonkeyPatch, number: int, message: str
 ) -> None:
     def fail(*_: object, **__: object) -> socket.socket:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("urllib3.util.connection.create_connection", fail)
-    assert told in str(_error("http://127.0.0.1:9"))
+    assert message in str(_error("http://127.0.0.1:9"))
 
 
 def test_an_unknown_error_of_the_library_names_its_kind_only() -> None:
     route = Route({}, "acme.daktela.com")
     outcome = classify_exception(requests.exceptions.InvalidURL(TOKEN), route, 5)
-    assert (outcome.action, outcome.text) == (Action.FAIL, "Daktela could not be asked: InvalidURL")
+    assert (outcome.action, outcome.text) == (Action.FAIL, "Daktela could not be requested: InvalidURL")
     assert classify_exception(ReadTimeoutError(None, "/", TOKEN), route, 5).timed_out  # type: ignore[arg-type]
     outcome = classify_exception(NewConnectionError(None, TOKEN), route, 5)  # type: ignore[arg-type]
     assert outcome.text == "Daktela could not be reached"
@@ -115,7 +115,7 @@ def test_a_response_that_is_not_http_is_explained(answer: bytes) -> None:
 def test_a_connection_that_ends_early_is_explained(answer: bytes) -> None:
     with raw_server(lambda _: [answer]) as server:
         error = _error(server.url)
-    assert str(error).startswith(("Daktela closed the connection (6 attempts)", "Daktela sent an empty answer"))
+    assert str(error).startswith(("Daktela closed the connection (6 attempts)", "Daktela sent an empty response"))
 
 
 # Certificates.
@@ -123,7 +123,7 @@ def test_a_connection_that_ends_early_is_explained(answer: bytes) -> None:
 
 @pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 @pytest.mark.parametrize(
-    ("certificate", "bundle", "told"),
+    ("certificate", "bundle", "message"),
     [
         ("trusted", False, "its issuer is unknown; set REQUESTS_CA_BUNDLE to a file"),
         ("expired", True, "a TLS certificate that has expired; have it renewed, or check this machine's clock"),
@@ -135,7 +135,7 @@ def test_a_certificate_that_cannot_be_verified_says_why(
     monkeypatch: pytest.MonkeyPatch,
     certificate: str,
     bundle: bool,  # noqa: FBT001
-    told: str,
+    message: str,
 ) -> None:
     if bundle:
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(CERTIFICATES / "authority.pem"))
@@ -143,13 +143,13 @@ def test_a_certificate_that_cannot_be_verified_says_why(
         error = _error(server.url)
         assert server.heads == [], "the token was not sent"
         assert len(_client(server.url, verify_tls=False).page(QUERY).rows) == 1
-    assert told in str(error)
+    assert message in str(error)
     assert error.outcome.action is Action.FAIL
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
 @pytest.mark.parametrize("folder", [False, True])
-def test_an_authority_of_one_s_own_is_heeded(
+def test_an_issuer_in_the_environment_is_trusted(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     variable: str,
@@ -167,27 +167,29 @@ def test_an_authority_of_one_s_own_is_heeded(
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (None, "cannot be read (No such file or directory)"),
         ("no certificate", "is not a file of certificates in PEM format"),
         ("", "is not a file of certificates in PEM format"),
     ],
 )
-def test_certificates_that_cannot_be_used_are_named(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, content: str | None, told: str
+def test_an_invalid_certificate_file_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, content: str | None, message: str
 ) -> None:
     path = tmp_path / "authority.pem"
     if content is not None:
         path.write_text(content)
     monkeypatch.setenv(variable, str(path))
     error = _error("https://127.0.0.1:9")
-    assert str(error).startswith(f"{variable}: {path} {told}; set it to a readable file, or unset it (GET groups")
+    assert str(error).startswith(
+        f"{variable}: {path} {message}; set it to a readable file, or unset it (GET groups"
+    )
     assert not error.repeated
 
 
 @pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
-def test_certificates_are_of_no_interest_without_tls_and_without_verification(
+def test_certificate_files_are_ignored_without_tls_or_verification(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nonexistent.pem")
@@ -259,7 +261,7 @@ def test_a_proxy_is_used_for_https_and_sees_no_token(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    ("status", "told", "attempts"),
+    ("status", "message", "attempts"),
     [
         (
             b"407 Proxy Authentication Required",
@@ -271,19 +273,19 @@ def test_a_proxy_is_used_for_https_and_sees_no_token(monkeypatch: pytest.MonkeyP
     ],
 )
 def test_a_proxy_that_refuses_to_connect_is_named(
-    monkeypatch: pytest.MonkeyPatch, status: bytes, told: str, attempts: int
+    monkeypatch: pytest.MonkeyPatch, status: bytes, message: str, attempts: int
 ) -> None:
     with _proxy(status) as (port, heads):
         monkeypatch.setenv("HTTPS_PROXY", f"http://robot:Hush%2Dhush-1@127.0.0.1:{port}")
         error = _error("https://acme.example")
-    assert str(error).startswith(f"The proxy http://127.0.0.1:{port} {told}")
+    assert str(error).startswith(f"The proxy http://127.0.0.1:{port} {message}")
     assert "Hush" not in str(error)
     assert len(heads) == attempts
     assert redact("Proxy-Authorization of Hush-hush-1") == "Proxy-Authorization of ***"
 
 
 @pytest.mark.parametrize(
-    ("variable", "proxy", "told"),
+    ("variable", "proxy", "message"),
     [
         (
             "HTTPS_PROXY",
@@ -303,16 +305,16 @@ def test_a_proxy_that_refuses_to_connect_is_named(
     ],
 )
 def test_a_proxy_that_cannot_be_reached_is_named(
-    monkeypatch: pytest.MonkeyPatch, variable: str, proxy: str, told: str
+    monkeypatch: pytest.MonkeyPatch, variable: str, proxy: str, message: str
 ) -> None:
     monkeypatch.setenv(variable, proxy)
     error = _error("https://acme.example")
-    assert str(error).startswith(f"{told} ({QUICK.attempts} attempts); check {variable} (GET groups.json")
+    assert str(error).startswith(f"{message} ({QUICK.attempts} attempts); check {variable} (GET groups.json")
     assert "check url" not in str(error)
 
 
 @pytest.mark.parametrize(
-    ("proxy", "told"),
+    ("proxy", "message"),
     [
         ("proxy:8080", "its value is not the URL of a proxy such as http://proxy:3128"),
         ("http://", "its value is not the URL of a proxy"),
@@ -324,19 +326,17 @@ def test_a_proxy_that_cannot_be_reached_is_named(
     ],
 )
 def test_a_proxy_that_cannot_be_used_names_its_variable(
-    monkeypatch: pytest.MonkeyPatch, proxy: str, told: str
+    monkeypatch: pytest.MonkeyPatch, proxy: str, message: str
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     error = _error("https://acme.example")
-    assert str(error).startswith(f"HTTPS_PROXY: {told}")
+    assert str(error).startswith(f"HTTPS_PROXY: {message}")
     assert "Hush" not in str(error)
     assert not error.repeated
 
 
 @pytest.mark.parametrize("exceptions", ["[::1", "10.0.0.0/99", "*.", ",,;", "\u0159", "http://acme.example"])
-def test_exceptions_from_the_proxy_that_make_no_sense_do_no_harm(
-    monkeypatch: pytest.MonkeyPatch, exceptions: str
-) -> None:
+def test_unexpected_exceptions_of_a_proxy_are_classified(monkeypatch: pytest.MonkeyPatch, exceptions: str) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", exceptions)
     assert "The proxy http://127.0.0.1:9 could not be reached" in str(_error("https://acme.example"))
@@ -358,7 +358,7 @@ def test_plain_http_to_this_machine_never_goes_through_a_proxy(
 
 
 @pytest.mark.promise("T6")
-def test_plain_http_elsewhere_goes_through_a_proxy_if_allow_http_allows_it(
+def test_plain_http_to_another_host_goes_through_a_proxy_with_allow_http(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As `allow_http` says: the network sees the token, and so does a proxy in it."""
@@ -368,7 +368,7 @@ def test_plain_http_elsewhere_goes_through_a_proxy_if_allow_http_allows_it(
     assert proxy.heads[0].startswith(b"GET http://acme.example/api/v6/groups.json?")
 
 
-def test_a_proxy_that_asks_for_credentials_over_plain_http_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_requires_credentials_over_plain_http_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     refusal = response(b"<html><title>Squid</title></html>", status=b"407 Proxy Authentication Required")
     with raw_server(lambda _: [refusal]) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)

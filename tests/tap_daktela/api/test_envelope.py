@@ -11,7 +11,7 @@ from tap_daktela.api.envelope import (
     EnvelopeError,
     ReportedError,
     error_text,
-    read_answer,
+    read_envelope,
     read_page,
     reported_error,
 )
@@ -62,14 +62,14 @@ def test_a_total_may_be_left_out() -> None:
 
 @pytest.mark.parametrize("key", ["_time", "_timezone"])
 @pytest.mark.parametrize("value", [None, "", 5, []])
-def test_a_clock_that_is_no_text_is_not_told(key: str, value: Any) -> None:
-    answer = read_answer(json.dumps({"result": 1, key: value}).encode())
+def test_a_clock_that_is_not_a_text_is_ignored(key: str, value: Any) -> None:
+    answer = read_envelope(json.dumps({"result": 1, key: value}).encode())
     assert (answer.time, answer.timezone) == (None, None)
 
 
-def test_the_result_of_an_answer_may_be_anything_but_null() -> None:
+def test_the_result_of_a_response_may_be_anything_but_null() -> None:
     results: list[Any] = ["token", 0, False, {}, []]
-    assert [read_answer(_body(result)).result for result in results] == results
+    assert [read_envelope(_body(result)).result for result in results] == results
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_the_result_of_an_answer_may_be_anything_but_null() -> None:
         (500, "500"),
     ],
 )
-def test_an_error_in_any_shape_is_told_as_text(error: Any, text: str) -> None:
+def test_an_error_in_any_format_becomes_a_text(error: Any, text: str) -> None:
     assert error_text(error) == text
     with pytest.raises(ReportedError):
         read_page(_body({"data": [], "total": 0}, error))
@@ -96,7 +96,7 @@ def test_an_error_in_any_shape_is_told_as_text(error: Any, text: str) -> None:
 @pytest.mark.parametrize(
     "error", [[], {}, "", None, False, {"form": {}}, {"primary": [], "form": {"a": []}}, [""]]
 )
-def test_an_empty_error_in_any_shape_is_none(error: Any) -> None:
+def test_an_empty_error_in_any_format_is_no_error(error: Any) -> None:
     assert error_text(error) == ""
     assert read_page(_body({"data": [], "total": 0}, error)).rows == []
 
@@ -108,7 +108,7 @@ def test_a_long_error_is_cut() -> None:
 
 
 @pytest.mark.parametrize("depth", [600, 900])
-def test_an_error_that_is_nested_deeply_is_told_as_such(depth: int) -> None:
+def test_a_deeply_nested_error_is_described(depth: int) -> None:
     body = b'{"error":' + b"[" * depth + b'"x"' + b"]" * depth + b',"result":null}'
     with pytest.raises(ReportedError, match="nested too deeply"):
         read_page(body)
@@ -142,13 +142,13 @@ def test_an_error_that_is_nested_deeply_is_told_as_such(depth: int) -> None:
         (b'{"result": "token"}', "without a list"),
     ],
 )
-def test_what_is_no_page_is_never_an_empty_one(body: bytes, reason: str) -> None:
+def test_an_invalid_page_is_never_read_as_an_empty_one(body: bytes, reason: str) -> None:
     with pytest.raises(EnvelopeError, match=reason):
         read_page(body)
 
 
 @pytest.mark.parametrize("length", range(len(BODY)))
-def test_a_page_that_was_cut_off_anywhere_is_refused(length: int) -> None:
+def test_a_truncated_page_is_refused(length: int) -> None:
     with pytest.raises(EnvelopeError):
         read_page(BODY[:length])
 
@@ -162,7 +162,7 @@ def test_a_number_that_cannot_be_represented_is_a_text_and_leaves_the_rest_of_th
     assert page.total == 2
 
 
-def test_an_answer_nested_beyond_all_bounds_is_refused() -> None:
+def test_a_response_that_is_nested_too_deeply_is_refused() -> None:
     with pytest.raises(EnvelopeError):
         read_page(b'{"result": {"data": [{"name": ' + b"[" * 100_000)
 
@@ -171,12 +171,12 @@ def test_a_byte_order_mark_is_dropped() -> None:
     assert read_page(b"\xef\xbb\xbf" + BODY) == read_page(BODY)
 
 
-def test_nul_characters_are_dropped_wherever_they_stand() -> None:
+def test_nul_characters_are_removed_everywhere() -> None:
     body = rb'{"result": {"data": [{"na\u0000me": "a\u0000b", "list": ["\u0000", {"x": "\u0000y"}], "n": 1}]}}'
     assert read_page(body).rows == [{"name": "ab", "list": ["", {"x": "y"}], "n": 1}]
 
 
-def test_an_escaped_backslash_in_front_of_u0000_is_no_nul() -> None:
+def test_an_escaped_backslash_before_u0000_is_not_a_nul() -> None:
     assert read_page(rb'{"result": {"data": [{"name": "a\\u0000b"}]}}').rows == [{"name": r"a\u0000b"}]
 
 
@@ -192,7 +192,7 @@ def test_an_escaped_backslash_in_front_of_u0000_is_no_nul() -> None:
         (rb"\ud83d\u0000", "\ufffd"),
     ],
 )
-def test_what_is_no_text_is_replaced_and_the_row_kept(text: bytes, expected: str) -> None:
+def test_invalid_text_is_replaced_and_the_row_is_kept(text: bytes, expected: str) -> None:
     page = read_page(b'{"result": {"data": [{"title": "%b", "name": 7, "score": 0.5}], "total": 1}}' % text)
     assert page.rows == [{"title": expected, "name": 7, "score": 0.5}]
     assert page.rows[0]["title"].encode()
@@ -208,7 +208,7 @@ def test_what_is_no_text_is_replaced_and_the_row_kept(text: bytes, expected: str
         (b'{"error": ["Max defined take is 1000"], "result": null}', "Max defined take is 1000"),
     ],
 )
-def test_the_message_of_a_refusal_is_found_if_there_is_one(body: bytes, message: str) -> None:
+def test_the_message_of_an_error_response_is_found(body: bytes, message: str) -> None:
     assert reported_error(body) == message
 
 
@@ -235,13 +235,13 @@ def _without_nul(value: Any) -> Any:
 
 
 @given(st.lists(st.dictionaries(_TEXTS, _VALUES, max_size=3), max_size=3), st.booleans())
-def test_every_row_comes_out_as_it_was_sent(rows: list[dict[str, Any]], ascii_only: bool) -> None:  # noqa: FBT001
+def test_rows_are_decoded_as_they_were_sent(rows: list[dict[str, Any]], ascii_only: bool) -> None:  # noqa: FBT001
     body = json.dumps({"error": [], "result": {"data": rows}}, ensure_ascii=ascii_only).encode()
     assert read_page(body).rows == _without_nul(rows)
 
 
 @given(st.lists(st.text(alphabet='\\u0\0"', max_size=12), max_size=4))
-def test_backslashes_and_nul_characters_may_stand_in_any_order(texts: list[str]) -> None:
+def test_backslashes_and_nul_characters_may_be_in_any_order(texts: list[str]) -> None:
     body = json.dumps({"result": {"data": [{"name": text} for text in texts]}}).encode()
     assert read_page(body).rows == [{"name": text.replace("\0", "")} for text in texts]
 

@@ -44,23 +44,23 @@ def test_a_status_decides_what_to_do(status: int, action: Action) -> None:
 
 
 @given(st.integers(200, 999))
-def test_every_status_has_a_verdict_and_only_a_2xx_is_accepted(status: int) -> None:
+def test_every_status_has_an_outcome_and_only_a_2xx_is_accepted(status: int) -> None:
     outcome = _outcome(status, Location="https://example.com/")
     assert (outcome.action is Action.ACCEPT) == (200 <= status < 300)
     assert bool(outcome.reason) == (outcome.action is not Action.ACCEPT)
 
 
-def test_a_refusal_gives_the_api_s_own_message() -> None:
+def test_an_error_response_is_reported_with_the_message_of_the_api() -> None:
     body = b'{"error": ["Max defined take is 1000"], "result": null}'
     assert _outcome(400, body).reason == "answered 400: Max defined take is 1000"
 
 
 @pytest.mark.parametrize("body", [b"", b"\xef\xbb\xbf \n", b'{"error": []}'])
-def test_a_refusal_without_a_message_gives_its_status(body: bytes) -> None:
+def test_an_error_response_without_a_message_is_reported_with_its_status(body: bytes) -> None:
     assert _outcome(403, body).reason == "answered 403"
 
 
-def test_a_redirect_names_its_target_s_origin_and_nothing_more_of_it() -> None:
+def test_a_redirect_names_only_the_origin_of_its_target() -> None:
     outcome = _outcome(302, Location="https://robot:hush@example.com:444/x?accessToken=hush")
     assert "https://example.com" in outcome.reason
     assert "302" in outcome.reason
@@ -68,14 +68,14 @@ def test_a_redirect_names_its_target_s_origin_and_nothing_more_of_it() -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"Location": "/login"}, {"Location": "https://["}])
-def test_a_redirect_to_nowhere_is_refused_like_any_other(headers: dict[str, str]) -> None:
+def test_a_redirect_without_a_valid_target_is_refused(headers: dict[str, str]) -> None:
     outcome = _outcome(307, b"", **headers)
     assert outcome.action is Action.FAIL
     assert "redirects (307)" in outcome.reason
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_server_may_say_how_long_to_wait(status: int) -> None:
+def test_a_server_may_request_a_wait(status: int) -> None:
     assert _outcome(status, Retry_After="7").wait == 7
     assert _outcome(status).wait is None
 
@@ -111,7 +111,9 @@ def test_a_wait_is_read_in_both_forms_and_never_negative(value: str | None, seco
 
 
 @pytest.mark.parametrize("zone", ["GMT", "+0000"])
-def test_a_date_is_waited_for_by_our_clock(monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
+def test_a_retry_after_date_is_compared_with_the_clock_of_this_machine(
+    monkeypatch: pytest.MonkeyPatch, zone: str
+) -> None:
     now = datetime(2026, 3, 10, 12, tzinfo=UTC)
     monkeypatch.setattr(time, "time", now.timestamp)
     later = now + timedelta(seconds=25)
@@ -130,12 +132,12 @@ def test_any_text_is_a_wait_or_none(value: str) -> None:
     assert seconds is None or seconds >= 0
 
 
-def test_a_2xx_without_an_answer_in_it_is_asked_for_again() -> None:
-    outcome = classify_body(EnvelopeError("an empty answer"))
-    assert (outcome.action, outcome.reason) == (Action.RETRY, "sent an empty answer")
+def test_a_2xx_without_a_valid_body_is_retried() -> None:
+    outcome = classify_body(EnvelopeError("an empty response"))
+    assert (outcome.action, outcome.reason) == (Action.RETRY, "sent an empty response")
 
 
-def test_a_2xx_with_an_error_in_it_is_asked_for_again_and_tells_the_error() -> None:
+def test_a_2xx_with_an_error_is_retried_and_reports_the_error() -> None:
     outcome = classify_body(ReportedError("Maintenance"))
     assert (outcome.action, outcome.reason) == (Action.RETRY, "answered 200 with an error: Maintenance")
 

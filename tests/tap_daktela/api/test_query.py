@@ -48,7 +48,7 @@ def test_skip_and_take_are_always_sent_since_the_server_s_defaults_are_unknown()
     assert Query(endpoint="groups", fields=()).parameters() == [("take", "1000"), ("skip", "0")]
 
 
-def test_a_further_page_differs_in_its_place_alone() -> None:
+def test_queries_for_two_pages_differ_only_in_the_offset() -> None:
     page = TICKETS.page(300)
     assert page.skip == 300
     assert page.page(TICKETS.skip) == TICKETS
@@ -62,7 +62,7 @@ def test_a_query_reads_as_a_request_without_its_fields() -> None:
     assert str(Query(endpoint="groups", fields=("name",))) == "GET groups.json, rows 0 to 999"
 
 
-def test_an_operator_without_a_sign_reads_as_itself() -> None:
+def test_an_operator_without_a_sign_is_shown_as_it_is() -> None:
     assert "name like x" in str(Query(endpoint="groups", fields=(), conditions=(Condition("name", "like", "x"),)))
 
 
@@ -72,7 +72,7 @@ def test_an_operator_without_a_sign_reads_as_itself() -> None:
     ),
     st.lists(st.text(max_size=8), max_size=3),
 )
-def test_every_text_survives_the_url(conditions: list[Condition], fields: list[str]) -> None:
+def test_every_text_is_encoded_and_decoded_without_loss(conditions: list[Condition], fields: list[str]) -> None:
     query = Query(endpoint="tickets", fields=tuple(fields), conditions=tuple(conditions))
     url = requests.Request("GET", "https://acme.daktela.com", params=query.parameters()).prepare().url
     assert url is not None

@@ -158,7 +158,7 @@ def known() -> None:
 @pytest.mark.usefixtures("known")
 @pytest.mark.parametrize("name", ["tap-daktela", "tap_daktela.api.client", "urllib3.connectionpool", "root"])
 @pytest.mark.promise("T6")
-def test_a_log_line_holds_no_secret(name: str) -> None:
+def test_a_log_line_has_no_secret(name: str) -> None:
     formatter = RedactingFormatter(logging.Formatter("%(name)s %(message)s"))
     assert formatter.format(_record(name, "GET /?t=%s", TOKEN.upper())) == f"{name} GET /?t=***"
     assert ("hushhush" in formatter.format(_record(name, "hushhush"))) is name.startswith("tap")
@@ -166,7 +166,7 @@ def test_a_log_line_holds_no_secret(name: str) -> None:
 
 @pytest.mark.usefixtures("known")
 @pytest.mark.promise("T6")
-def test_a_traceback_holds_no_secret() -> None:
+def test_a_traceback_has_no_secret() -> None:
     record = _record("tap-daktela", "it failed", error=ValueError(f"{TOKEN} {'hush' * 2}"))
     text = RedactingFormatter(logging.Formatter()).format(record)
     assert "ValueError: *** ***" in text
@@ -177,7 +177,7 @@ def test_a_traceback_holds_no_secret() -> None:
 @pytest.mark.usefixtures("known")
 @pytest.mark.parametrize("err", [False, True])
 @pytest.mark.promise("T6")
-def test_printed_text_holds_no_secret(capsys: pytest.CaptureFixture[str], err: bool) -> None:  # noqa: FBT001
+def test_printed_text_has_no_secret(capsys: pytest.CaptureFixture[str], err: bool) -> None:  # noqa: FBT001
     echo(f"signed in with {TOKEN}", err=err)
     assert capsys.readouterr()[err] == "signed in with ***\n"
 

@@ -35,7 +35,7 @@ def _body(rows: Any, **more: Any) -> bytes:
         {"name": None, "time": "", "queue": {"title": "Q"}},
     ],
 )
-def test_a_row_holds_what_was_sent(row: dict[str, Any]) -> None:
+def test_a_struct_has_the_values_that_were_sent(row: dict[str, Any]) -> None:
     [read] = PageReader(FIELDS)(_body([{**row, "unasked": 1}])).rows
     assert isinstance(read, Row)
     for name in FIELDS:
@@ -63,7 +63,7 @@ def test_a_row_holds_what_was_sent(row: dict[str, Any]) -> None:
         _body([{"name": "a\ud800"}]),
     ],
 )
-def test_what_has_no_place_is_read_as_it_is(body: bytes) -> None:
+def test_a_body_that_does_not_fit_the_structs_is_decoded_to_dictionaries(body: bytes) -> None:
     page = PageReader(FIELDS)(body)
     expected = read_page(body)
     assert [row.get("name") for row in page.rows] == [row["name"] for row in expected.rows]
@@ -82,6 +82,6 @@ def test_what_has_no_place_is_read_as_it_is(body: bytes) -> None:
         (b'{"error": [], "result": {"data": [{"name"', EnvelopeError),
     ],
 )
-def test_what_is_no_page_is_refused_as_ever(body: bytes, error: type[Exception]) -> None:
+def test_an_invalid_page_is_refused(body: bytes, error: type[Exception]) -> None:
     with pytest.raises(error):
         PageReader(FIELDS)(body)

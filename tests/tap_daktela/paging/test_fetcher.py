@@ -29,7 +29,7 @@ GROUPS = Query(endpoint="groups", fields=("name",), sort=("name",), take=2)
 
 
 class _Gate:
-    """A client whose answers are let out one by one."""
+    """A client whose responses the test releases one by one."""
 
     def __init__(self) -> None:
         self.open = threading.Semaphore(0)
@@ -51,11 +51,11 @@ class _Gate:
 
 
 def _patient() -> Callable[[], None]:
-    """Return a check that ends a test which would otherwise wait for ever."""
+    """Return a check that fails a test which would otherwise wait without end."""
     end = time.monotonic() + 30
 
     def check() -> None:
-        assert time.monotonic() < end, "nobody answers"
+        assert time.monotonic() < end, "there is no response"
 
     return check
 
@@ -65,7 +65,7 @@ def _gated(gate: _Gate, concurrency: int, check: Callable[[], None] | None = Non
 
 
 def _until(condition: Callable[[], bool]) -> None:
-    """Wait for what other threads are about to do."""
+    """Wait until a condition holds that other threads bring about."""
     end = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < end
@@ -79,7 +79,7 @@ def _fetcher(simulator: Simulator, concurrency: int = 3) -> Fetcher:
     return Fetcher(client, concurrency, _patient())
 
 
-def test_pages_come_to_whoever_asked_for_them_whatever_their_order(daktela: Simulator) -> None:
+def test_each_future_has_the_page_of_its_query(daktela: Simulator) -> None:
     fetcher = _fetcher(daktela)
     futures = {skip: fetcher.submit(GROUPS.page(skip)) for skip in range(6)}
     names = sorted((row["name"] for row in daktela.dataset.tables["groups"]), key=str.casefold)
@@ -98,7 +98,7 @@ def test_no_more_requests_are_in_flight_than_allowed(concurrency: int) -> None:
     assert gate.most_in_flight == concurrency
 
 
-def test_pages_are_asked_for_in_the_order_of_asking() -> None:
+def test_pages_are_requested_in_the_order_of_submission() -> None:
     gate = _Gate()
     fetcher = _gated(gate, 1)
     gate.open.release(5)
@@ -121,7 +121,7 @@ def test_a_page_is_outstanding_until_it_is_taken() -> None:
     assert fetcher.outstanding == 1
 
 
-def test_an_error_comes_to_whoever_waits_and_the_next_page_none_the_less(daktela: Simulator) -> None:
+def test_an_error_is_raised_for_its_page_only(daktela: Simulator) -> None:
     daktela.faults = [Fault("403")]
     fetcher = _fetcher(daktela, 1)
     bad, good = fetcher.submit(GROUPS), fetcher.submit(GROUPS)
@@ -185,14 +185,14 @@ def test_a_page_is_ready_when_it_has_arrived_and_its_request_has_not_failed(dakt
     assert fetcher.ready(future) is None
 
 
-def test_a_page_that_has_been_taken_is_held_by_no_thread(daktela: Simulator) -> None:
+def test_a_page_that_has_been_taken_is_not_held_by_a_thread(daktela: Simulator) -> None:
     fetcher = _fetcher(daktela, 3)
     pages = [weakref.ref(fetcher.page(GROUPS)) for _ in range(6)]
-    # A thread hands a page over before it lets go of it.
+    # A thread sets the result of a future before it releases the page.
     _until(lambda: not any(page() for page in pages))
 
 
-def test_a_page_that_cannot_be_had_is_held_no_longer(daktela: Simulator) -> None:
+def test_a_failed_page_is_no_longer_outstanding(daktela: Simulator) -> None:
     daktela.faults = [Fault("403")]
     fetcher = _fetcher(daktela)
     with pytest.raises(RequestError):
@@ -200,7 +200,7 @@ def test_a_page_that_cannot_be_had_is_held_no_longer(daktela: Simulator) -> None
     assert fetcher.outstanding == 0
 
 
-def test_an_error_that_is_a_time_out_of_the_client_s_own_ends_the_waiting() -> None:
+def test_a_time_out_error_of_the_client_is_raised() -> None:
     class Slow(_Gate):
         @override
         def page(self, query: Query, _limits: RetryLimits, cancelled: threading.Event) -> Page:
@@ -210,7 +210,7 @@ def test_an_error_that_is_a_time_out_of_the_client_s_own_ends_the_waiting() -> N
         _gated(Slow(), 1).page(GROUPS)
 
 
-def test_whoever_waits_is_told_to_stop() -> None:
+def test_an_exception_of_the_check_ends_the_wait() -> None:
     class StopNow(Exception):  # noqa: N818 - no error
         pass
 
@@ -227,7 +227,7 @@ def test_whoever_waits_is_told_to_stop() -> None:
         fetcher.page(GROUPS)
 
 
-def test_a_stop_is_heeded_even_if_every_page_is_there_already() -> None:
+def test_the_check_is_called_even_if_the_page_has_arrived() -> None:
     gate = _Gate()
     gate.open.release(1)
     checks: list[int] = []
@@ -238,7 +238,7 @@ def test_a_stop_is_heeded_even_if_every_page_is_there_already() -> None:
     assert checks == [1]
 
 
-def test_what_is_abandoned_before_it_was_sent_is_never_sent() -> None:
+def test_requests_that_are_cancelled_before_they_are_sent_are_never_sent() -> None:
     gate = _Gate()
     fetcher = _gated(gate, 1)
     for skip in range(5):
@@ -251,7 +251,7 @@ def test_what_is_abandoned_before_it_was_sent_is_never_sent() -> None:
     assert list(gate.asked) == [0, 9]
 
 
-def test_a_page_that_is_dropped_is_held_no_longer_and_never_sent() -> None:
+def test_a_discarded_page_is_no_longer_outstanding_and_never_requested() -> None:
     gate = _Gate()
     fetcher = _gated(gate, 1)
     futures = [fetcher.submit(GROUPS.page(skip)) for skip in range(3)]
@@ -264,7 +264,7 @@ def test_a_page_that_is_dropped_is_held_no_longer_and_never_sent() -> None:
     assert list(gate.asked) == [0, 2]
 
 
-def test_what_is_abandoned_in_flight_is_told_so_and_what_follows_is_not() -> None:
+def test_cancelling_concerns_the_request_in_flight_and_not_the_following_one() -> None:
     gate = _Gate()
     fetcher = _gated(gate, 1)
     fetcher.submit(GROUPS)
@@ -279,7 +279,9 @@ def test_what_is_abandoned_in_flight_is_told_so_and_what_follows_is_not() -> Non
     assert not after.is_set()
 
 
-def test_an_abandoned_request_is_not_retried(daktela: Simulator, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_request_that_is_cancelled_in_flight_is_not_retried(
+    daktela: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
     daktela.faults = [Fault("429", retry_after=60, times=None)]
     fetcher = _fetcher(daktela, 1)
     future = fetcher.submit(GROUPS)
@@ -291,12 +293,12 @@ def test_an_abandoned_request_is_not_retried(daktela: Simulator, caplog: pytest.
     assert attempts == 1
 
 
-def test_a_request_of_another_kind_is_made_in_the_same_threads_and_holds_nothing() -> None:
+def test_another_request_runs_in_the_same_threads_and_is_not_outstanding() -> None:
     fetcher = _gated(_Gate(), 1)
     assert fetcher.run(lambda: threading.current_thread().name) == "fetch-0"
     assert fetcher.outstanding == 0
 
 
-def test_threads_do_not_keep_a_process_from_ending() -> None:
+def test_threads_do_not_prevent_the_process_from_ending() -> None:
     fetcher = _gated(_Gate(), 2)
     assert fetcher.run(lambda: threading.current_thread().daemon)

@@ -1,4 +1,4 @@
-"""Lists that are read by name: complete, or a ReadError."""
+"""Lists that are read by name: they are complete, or reading fails with a ReadError."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 @given(some_rows(), TAKES, CONCURRENCIES, SEEDS, st.sampled_from(CORRECTABLE_TOTALS))
-def test_a_list_that_stands_still_comes_once_and_in_order(
+def test_an_unchanged_list_is_read_once_and_in_order(
     rows: list[Row], take: int, concurrency: int, seed: int, total: str
 ) -> None:
     reading = name_reading(PagedServer(seed, rows, total=total), take, concurrency)
@@ -53,7 +53,7 @@ def test_a_list_that_stands_still_comes_once_and_in_order(
 
 @given(some_rows(), st.integers(2, 60), CONCURRENCIES, SEEDS, caps(), st.sampled_from(CORRECTABLE_TOTALS))
 @pytest.mark.promise("T1")
-def test_a_list_comes_completely_however_the_server_cuts_its_pages_and_counts(  # noqa: PLR0917 - its habits
+def test_a_list_is_complete_for_all_page_limits_and_totals(  # noqa: PLR0917 - the settings of a server
     rows: list[Row], take: int, concurrency: int, seed: int, cap: Callable[[int, Random], int], total: str
 ) -> None:
     reading = name_reading(PagedServer(seed, rows, total=total, cap=cap), take, concurrency)
@@ -64,7 +64,7 @@ def test_a_list_comes_completely_however_the_server_cuts_its_pages_and_counts(  
 
 @given(some_rows(), st.integers(2, 60), SEEDS, caps(least=1), st.sampled_from(list(TOTALS)))
 @pytest.mark.promise("T1")
-def test_a_list_of_a_server_with_any_habits_is_read_completely_or_fails(
+def test_a_list_of_any_server_is_read_completely_or_fails(
     rows: list[Row], take: int, seed: int, cap: Callable[[int, Random], int], total: str
 ) -> None:
     server = PagedServer(seed, rows, total=total, cap=cap)
@@ -74,7 +74,7 @@ def test_a_list_of_a_server_with_any_habits_is_read_completely_or_fails(
 
 @given(some_rows(), st.integers(10, 40), SEEDS, caps(least=10), st.sampled_from(CORRECTABLE_TOTALS), RARELY)
 @pytest.mark.promise("T1")
-def test_rows_that_stood_still_come_while_others_move_and_pages_are_cut(  # noqa: PLR0917 - its habits
+def test_unchanged_rows_are_read_while_others_move_and_pages_are_truncated(  # noqa: PLR0917 - the settings of a server
     rows: list[Row], take: int, seed: int, cap: Callable[[int, Random], int], total: str, moving: float
 ) -> None:
     server = PagedServer(seed, rows, total=total, cap=cap, delete=moving, insert=moving / 2)
@@ -93,7 +93,7 @@ def test_pages_that_are_too_large_for_the_server_are_read_in_smaller_ones(
 
 
 @given(some_rows(), st.integers(2, 40), CONCURRENCIES, SEEDS, st.tuples(LIKELY, LIKELY))
-def test_however_a_list_moves_the_rows_that_stood_still_come(
+def test_unchanged_rows_of_a_list_are_read_while_others_move(
     rows: list[Row], take: int, concurrency: int, seed: int, moves: tuple[float, float]
 ) -> None:
     insert, delete = moves
@@ -106,9 +106,7 @@ def test_however_a_list_moves_the_rows_that_stood_still_come(
 
 
 @given(some_rows(), st.integers(2, 40), SEEDS, LIKELY)
-def test_a_list_that_moves_is_complete_without_totals(
-    rows: list[Row], take: int, seed: int, moving: float
-) -> None:
+def test_a_changing_list_is_complete_without_totals(rows: list[Row], take: int, seed: int, moving: float) -> None:
     server = PagedServer(seed, rows, total="none", delete=moving, insert=moving / 2)
     with may_fail_on_tiny_pages(take):
         assert server.still <= name_reading(server, take).names
@@ -116,7 +114,7 @@ def test_a_list_that_moves_is_complete_without_totals(
 
 @given(st.integers(1, 60), st.integers(10, 40), SEEDS, CONCURRENCIES)
 @pytest.mark.promise("T1")
-def test_names_that_the_server_finds_equal_may_come_in_any_order(
+def test_names_that_are_equal_to_the_server_may_be_in_any_order(
     count: int, take: int, seed: int, concurrency: int
 ) -> None:
     names = [
@@ -124,7 +122,7 @@ def test_names_that_the_server_finds_equal_may_come_in_any_order(
     ]
     rows: list[Row] = [{"name": name, "at": time_of(0)} for name in names]
     server = PagedServer(seed, rows, folds_case=True)
-    # An overlap of two rows, as pages this small have it, cannot hold three equal names. Pages of 80 rows do.
+    # Small pages overlap by two rows, which is less than three equal names. Pages of 120 rows overlap by three.
     reading = name_reading(server, take if len(names) <= take else 120, concurrency)
     assert reading.names == set(names)
     assert twice(reading.rows) == []
@@ -132,7 +130,7 @@ def test_names_that_the_server_finds_equal_may_come_in_any_order(
 
 @pytest.mark.parametrize(
     ("count", "total"),
-    # Without a total, a list of less than two pages may end before its order is in doubt.
+    # Without a total, a list of less than two pages may end before its order is checked.
     [(60, "right"), *((count, total) for count in (150, 1000) for total in ("right", "none", "of the page"))],
 )
 @pytest.mark.promise("T1")
@@ -158,20 +156,20 @@ def test_a_server_that_ignores_offsets_fails(count: int, total: str) -> None:
 
 
 @pytest.mark.parametrize("total", ["right", "none", "of the page"])
-def test_a_server_that_ignores_how_many_rows_are_asked_for_is_read(total: str) -> None:
+def test_a_server_that_ignores_take_is_read(total: str) -> None:
     rows: list[Row] = [{"name": name, "at": time_of(0)} for name in range(100)]
     server = PagedServer(0, rows, total=total, ignores=frozenset({"take"}))
     assert [row["name"] for row in name_reading(server, 20).rows] == list(range(100))
 
 
 @pytest.mark.parametrize("take", [10, 60])
-def test_rows_that_come_twice_in_a_page_lose_no_others(take: int) -> None:
+def test_duplicate_rows_in_a_page_lose_no_others(take: int) -> None:
     rows: list[Row] = [{"name": name // 2, "at": time_of(0)} for name in range(100)]
     assert name_reading(PagedServer(0, rows), take).names == set(range(50))
 
 
 @given(some_rows(), TAKES, SEEDS, st.sampled_from(["too large", "huge", "beyond 64 bits"]))
-def test_a_list_that_is_shorter_than_the_server_says_ends_in_an_error(
+def test_a_list_with_fewer_rows_than_the_server_counts_fails(
     rows: list[Row], take: int, seed: int, total: str
 ) -> None:
     server = PagedServer(seed, rows, total=total)
@@ -187,7 +185,7 @@ def test_a_list_that_is_shorter_than_the_server_says_ends_in_an_error(
     assert names == server.still
 
 
-def test_a_row_that_comes_in_behind_the_reader_is_read_with_the_next_pass() -> None:
+def test_a_row_that_is_inserted_among_read_rows_is_read_in_the_next_pass() -> None:
     class Late(PagedServer):
         @override
         def move(self) -> None:

@@ -23,7 +23,7 @@ FORBIDDEN = Outcome(Action.FAIL, "answered 403", HTTPStatus.FORBIDDEN)
 
 
 class Server:
-    """Fails for more rows than it can send, and otherwise returns how many were requested."""
+    """Fails for more rows than it can send, and otherwise returns the number of requested rows."""
 
     def __init__(self, most: int, outcome: Outcome, then: Outcome | None = None) -> None:
         self.most = most
@@ -64,7 +64,7 @@ def test_the_time_outs_of_all_sizes_are_not_more_than_those_of_one_request() -> 
     assert [limits.oversized for limits in server.limits] == [None, 1, 1, 1, 1]
 
 
-def test_requests_that_take_as_long_as_a_whole_one_may_are_made_twice() -> None:
+def test_requests_that_exceed_the_time_limit_are_sent_twice() -> None:
     server = Server(0, EXPIRED)
     with pytest.raises(RequestError):
         fetch_with_fewer_rows(QUERY, server)
@@ -73,7 +73,7 @@ def test_requests_that_take_as_long_as_a_whole_one_may_are_made_twice() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "told"),
+    ("outcome", "message"),
     [
         (
             TIMED_OUT,
@@ -87,16 +87,16 @@ def test_requests_that_take_as_long_as_a_whole_one_may_are_made_twice() -> None:
     ],
 )
 @pytest.mark.promise("T2")
-def test_a_page_that_fails_with_few_rows_names_the_setting(outcome: Outcome, told: str) -> None:
+def test_a_page_that_fails_with_few_rows_names_the_setting(outcome: Outcome, message: str) -> None:
     with pytest.raises(RequestError) as caught:
         fetch_with_fewer_rows(QUERY, Server(0, outcome))
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "activities.json, rows 0 to 999" in str(caught.value)
     assert caught.value.outcome.status == outcome.status
 
 
 @pytest.mark.parametrize("outcome", [UNAVAILABLE, FORBIDDEN])
-def test_what_fewer_rows_do_not_help_against_fails_as_it_is(outcome: Outcome) -> None:
+def test_an_error_that_fewer_rows_do_not_avoid_is_raised_as_it_is(outcome: Outcome) -> None:
     server = Server(0, outcome)
     with pytest.raises(RequestError, match=outcome.reason):
         fetch_with_fewer_rows(QUERY, server)

@@ -1,7 +1,7 @@
-"""Ranges of time: a row that stood still is never missing, however the server answers.
+"""Ranges of time: an unchanged row is never missing, whatever the server does.
 
-A row comes once if nothing moves at all. The pages held and the requests made are bounded. A server that
-contradicts itself ends in a ReadError, never in a gap.
+If no row moves, each is read once. The number of pages in memory and of requests is limited. If the replies of
+a server contradict each other, reading fails with a ReadError and never with a gap.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
 
 @given(some_rows(), TAKES, CONCURRENCIES, SEEDS, st.booleans(), st.sampled_from(CORRECTABLE_TOTALS))
-def test_where_nothing_moves_every_row_comes_once(  # noqa: PLR0917 - a server's habits
+def test_unchanged_rows_are_read_once(  # noqa: PLR0917 - the settings of a server
     rows: list[Row],
     take: int,
     concurrency: int,
@@ -76,7 +76,7 @@ def test_where_nothing_moves_every_row_comes_once(  # noqa: PLR0917 - a server's
 
 @given(some_rows(), st.integers(2, 60), CONCURRENCIES, SEEDS, caps(), st.sampled_from(CORRECTABLE_TOTALS))
 @pytest.mark.promise("T1")
-def test_every_row_comes_once_however_the_server_cuts_its_pages_and_counts(  # noqa: PLR0917 - its habits
+def test_every_row_is_read_once_for_all_page_limits_and_totals(  # noqa: PLR0917 - the settings of a server
     rows: list[Row], take: int, concurrency: int, seed: int, cap: Callable[[int, Random], int], total: str
 ) -> None:
     server = PagedServer(seed, rows, total=total, cap=cap)
@@ -88,7 +88,7 @@ def test_every_row_comes_once_however_the_server_cuts_its_pages_and_counts(  # n
 
 @given(some_rows(), st.integers(2, 60), SEEDS, caps(least=1), st.sampled_from(list(TOTALS)), st.booleans())
 @pytest.mark.promise("T1")
-def test_a_server_with_any_habits_is_read_completely_or_the_range_fails(  # noqa: PLR0917 - its habits
+def test_a_range_of_any_server_is_read_completely_or_fails(  # noqa: PLR0917 - the settings of a server
     rows: list[Row],
     take: int,
     seed: int,
@@ -103,7 +103,7 @@ def test_a_server_with_any_habits_is_read_completely_or_the_range_fails(  # noqa
 
 @given(some_rows(), st.integers(10, 60), SEEDS, st.sampled_from(["right", "none", "limited to 20"]), LIKELY)
 @pytest.mark.promise("T1")
-def test_rows_behind_the_last_offset_that_a_server_answers_are_read_by_time(
+def test_rows_behind_the_largest_offset_of_a_server_are_read_by_time(
     rows: list[Row], take: int, seed: int, total: str, moving: float
 ) -> None:
     assume(max(Counter(row["at"] for row in rows).values(), default=0) < take)
@@ -120,7 +120,7 @@ def test_rows_behind_the_last_offset_that_a_server_answers_are_read_by_time(
     st.sampled_from(HONEST_TOTALS),
 )
 @pytest.mark.promise("T1")
-def test_pages_that_are_too_large_for_the_server_are_read_in_smaller_ones(  # noqa: PLR0917 - its habits
+def test_pages_that_are_too_large_for_the_server_are_read_in_smaller_ones(  # noqa: PLR0917 - the settings of a server
     rows: list[Row], take: int, concurrency: int, seed: int, most: int, total: str
 ) -> None:
     server = PagedServer(seed, rows, total=total, answers_at_most=most)
@@ -161,13 +161,13 @@ def test_a_server_that_ignores_a_part_of_the_query_loses_nothing(ignored: str, t
         with suppress(ReadError):
             assert window_reading(server, 20).names == set(range(60))
             complete += 1
-    # Without offsets, a second with several rows cannot be read, or not be known to be complete.
+    # Without offsets, a second with several rows cannot be read, or its end is not certain.
     is_readable = ignored == "take" or (ignored in {"skip", "skip take"} and spread == 1)
     assert complete == (20 if is_readable else 0)
 
 
 @given(some_rows(), TAKES, CONCURRENCIES, SEEDS, st.booleans(), st.tuples(LIKELY, LIKELY, LIKELY, LIKELY))
-def test_however_rows_move_those_that_stood_still_come(  # noqa: PLR0917 - a server's habits
+def test_unchanged_rows_are_read_while_others_move(  # noqa: PLR0917 - the settings of a server
     rows: list[Row],
     take: int,
     concurrency: int,
@@ -186,9 +186,7 @@ def test_however_rows_move_those_that_stood_still_come(  # noqa: PLR0917 - a ser
 
 
 @given(some_rows(), st.integers(2, 30), SEEDS, LIKELY)
-def test_rows_that_move_are_no_problem_without_totals(
-    rows: list[Row], take: int, seed: int, moving: float
-) -> None:
+def test_unchanged_rows_are_read_without_totals(rows: list[Row], take: int, seed: int, moving: float) -> None:
     server = PagedServer(seed, rows, total="none", leave=moving, insert=moving / 2, delete=moving)
     with may_fail_on_tiny_pages(take):
         reading = window_reading(server, take)
@@ -198,7 +196,7 @@ def test_rows_that_move_are_no_problem_without_totals(
 
 @given(some_rows(), st.integers(10, 40), SEEDS, caps(least=10), st.sampled_from(CORRECTABLE_TOTALS), RARELY)
 @pytest.mark.promise("T1")
-def test_rows_that_stood_still_come_while_others_move_and_pages_are_cut(  # noqa: PLR0917 - its habits
+def test_unchanged_rows_are_read_while_others_move_and_pages_are_truncated(  # noqa: PLR0917 - the settings of a server
     rows: list[Row], take: int, seed: int, cap: Callable[[int, Random], int], total: str, moving: float
 ) -> None:
     server = PagedServer(seed, rows, total=total, cap=cap, leave=moving, delete=moving, insert=moving / 2)
@@ -208,15 +206,13 @@ def test_rows_that_stood_still_come_while_others_move_and_pages_are_cut(  # noqa
 
 
 @given(some_rows(), TAKES, SEEDS, st.sampled_from(["too large", "huge", "beyond 64 bits"]))
-def test_a_server_that_counts_more_than_it_sends_ends_in_an_error_and_not_in_a_gap(
-    rows: list[Row], take: int, seed: int, total: str
-) -> None:
+def test_a_server_that_counts_more_than_it_sends_fails(rows: list[Row], take: int, seed: int, total: str) -> None:
     server = PagedServer(seed, rows, total=total)
     with pytest.raises(ReadError, match="sends fewer"):
         window_reading(server, take)
 
 
-def test_the_naive_way_loses_rows_that_stood_still_in_the_same_world() -> None:
+def test_paging_by_offset_alone_loses_unchanged_rows() -> None:
     lost = 0
     for seed in range(20):
         random = Random(seed)
@@ -233,7 +229,7 @@ def test_the_naive_way_loses_rows_that_stood_still_in_the_same_world() -> None:
 
 
 @pytest.mark.parametrize("obeys", [True, False])
-def test_rows_of_one_second_are_not_torn_apart_by_rows_that_leave(obeys: bool) -> None:  # noqa: FBT001
+def test_rows_of_one_second_are_complete_while_others_leave(obeys: bool) -> None:  # noqa: FBT001
     for seed in range(60):
         rows = [{"name": name, "at": time_of(name // 5)} for name in range(150)]
         server = PagedServer(seed, rows, obeys_second_sort=obeys, leave=0.9)
@@ -242,7 +238,7 @@ def test_rows_of_one_second_are_not_torn_apart_by_rows_that_leave(obeys: bool) -
         assert server.still <= reading.names
 
 
-def test_the_beginning_of_all_time_is_a_range_like_any_other() -> None:
+def test_a_range_without_a_lower_bound_is_read() -> None:
     rows = [{"name": name, "at": time_of(second)} for name, second in enumerate([0, 0, 5, 5, 5, 9, 20, 21])]
     for take in (1, 2, 3, 100):
         window = Window(None, time_of(21))
@@ -267,16 +263,16 @@ def test_a_range_that_fits_a_page_costs_one_further_request(count: int, total: s
 
 @pytest.mark.parametrize("count", [99, 100, 101, 138, 139, 977, 1000])
 @pytest.mark.parametrize("concurrency", [1, 4])
-def test_where_nothing_moves_pages_overlap_by_little(count: int, concurrency: int) -> None:
+def test_pages_of_an_unchanged_range_overlap_a_little(count: int, concurrency: int) -> None:
     take, stride = 40, 38
     server = PagedServer(rows=[{"name": name, "at": time_of(name)} for name in range(count)])
     reading = window_reading(server, take, concurrency)
     assert len(reading.rows) == count
-    # Besides the pages: one that brings nothing new, and one from the last row on, beyond all offsets.
+    # Besides the pages, there is one request without new rows, and one for the rows from the last time on.
     assert reading.pool.requests <= -(-count // stride) + 2
 
 
-def test_a_range_with_many_pages_is_cut_into_windows_with_bookmarks_in_between() -> None:
+def test_a_range_with_many_pages_is_cut_into_windows_with_bookmarks() -> None:
     take = 5
     server = PagedServer(rows=[{"name": name, "at": time_of(name)} for name in range(SPAN)])
     reading = window_reading(server, take)
@@ -285,7 +281,7 @@ def test_a_range_with_many_pages_is_cut_into_windows_with_bookmarks_in_between()
     assert len(reading.ends) <= 2 * SPAN / (take * PAGES_PER_WINDOW) + 2
 
 
-def test_no_offset_is_deeper_than_a_window_may_be() -> None:
+def test_offsets_are_limited_by_the_size_of_a_window() -> None:
     take = 5
     server = PagedServer(rows=[{"name": name, "at": time_of(name)} for name in range(SPAN)])
     window_reading(server, take)
@@ -293,7 +289,7 @@ def test_no_offset_is_deeper_than_a_window_may_be() -> None:
 
 
 @given(some_rows(most=400), st.integers(2, 40), CONCURRENCIES, SEEDS)
-def test_where_nothing_moves_the_requests_are_bounded_by_the_rows(
+def test_the_number_of_requests_is_limited_by_the_rows(
     rows: list[Row], take: int, concurrency: int, seed: int
 ) -> None:
     reading = window_reading(PagedServer(seed, rows), take, concurrency)
@@ -324,7 +320,7 @@ def test_several_full_seconds_in_a_row_and_at_the_edge_of_the_range_are_read() -
     assert sorted(row["name"] for row in reading.rows) == list(range(80))
 
 
-def test_every_request_asks_for_its_range_and_keeps_the_query_s_own_conditions() -> None:
+def test_every_request_has_its_range_and_the_conditions_of_the_query() -> None:
     server = PagedServer(rows=[{"name": name, "at": time_of(name * 3), "type": "CALL"} for name in range(100)])
     query = Query(
         endpoint="activities",
@@ -342,7 +338,7 @@ def test_every_request_asks_for_its_range_and_keeps_the_query_s_own_conditions()
 
 
 class _Stubborn(PagedServer):
-    """A server that answers the same to whatever is asked."""
+    """A server with the same response to every query."""
 
     def __init__(self, rows: list[Row]) -> None:
         super().__init__()
@@ -370,7 +366,7 @@ def test_rows_that_are_not_sorted_by_time_are_refused() -> None:
         *("2026-03-01 00:00:02\n2026-03-01 00:00:03", "2026-03-01 00:00:02\n", "2026-03-01 00:00:0\u0662"),
     ],
 )
-def test_rows_whose_time_does_not_sort_as_the_others_are_refused(at: Any) -> None:
+def test_rows_with_an_invalid_time_are_refused(at: Any) -> None:
     with pytest.raises(ReadError, match="as at"):
         list(_ask_badly([{"name": 1, "at": time_of(2)}, {"name": 2, "at": at}]))
 
@@ -381,12 +377,12 @@ def test_rows_without_a_time_are_refused() -> None:
 
 
 @pytest.mark.parametrize("seconds", [(-5, 0, SPAN - 1), (0, SPAN - 1, SPAN), (SPAN + 5,)])
-def test_rows_outside_the_range_that_was_asked_for_are_refused(seconds: tuple[int, ...]) -> None:
-    with pytest.raises(ReadError, match="was not asked for: it ignores the filter, or applies it in another time"):
+def test_rows_outside_the_requested_range_are_refused(seconds: tuple[int, ...]) -> None:
+    with pytest.raises(ReadError, match="was not requested: it ignores the filter, or applies it in another time"):
         list(_ask_badly([{"name": second, "at": time_of(second)} for second in seconds]))
 
 
-def test_a_second_s_rows_that_are_of_another_time_are_refused() -> None:
+def test_rows_of_another_second_are_refused() -> None:
     class Astray(PagedServer):
         @override
         def answer(self, query: Query) -> Page:
@@ -457,14 +453,14 @@ def test_t1_a_second_that_changes_in_every_pass_is_reported_as_partial() -> None
 
 
 @pytest.mark.parametrize("name", [[], {}, [1], {"name": 1}])
-def test_rows_whose_names_are_no_names_are_refused(name: Any) -> None:
+def test_rows_with_invalid_names_are_refused(name: Any) -> None:
     with pytest.raises(ReadError, match="as name"):
         list(_ask_badly([{"name": 1, "at": time_of(1)}, {"name": name, "at": time_of(2)}]))
     with pytest.raises(ReadError, match="as name"):
         list(read_by_name(source_of(Pool(_Stubborn([{"name": name}]), 1)), query_for(10)))
 
 
-def test_a_bad_page_asked_for_ahead_is_told_when_its_turn_comes() -> None:
+def test_an_invalid_page_that_was_requested_ahead_fails_at_its_turn() -> None:
     class Late(PagedServer):
         @override
         def answer(self, query: Query) -> Page:
@@ -486,7 +482,7 @@ def test_a_bad_page_asked_for_ahead_is_told_when_its_turn_comes() -> None:
     assert len(seen) > SPAN // 2 - 5
 
 
-def test_an_error_ends_reading_after_the_rows_before_it() -> None:
+def test_an_error_is_raised_after_the_rows_before_it() -> None:
     class Broken(PagedServer):
         @override
         def answer(self, query: Query) -> Page:
@@ -512,7 +508,7 @@ def test_an_error_ends_reading_after_the_rows_before_it() -> None:
 
 
 @pytest.mark.parametrize("most", [1, 2, 3])
-def test_a_window_that_would_become_too_many_is_cut_again(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_window_is_cut_again_if_it_would_become_too_many(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tap_daktela.paging.window_plan.MAX_WINDOWS", most)
     rows = [{"name": name, "at": time_of(name)} for name in range(SPAN)]
     reading = window_reading(PagedServer(rows=rows), 10)
@@ -523,7 +519,7 @@ def test_a_window_that_would_become_too_many_is_cut_again(most: int, monkeypatch
 
 @pytest.mark.parametrize("more", ["huge", "beyond 64 bits"])
 @pytest.mark.promise("T5")
-def test_a_total_that_cannot_be_takes_no_memory(more: str) -> None:
+def test_an_impossible_total_takes_no_memory(more: str) -> None:
     rows = [{"name": name, "at": time_of(10 * name)} for name in range(30)]
     window = Window(WINDOW.start, to_text(START + timedelta(days=30 * 365)))
     tracemalloc.start()

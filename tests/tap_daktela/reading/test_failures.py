@@ -48,7 +48,7 @@ WORDS = {
     "truncated": "closed the connection",
     "truncated-json": "cut off",
     "html": "HTML page",
-    "empty": "empty answer",
+    "empty": "empty response",
     "error-200": "answered 200 with an error: Simulated",
     "no-result": "without a result",
     "data-null": "without a list of rows",
