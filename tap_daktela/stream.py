@@ -29,7 +29,7 @@ from tap_daktela.reading.instance import InstanceError
 from tap_daktela.reading.stream_reader import Checkpoint, RangeError, StreamError, StreamReader
 from tap_daktela.records.activation import UNFINISHED
 from tap_daktela.records.writer import PageWriter
-from tap_daktela.streams.catalog_types import fitted_columns
+from tap_daktela.streams.catalog_types import completed_schemas, fitted_columns
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
@@ -305,6 +305,8 @@ class DaktelaStream(Stream):
             InputError: it gives a selected column a type that its values cannot be converted to.
         """
         super().apply_catalog(catalog)
+        properties = self.effective_schema.setdefault("properties", {})
+        properties.update(completed_schemas(properties, self.schema["properties"]))
         if (entry := catalog.get_stream(self.name)) is not None:
             self._restore_keys(entry)
         _, problems = self._fitted_columns()

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 import pytest
+import yaml
 
 from tests.meltano import PLUGINS_INSTALLED, Project
 from tests.simulator import Simulator, generate
@@ -37,6 +38,7 @@ ITEMS = {
 KEYS: dict[str, Keys] = dict.fromkeys((*WHOLE, "tickets", "activities"), ("name",)) | {
     stream: ("activities_name", column) for stream, (_, _, column) in ITEMS.items()
 }
+TEXT: dict[str, Any] = {"type": ["string", "null"]}
 SETTLED = -30 * 60
 """Only what is at least so many seconds old is taken."""
 
@@ -55,6 +57,27 @@ def test_json_lines_hold_every_settled_row_once(simulator: Simulator, tmp_path: 
     keys = {stream: sorted(keys_of(stream, rows)) for stream, rows in records.items()}
     assert keys == {stream: sorted(wanted) for stream, wanted in settled_keys(simulator).items()}
     assert run.records == {stream: len(rows) for stream, rows in records.items()}
+
+
+def test_t3_a_column_keeps_its_type_if_meltano_s_schema_extra_gives_none(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    project = Project(tmp_path, simulator.url)
+    definition = yaml.safe_load((tmp_path / "meltano.yml").read_text())
+    [tap] = [each for each in definition["plugins"]["extractors"] if each["name"] == "tap-daktela"]
+    tap["select"] = ["tickets.*"]
+    rules = {"name": {"maxLength": 64}, "edited": {"title": "Edited"}, "customFields": TEXT}
+    tap["schema"] = {"tickets": rules}
+    (tmp_path / "meltano.yml").write_text(yaml.safe_dump(definition, sort_keys=False))
+    entries = project.call("invoke", "tap-daktela", log="invoke").entries
+
+    [schema] = [entry["schema"]["properties"] for entry in entries if entry.get("type") == "SCHEMA"]
+    records = [entry["record"] for entry in entries if entry.get("type") == "RECORD"]
+    assert (schema["name"]["type"], schema["name"]["maxLength"]) == (["string"], 64)
+    assert (schema["edited"]["type"], schema["edited"]["format"]) == (["string", "null"], "date-time")
+    assert schema["customFields"] == TEXT
+    assert {type(record["customFields"]) for record in records} <= {str, type(None)}
+    assert len(records) > 100
 
 
 def test_duckdb_holds_every_settled_row_once_and_as_it_is_after_two_runs(

@@ -45,6 +45,7 @@ _RESTRICTIONS: dict[str, set[str]] = {
     "array": {"items"},
 }
 """Type -> keywords that need a validator. `maxLength` is checked without one, because a validator is slow."""
+_TYPE_KEYWORDS = {"type", "anyOf", "oneOf", "allOf", "$ref"}
 _OF_ANY_TYPE = {"enum", "anyOf", "oneOf", "allOf"}
 
 _SHOWN = 40
@@ -60,6 +61,19 @@ def _is_date_time(value: object) -> bool:
 
 class CatalogTypeError(ValueError):
     """A schema in the catalog does not allow a value, or any value of a column. The message says why."""
+
+
+def completed_schemas(catalog: Mapping[str, Schema], own: Mapping[str, Schema]) -> dict[str, Schema]:
+    """Return the columns of a catalog, each with a type.
+
+    Meltano's `schema` extra replaces the complete schema of a column by what a rule contains, which may be no more
+    than a `maxLength`. A schema that says nothing about the type keeps the type, and all other keywords that it
+    lacks, of `own`, the tap's schemas.
+    """
+    return {
+        name: {**own[name], **schema} if name in own and not _TYPE_KEYWORDS & schema.keys() else schema
+        for name, schema in catalog.items()
+    }
 
 
 def fitted_columns(

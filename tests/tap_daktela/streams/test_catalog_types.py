@@ -48,7 +48,7 @@ def convert(kind: Kind, schema: dict[str, Any], value: Any) -> Any:
     [
         # As text.
         (Kind.OBJECT, TEXT_OR_NULL, {"a": ["ž"], "b": {}}, '{"a":["ž"],"b":{}}'),
-        # Meltano's `schema` extra leaves the other keywords of the column in place.
+        # Someone changed the type of a column in a catalog file, and left its other keywords in place.
         (Kind.OBJECT, {**ANY_OBJECT, **TEXT_OR_NULL}, {}, "{}"),
         (Kind.KEYS, {"items": {"type": "string"}, **TEXT_OR_NULL}, ["a", "b"], '["a","b"]'),
         (Kind.INTEGER, TEXT_OR_NULL, 2**63 - 1, str(2**63 - 1)),
@@ -322,6 +322,28 @@ def test_records_fit_a_catalog_with_other_types(map_: dict[str, Any] | None, vio
                 else:
                     assert other[column] == value
     assert {type(record["customFields"]) for record in run.records["tickets"]} == {str}
+
+
+def test_t3_a_schema_of_the_catalog_without_a_type_keeps_that_of_the_tap() -> None:
+    """As Meltano's `schema` extra leaves it, which replaces the complete schema of a column."""
+    [own] = [stream.schema()["properties"] for stream in STREAMS if stream.name == "tickets"]
+    rules: dict[str, dict[str, Any]] = {
+        "name": {"maxLength": 64},
+        "edited": {},
+        "customFields": {"description": "Ours."},
+        "title": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+    }
+    catalog = select("tickets")
+    [entry] = [entry for entry in catalog["streams"] if entry["tap_stream_id"] == "tickets"]
+    entry["schema"]["properties"].update(rules)
+    with Simulator(generate(activities=5, tickets=30, seed=1)) as simulator:
+        run = run_tap(settings(simulator), catalog=catalog)
+    schema = run.schemas["tickets"]["schema"]["properties"]
+    assert run.code == 0, run.log
+    assert schema["name"] == {**own["name"], "maxLength": 64}
+    assert schema["edited"] == own["edited"]
+    assert schema["customFields"] == {**own["customFields"], "description": "Ours."}
+    assert schema["title"] == rules["title"]
 
 
 def test_a_value_longer_than_max_length_ends_the_stream_or_becomes_null() -> None:
