@@ -1,15 +1,15 @@
-"""A Daktela on loopback, for tests, the demo and benchmarks.
+"""A simulated instance of Daktela on loopback, for tests, the demo and benchmarks.
 
     dataset = generate(activities=2000, tickets=300, seed=1)
     with Simulator(dataset) as simulator:
         requests.get(f"{simulator.url}/api/v6/tickets.json", headers={"X-AUTH-TOKEN": simulator.access_token})
 
-As a process of its own: `python -m tests.simulator --help`.
+As a separate process: `python -m tests.simulator --help`.
 
-Reading order: `schema` (what the endpoints hold), `generate` (invented rows), `query` (the grammar),
-`filters` and `tables` (which rows, in which order), `projection` (which fields), `envelope` (around them),
-`auth`, `load`, `crm_state` and `sync` (what a CRM sends), `faults`, `drift`, `endpoints`, `routes` (which path is
-answered by what), `simulator`, `server`, `control`.
+Reading order: `schema` (fields of the endpoints), `generate` (invented rows), `query` (grammar of the query
+string), `filters` and `tables` (rows of a query and their order), `projection` (fields of a row), `envelope`,
+`auth`, `load`, `crm_state` and `sync` (the CRM sync), `faults`, `drift`, `endpoints`, `routes` (path to handler),
+`simulator`, `server`, `control`.
 """
 
 from tests.simulator.crm_state import Crm

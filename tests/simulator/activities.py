@@ -1,8 +1,6 @@
-"""Invented activities, and the call, e-mail, chat or message that each is about.
+"""Create invented activities together with their item: a call, an e-mail, a chat or a message.
 
-In: a `Dataset` with its reference tables, a random generator, and a moment in naive seconds. Out: the
-activity, and its item, both already in their tables. Half of a big dataset's cost is here, so rows are
-built as literals.
+Rows are written as literals, because half of the time for a large dataset is spent here.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ KINDS = (
     *(["CALL"] * 46 + ["EMAIL"] * 24 + ["CHAT"] * 9 + ["SMS"] * 4 + ["FBM"] * 3 + ["WAP"] * 2),
     *(["IGDM", "VBR"] + ["CUSTOM"] * 2 + ["COMMENT"] * 3 + [""] * 5),
 )
-"""Types of activities, as often as they occur in a hundred."""
+"""The types of 100 activities, in their usual proportion."""
 
 ORPHANABLE = frozenset({"CALL", "EMAIL", "CHAT"})
 TRANSFER_SHARE = 0.06
@@ -51,7 +49,7 @@ Maker: TypeAlias = "Callable[[Encounter], Row]"
 
 @dataclass
 class Encounter:
-    """What an activity and its item have in common."""
+    """The values that an activity and its item share."""
 
     kind: str
     serial: int
@@ -69,7 +67,7 @@ class Encounter:
 
 @dataclass
 class Switchboard:
-    """Makes activities; remembers the last call, which the next one may be a transfer of."""
+    """Creates activities. It keeps the last call, since the next activity can be a transfer of it."""
 
     dataset: Dataset
     random: Random
@@ -83,7 +81,7 @@ class Switchboard:
             self.queues.setdefault(row["type"], []).append(row)
 
     def activity(self, moment: int, kind: str | None = None) -> Row:
-        """An activity of that moment, closed by now unless it is left open or still going on."""
+        """Create an activity and its item at a moment. Both are added to their tables."""
         dataset, random = self.dataset, self.random
         if kind is None:
             kind = KINDS[int(random.random() * len(KINDS))]
@@ -143,7 +141,7 @@ class Switchboard:
         return item
 
     def _course(self, encounter: Encounter) -> Row:
-        """Where the activity stands: closed, open, waiting or postponed."""
+        """Return the state of the activity: closed, open, waiting or postponed."""
         dataset, moment = self.dataset, encounter.moment
         opened = moment + encounter.wait
         ended = opened + encounter.talk
@@ -152,7 +150,7 @@ class Switchboard:
             waits = draw < dataset.open_share / 2
             return _state("WAIT" if waits else "OPEN", moment, None if waits else moment, None)
         if draw < dataset.open_share + dataset.postponed_share:
-            # The platform sets the closing time when an activity is postponed, and never moves it again.
+            # The platform sets the closing time when an activity is postponed, and does not change it later.
             return _state("POSTPONE", moment, moment, min(ended, dataset.moment_now))
         if ended > dataset.moment_now:
             return _state("OPEN", moment, moment, None)
@@ -207,7 +205,7 @@ def _state(action: str, waiting: int, opened: int | None, closed: int | None) ->
 
 
 def closing(row: Row, moment: int) -> Row:
-    """The changes that closing an open activity makes to it; a postponed one keeps its closing time."""
+    """Return the changes of an open activity when it is closed. A postponed one keeps its closing time."""
     changes: Row = {"action": "CLOSE"}
     if row["time_close"] is None:
         changes["time_close"] = stamp(moment)
@@ -217,7 +215,7 @@ def closing(row: Row, moment: int) -> Row:
 
 
 def closing_item(kind: str, item: Row) -> Row:
-    """The changes that closing an activity makes to its item; an e-mail that came in never has a duration."""
+    """Return the changes of an item when its activity is closed. A received e-mail has no duration."""
     received = kind == "EMAIL" and item["direction"] == "in"
     return {"duration": 60} if item["duration"] is None and not received else {}
 
@@ -257,7 +255,7 @@ def _call(encounter: Encounter) -> Row:
 def _email(encounter: Encounter) -> Row:
     serial, inbound = encounter.serial, encounter.inbound
     sender = {"address": address(serial), "display": address(serial), "is_group": False}
-    # An outgoing e-mail is sent some time after its activity was opened.
+    # An outgoing e-mail is sent after its activity was opened.
     sent = encounter.moment + (0 if inbound else min(encounter.talk, 41))
     return {
         "name": "",
@@ -377,7 +375,7 @@ _ITEMS: dict[str, Maker] = {
 
 
 def _gone(encounter: Encounter) -> Row:
-    """What an item of an old build has besides."""
+    """Return the fields that only items of an old build have."""
     serial = encounter.serial
     fields: dict[str, dict[str, Any]] = {
         "CALL": {

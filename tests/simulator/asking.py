@@ -1,8 +1,4 @@
-"""How tests ask the simulator: real HTTP, with plain data for the brackets.
-
-In: a simulator, an endpoint, and fields, filters and sort as lists and dictionaries. Out: the HTTP
-response, or what is in its envelope.
-"""
+"""Send requests to the simulator over HTTP, with fields, filters and sort as plain data."""
 
 from __future__ import annotations
 
@@ -18,7 +14,7 @@ TIMEOUT = 10
 
 
 def brackets(name: str, value: Any) -> list[tuple[str, str]]:
-    """Nested data as PHP's query parameters."""
+    """Return nested data as query parameters in PHP's notation."""
     if isinstance(value, dict):
         return [pair for key, each in value.items() for pair in brackets(f"{name}[{key}]", each)]
     if isinstance(value, list | tuple):
@@ -27,7 +23,7 @@ def brackets(name: str, value: Any) -> list[tuple[str, str]]:
 
 
 def get(simulator: Simulator, endpoint: str, **parameters: Any) -> requests.Response:
-    """Ask an endpoint with the token that is always good."""
+    """Send a GET request with the permanent token."""
     pairs = [pair for name, value in parameters.items() for pair in brackets(name, value)]
     headers = {"X-AUTH-TOKEN": simulator.access_token}
     url = f"{simulator.url}/api/v6/{endpoint}.json"
@@ -35,7 +31,7 @@ def get(simulator: Simulator, endpoint: str, **parameters: Any) -> requests.Resp
 
 
 def page(simulator: Simulator, endpoint: str, **parameters: Any) -> Any:
-    """The `result` of a request that must succeed."""
+    """Return the `result` of a request, which must succeed."""
     response = get(simulator, endpoint, **parameters)
     assert response.status_code == 200, response.text
     content = response.json()
@@ -44,22 +40,22 @@ def page(simulator: Simulator, endpoint: str, **parameters: Any) -> Any:
 
 
 def rows(simulator: Simulator, endpoint: str, **parameters: Any) -> list[Row]:
-    """The rows of a page of up to a thousand."""
+    """Return the rows of a page with up to 1,000 rows."""
     data = page(simulator, endpoint, **{"take": 1000, **parameters})["data"]
     assert isinstance(data, list)
     return data
 
 
 def names(simulator: Simulator, endpoint: str, **parameters: Any) -> list[Any]:
-    """The names of the rows of a page."""
+    """Return the names of the rows of a page."""
     return [row["name"] for row in rows(simulator, endpoint, fields=["name"], **parameters)]
 
 
 def condition(field: str, operator: str, value: Any = None) -> dict[str, Any]:
-    """A filter."""
+    """Return a filter."""
     return {"field": field, "operator": operator} | ({} if value is None else {"value": value})
 
 
 def by(*fields: str, direction: str = "asc") -> list[dict[str, str]]:
-    """A sort."""
+    """Return a sort key."""
     return [{"field": field, "dir": direction} for field in fields]

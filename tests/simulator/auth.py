@@ -1,7 +1,7 @@
-"""Login, tokens and who may ask: `login.json`, `whoim.json`, and the check in front of every other endpoint.
+"""Login and tokens: `login.json`, `whoim.json`, and the check of the token before every other endpoint.
 
-In: requests with a token in a header, the query or a cookie, or with credentials. Out: tokens, or 401 with
-an empty body. Tokens end by the simulator's clock, after a number of uses, or when they are revoked.
+A token can be in a header, in the query or in a cookie. It expires by the clock of the simulator, after a number
+of uses, or when it is revoked.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ VERSION = "6.26.1"
 
 @dataclass
 class Token:
-    """A token that a login gave."""
+    """A token that a login has returned."""
 
     access: str
     refresh: str
@@ -35,13 +35,13 @@ class Token:
 
 @dataclass
 class Tokens:
-    """All tokens given out; `serial` numbers them, so that a run's tokens are always the same."""
+    """All tokens that logins have returned. Tokens are numbered, so they are the same in each run."""
 
     serial: int = 0
     by_access: dict[str, Token] = field(default_factory=dict)
 
     def issue(self, secret: str, expires: float) -> Token:
-        """A new token, dead from `expires` on."""
+        """Return a new token that expires at `expires`."""
         self.serial += 1
         access, refresh = (
             hashlib.sha256(f"{secret}:{self.serial}:{use}".encode()).hexdigest()[:40]
@@ -51,7 +51,7 @@ class Tokens:
         return token
 
     def take_refresh(self, refresh: str) -> bool:
-        """Whether there is a token to refresh; each can be refreshed once."""
+        """Return whether the refresh token is valid, and remove it: each one is valid once."""
         for access, token in self.by_access.items():
             if token.refresh == refresh:
                 del self.by_access[access]
@@ -60,7 +60,7 @@ class Tokens:
 
 
 def token_of(request: Request) -> str:
-    """The token that a request brings, in whichever place."""
+    """Return the token of a request, from any of the accepted places."""
     header = request.headers.get("x-auth-token")
     if header:
         return header
@@ -75,7 +75,7 @@ def token_of(request: Request) -> str:
 
 
 def authenticated(simulator: Simulator, request: Request) -> bool:
-    """Whether a request may go on; counts the use of its token."""
+    """Return whether the token of a request is valid, and count its use."""
     access = token_of(request)
     if access and access == simulator.access_token:
         return True
@@ -87,7 +87,7 @@ def authenticated(simulator: Simulator, request: Request) -> bool:
 
 
 def parameters_of(request: Request) -> dict[str, Any]:
-    """What a login sends: query string, and a form or a JSON object as its body."""
+    """Return the parameters of a login, from the query and from a form or a JSON object in the body."""
     found: dict[str, Any] = {name: values[-1] for name, values in parse_qs(request.query_string).items()}
     if "json" in request.headers.get("content-type", ""):
         try:
@@ -100,7 +100,7 @@ def parameters_of(request: Request) -> dict[str, Any]:
 
 
 def login(simulator: Simulator, request: Request) -> Answer:
-    """A token for the right user name and password."""
+    """Return a token if user name and password are correct."""
     sent = parameters_of(request)
     if (sent.get("username"), sent.get("password")) != (simulator.username, simulator.password):
         return empty(401)
@@ -112,7 +112,7 @@ def login(simulator: Simulator, request: Request) -> Answer:
 
 
 def refresh(simulator: Simulator, request: Request) -> Answer:
-    """A new pair of tokens for the refresh token of an old one."""
+    """Return a new pair of tokens in exchange for a refresh token."""
     sent = parameters_of(request).get("refreshToken")
     if not isinstance(sent, str) or not simulator.tokens.take_refresh(sent):
         return empty(401)
@@ -120,7 +120,7 @@ def refresh(simulator: Simulator, request: Request) -> Answer:
 
 
 def whoim(simulator: Simulator, request: Request) -> Answer:
-    """Who is asking: 200 without a token too, the user being null then."""
+    """Return the signed-in user. Without a valid token, the status is 200, too, and the user is null."""
     result: dict[str, Any] = {"version": VERSION, "user": None}
     if authenticated(simulator, request):
         user = _user(simulator)

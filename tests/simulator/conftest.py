@@ -1,4 +1,4 @@
-"""A small instance on loopback: one for each test that asks for it, and one that tests only read."""
+"""Fixtures with a small instance on loopback: one for each test, and a shared one for tests that only read."""
 
 from __future__ import annotations
 
@@ -33,6 +33,6 @@ def simulator() -> Iterator[Simulator]:
 
 @pytest.fixture(scope="session")
 def reading() -> Iterator[Simulator]:
-    """For tests that change nothing."""
+    """Return a shared instance for tests that change nothing."""
     with small() as running:
         yield running

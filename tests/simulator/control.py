@@ -1,7 +1,7 @@
-"""The control surface: the levers of the Python interface over HTTP, for a simulator in a process of its own.
+"""The control API: the Python interface of the simulator over HTTP, for a simulator in another process.
 
-In: `/__control__/…` with JSON bodies, in the vocabulary of `Simulator`, `Fault` and `Drift`. Out: JSON; 400
-with the reason for what is not understood.
+Names in the JSON bodies are those of `Simulator`, `Fault` and `Drift`. An invalid request gets status 400 with the
+reason.
 
     GET    /__control__/state              url, now, sizes of tables, options, max_in_flight
     POST   /__control__/options            {"latency": 0.05, "strip_relations": ["queue"], "now": "…", …}
@@ -10,10 +10,10 @@ with the reason for what is not understood.
     POST   /__control__/drift              {"every": 3, "edit": 2, …}; GET shows it, DELETE ends it
     GET    /__control__/touched            [[table, name], …]
     GET    /__control__/requests           the log; DELETE clears it
-    GET    /__control__/tables/{table}     whole table; `fields[0]=name…` for less of it
-    POST   /__control__/revoke             kills the tokens that logins gave
+    GET    /__control__/tables/{table}     whole table; `fields[0]=name…` selects fields
+    POST   /__control__/revoke             revokes the tokens of all logins
     GET    /__control__/crm                companies, contacts, born, counts; DELETE empties it
-    POST   /__control__/crm                {"data": [company, …], "born": [contact, …]}: what was there before
+    POST   /__control__/crm                {"data": [company, …], "born": [contact, …]}: initial content
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _SETS = frozenset({"strip_relations", "strip_items", "forbidden", "missing", "ig
 
 
 def control(simulator: Simulator, request: Request) -> Answer:
-    """Pull a lever."""
+    """Answer a request of the control API."""
     path = request.path.removeprefix(PREFIX)
     try:
         if path.startswith("tables/") and request.method == "GET":

@@ -1,7 +1,6 @@
-"""Invented accounts, contacts, tickets, CRM records and campaign records, one at a time.
+"""Create invented accounts, contacts, tickets, CRM records and campaign records, one at a time.
 
-In: a `Dataset`, a random generator, and the moment of creation in naive seconds. Out: the row, already in
-its table.
+Each function adds the row to its table and returns it. `created` is in naive seconds.
 """
 
 from __future__ import annotations
@@ -41,14 +40,14 @@ _SCHEME = {
 
 
 def edited_after(dataset: Dataset, random: Random, created: int) -> int:
-    """When a row was last edited: often at once, else at any time up to now."""
+    """Return a time of the last change: often the creation itself, otherwise any time until now."""
     if random.random() < 0.3:
         return created
     return created + int(random.random() * max(dataset.moment_now - created, 1))
 
 
 def make_account(dataset: Dataset, random: Random, created: int) -> Row:
-    """A company; its name may be chosen by a CRM, so it sorts anywhere."""
+    """Create a company. Its key can come from a CRM, so new rows are not the last ones in the order of keys."""
     serial = dataset.next_serial()
     company = f"{COMPANIES[serial % len(COMPANIES)]} {LEGAL_FORMS[serial % len(LEGAL_FORMS)]}".strip()
     row = {
@@ -68,7 +67,7 @@ def make_account(dataset: Dataset, random: Random, created: int) -> Row:
 
 
 def make_contact(dataset: Dataset, random: Random, created: int) -> Row:
-    """A person, with or without a company."""
+    """Create a person, with or without a company."""
     serial = dataset.next_serial()
     first, last = chosen(random, FIRST_NAMES), chosen(random, LAST_NAMES)
     row = {
@@ -100,7 +99,7 @@ def make_contact(dataset: Dataset, random: Random, created: int) -> Row:
 
 
 def make_ticket(dataset: Dataset, random: Random, created: int) -> Row:
-    """A ticket; its name is the next integer."""
+    """Create a ticket. Its key is the next integer."""
     rows, serial = dataset.tables["tickets"], dataset.next_serial()
     name = rows[-1]["name"] + 1 if rows else FIRST_TICKET
     users = dataset.tables["users"]
@@ -130,7 +129,7 @@ def make_ticket(dataset: Dataset, random: Random, created: int) -> Row:
         "sla_duration": (edited - created) // 2,
         "sla_custom": serial % 8 == 0 if serial % 6 else None,
         "interaction_activity_count": serial % 6,
-        # Postponed for good: a date far in the future, on closed tickets too.
+        # A date far in the future means that the ticket is postponed forever. Closed tickets can have it, too.
         "reopen": "2030-01-01 00:00:00" if serial % 12 == 0 else None,
         "created": stamp(created),
         "created_by": chosen(random, users, 0.5),
@@ -179,7 +178,7 @@ def _gone_of_ticket(serial: int) -> Row:
 
 
 def make_crm_record(dataset: Dataset, random: Random, created: int) -> Row:
-    """A record of a CRM beside a contact, an account or a ticket."""
+    """Create a CRM record of a contact, an account or a ticket."""
     serial = dataset.next_serial()
     edited = edited_after(dataset, random, created)
     row = {
@@ -203,7 +202,7 @@ def make_crm_record(dataset: Dataset, random: Random, created: int) -> Row:
 
 
 def make_campaign_record(dataset: Dataset, random: Random, created: int) -> Row:
-    """A call to be made by a campaign; the custom fields are those that the first extractor asked for."""
+    """Create a campaign record, with the custom fields that the original extractor requested."""
     serial = dataset.next_serial()
     row = {
         "name": unique_name("campaignsRecords", random, serial),

@@ -1,7 +1,6 @@
-"""The contacts and companies that CRM loads have brought, and those that were there before.
+"""The companies and contacts of the sync endpoint: those of accepted loads, and the initial ones of a test.
 
-In: loads that were judged, and what tests seed. Out: plain dictionaries to look at, snapshots to compare, and
-counts. Rows of the tables are another matter: how the real instance maps the two is not known.
+They are independent of the tables, since it is not known how a real instance relates the two.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Counts:
-    """What accepted requests did, and the largest body of any request that reached the endpoint."""
+    """The effects of accepted requests, and the size of the largest body that reached the endpoint."""
 
     requests: int = 0
     bytes: int = 0
@@ -33,15 +32,15 @@ class Counts:
 
 
 class Crm:
-    """The CRM side of an instance.
+    """The companies and contacts of an instance's sync endpoint.
 
     Attributes:
-        companies: By the text of its id, what was last sent of each company, without its contacts.
-        contacts: By the text of its id, what was last sent of each contact, and the text of its `company`'s id.
-        born: Contacts born in Daktela, by the text of their ids. No load touches them: they are none of the
-            CRM's, not even under an id that the CRM uses as well.
-        accepted: The parsed body of each accepted request.
-        counts: Numbers.
+        companies: Id as text -> the last accepted content of a company, without its contacts.
+        contacts: Id as text -> the last accepted content of a contact, and the id of its `company` as text.
+        born: Id as text -> a contact that was created in Daktela. Loads do not change these contacts, even if the
+            CRM uses the same id.
+        accepted: The decoded body of each accepted request.
+        counts: The effects of accepted requests.
     """
 
     def __init__(self) -> None:
@@ -49,7 +48,7 @@ class Crm:
         self.clear()
 
     def clear(self) -> None:
-        """Empty it, counts included."""
+        """Remove all entries and counts."""
         with self._lock:
             self.companies: dict[str, Entry] = {}
             self.contacts: dict[str, Entry] = {}
@@ -58,9 +57,9 @@ class Crm:
             self.counts = Counts()
 
     def seed(self, data: Sequence[Entry] = (), born: Sequence[Entry] = ()) -> None:
-        """Put in what was there before: companies of an earlier integration, and contacts born in Daktela.
+        """Add initial entries: companies of an earlier integration, and contacts that were created in Daktela.
 
-        Both have the payload's shape, and are judged as if they had been sent. Nothing is counted.
+        Both have the form of a load and are validated like one. They are not counted.
         """
         nobody = {"id": None, "name": None, "description": None, "contacts": list(born)}
         earlier = read_load(msgspec.json.encode({"data": list(data)}))
@@ -70,15 +69,15 @@ class Crm:
             self.born |= {key: _contact(*each) for key, each in native.contacts.items()}
 
     def reached(self, size: int) -> None:
-        """Note the size of a body, whatever becomes of it."""
+        """Record the size of a body, whether or not the load is accepted."""
         with self._lock:
             self.counts.largest = max(self.counts.largest, size)
 
     def apply(self, load: Load, size: int, *, replace: bool, keep: bool) -> dict[str, int]:
-        """Take in a load of that many bytes; say what it did.
+        """Apply a load of `size` bytes, and return its effects.
 
-        With `replace`, a company's contacts that its list lacks lose their company. Without `keep`, what is sent
-        is counted and forgotten; deletion then concerns what was seeded or sent before.
+        With `replace`, the contacts of a company that its list does not contain lose their company. Without
+        `keep`, a load is counted but not stored. Then deletion applies to entries of earlier loads only.
         """
         with self._lock:
             if keep:
@@ -97,7 +96,7 @@ class Crm:
             return done
 
     def snapshot(self) -> dict[str, dict[str, Entry]]:
-        """A copy of all entries, in the order of their ids, to be compared with another instance's."""
+        """Return a copy of all entries, in the order of their ids, for a comparison with another instance."""
         with self._lock:
             entries = {"companies": self.companies, "contacts": self.contacts, "born": self.born}
             ordered = {name: dict(sorted(each.items())) for name, each in entries.items()}
@@ -105,13 +104,13 @@ class Crm:
             return copied
 
     def described(self) -> dict[str, Any]:
-        """The snapshot and the counts, as plain data."""
+        """Return the snapshot and the counts as plain data."""
         with self._lock:
             return {**self.snapshot(), "counts": dataclasses.asdict(self.counts)}
 
     def _write(self, load: Load, *, replace: bool) -> None:
         for key, company in load.companies.items():
-            # A company that is sent without the key `fields` says nothing about its fields: they stay.
+            # A company without the key `fields` keeps its fields.
             sent = {**self.companies.get(key, {}), **company}
             self.companies[key] = {name: sent[name] for name in COMPANY if name in sent}
         for key, each in load.contacts.items():

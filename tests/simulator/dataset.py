@@ -1,7 +1,4 @@
-"""The data of an instance: its tables, and the few facts that new rows depend on.
-
-In: nothing. Out: `Dataset`, and the helpers that every maker of rows uses.
-"""
+"""The data of an instance: its tables, the values that new rows depend on, and helpers for creating rows."""
 
 from __future__ import annotations
 
@@ -17,12 +14,12 @@ if TYPE_CHECKING:
     from random import Random
 
 ODD_SPELLINGS = 31
-"""Every so many rows spell a boolean or an integer as another type, as PHP does."""
+"""One of this many rows has a boolean or an integer as another type, as PHP sends it."""
 
 
 @dataclass
 class Dataset:
-    """Every table as the server holds it; a relation is the very row of the other table, not a copy."""
+    """The tables of an instance. A relation is the row object of the other table, not a copy."""
 
     tables: dict[str, list[Row]] = field(default_factory=lambda: {name: [] for name in TABLES})
     now: str = "2026-03-10 12:00:00"
@@ -39,40 +36,40 @@ class Dataset:
         self.set_now(self.now)
 
     def set_now(self, now: str) -> None:
-        """Move the end of the data; rows made from then on may lie up to it."""
+        """Move the end of the data. New rows can have times until then."""
         self.now, self.moment_now = now, moment_of(now)
 
     def copy(self) -> Dataset:
-        """A dataset of its own with the same rows, so that one simulator's drift is not the next one's."""
-        # Three times as fast as copy.deepcopy, and nothing but this very object is read.
+        """Return a copy with rows of its own, so that changes by one simulator do not affect another one."""
+        # Three times as fast as copy.deepcopy. It is safe, since the data was just written here.
         copied: Dataset = pickle.loads(pickle.dumps(self))  # noqa: S301
         return copied
 
     def next_serial(self) -> int:
-        """A number that no other row has."""
+        """Return a number that no other row has."""
         self.serial += 1
         return self.serial
 
 
 def unique_name(prefix: str, random: Random, serial: int) -> str:
-    """A name as the server makes them; its order tells nothing about the row's age."""
+    """Return a key in the form of the server. The order of keys is not the order of creation."""
     return f"{prefix}_{random.getrandbits(52):013x}{serial:07d}"
 
 
 def system(model: str) -> Row:
-    """The `_sys` of a row."""
+    """Return the `_sys` of a row."""
     return {"hash": None, "model": model}
 
 
 def chosen(random: Random, rows: Sequence[Any], share: float = 1.0) -> Any:
-    """Any of the rows, or null with the rest of the share."""
+    """Return a random row with a probability of `share`, otherwise null."""
     if not rows or random.random() >= share:
         return None
     return rows[int(random.random() * len(rows))]
 
 
 def spell_oddly(row: Row, serial: int, integers: tuple[str, ...], booleans: tuple[str, ...]) -> None:
-    """Give some rows a numeric string for an integer, or another of PHP's booleans for true or false."""
+    """In some rows, replace an integer by a numeric text, or a boolean by another of PHP's spellings."""
     turn = serial % ODD_SPELLINGS
     if turn == 0:
         for name in integers:

@@ -1,7 +1,7 @@
-"""How the world moves: while it is read (`Drift`), and between two runs (`advance`).
+"""Change rows while they are read (`Drift`) or between two runs (`advance`).
 
-In: a simulator's stores and clock. Out: changed rows, in tables and indexes alike, and the (table, name) of
-each. The same seed makes the same changes at the same request.
+Tables and indexes change together. Each change is recorded as a pair of table and name. The same seed makes the
+same changes at the same requests.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ Touched: TypeAlias = set[tuple[str, Any]]
 
 @dataclass
 class Drift:
-    """What moves after every so many list requests.
+    """Changes that happen after every `every` list requests.
 
     Of each of `tables`: `edit` rows are edited (`edited` jumps to now; without such a field the title
-    changes), `close` open activities are closed, `insert` rows appear at a time up to `backdate` minutes
-    before now, and `delete` rows vanish from tables that are read whole. `tick` is by how many seconds the
-    clock moves on each time.
+    changes), `close` open activities are closed, `insert` rows are created with a time up to `backdate`
+    minutes before now, and `delete` rows are removed from tables that are read whole. `tick` is the number of
+    seconds by which the clock moves each time.
     """
 
     every: int = 1
@@ -48,14 +48,14 @@ class Drift:
     steps: int = 0
 
     def __post_init__(self) -> None:
-        # The items of activities move with them.
+        # The items of activities change with them.
         unknown = set(self.tables) - set(TABLES) | set(self.tables) & set(ITEM_TABLES.values())
         if self.every < 1 or unknown:
             raise ValueError(f"every must be 1 or more, and {sorted(unknown)} are no tables to drift")
 
 
 def drift_on(simulator: Simulator, drift: Drift) -> Touched:
-    """Count a list request, and move the world if it is time."""
+    """Count a list request, and change rows if the next change is due."""
     drift.requests += 1
     if drift.requests % drift.every:
         return set()
@@ -78,7 +78,7 @@ def drift_on(simulator: Simulator, drift: Drift) -> Touched:
 
 @dataclass
 class Changes:
-    """What happens between two runs; see `Simulator.advance`."""
+    """The changes between two runs; see `Simulator.advance`."""
 
     minutes: float = 0
     new_activities: int = 0
@@ -89,13 +89,14 @@ class Changes:
 
 
 def advance(simulator: Simulator, changes: Changes, random: Random) -> Touched:
-    """Move the clock on, and let everything happen at times between then and now."""
+    """Move the clock forward, and make changes at times between the old and the new time."""
     then = simulator.clock.moment
     simulator.move_clock(changes.minutes * 60)
     now = simulator.clock.moment
 
     def moments(count: int) -> list[int]:
-        # Between two readings of the wall clock that autumn turned back there is only now.
+        # If an autumn clock change lies between both local times, the later one can be the smaller. Then only now
+        # is left.
         return sorted(now - int(random.random() * max(now - then, 0)) for _ in range(count))
 
     touched = insert_rows(simulator, "tickets", random, moments(changes.new_tickets))
@@ -108,12 +109,12 @@ def advance(simulator: Simulator, changes: Changes, random: Random) -> Touched:
 
 
 def edit_rows(simulator: Simulator, table: str, random: Random, count: int, moment: int) -> Touched:
-    """Edit rows: a new `edited`, or a new title where there is none."""
+    """Edit rows: set `edited`, or change the title if the table has no such field."""
     touched: Touched = set()
     for row in _any(random, simulator.dataset.tables[table], count):
         changes: Row = {"title": f"{row.get('title') or ''} *"[-64:]}
         if "edited" in row:
-            # An edit never takes a row back in time.
+            # An edit does not set an earlier time than the row has.
             changes = {"edited": max(stamp(moment), row["edited"])}
         if table == "tickets":
             changes |= {"unread": False, "stage": {"OPEN": "WAIT", "WAIT": "OPEN"}.get(row["stage"], row["stage"])}
@@ -145,7 +146,7 @@ def close_activities(
 
 
 def insert_rows(simulator: Simulator, table: str, random: Random, moments: Sequence[int]) -> Touched:
-    """Make new rows, one at each moment."""
+    """Create a row at each moment."""
     touched: Touched = set()
     for moment in moments:
         sizes = {name: len(rows) for name, rows in simulator.dataset.tables.items()}
@@ -158,7 +159,7 @@ def insert_rows(simulator: Simulator, table: str, random: Random, moments: Seque
 
 
 def delete_rows(simulator: Simulator, table: str, random: Random, count: int) -> Touched:
-    """Delete rows; those that embed them go on doing so."""
+    """Delete rows. Rows that embed them keep the copy."""
     names = [row[key_of(table)] for row in _any(random, simulator.dataset.tables[table], count)]
     for name in names:
         simulator.remove(table, name)
@@ -175,7 +176,7 @@ def _new_user(dataset: Dataset, random: Random, _moment: int) -> None:
 
 
 def _copy_of(table: str) -> Callable[[Dataset, Random, int], Any]:
-    """A maker of rows like the table's first one, for tables that need no more than a new name."""
+    """Return a function that creates a copy of the table's first row with a new name."""
 
     def make(dataset: Dataset, random: Random, _moment: int) -> None:
         rows = dataset.tables[table]

@@ -1,8 +1,4 @@
-"""The list and single-row endpoints.
-
-In: an authenticated request for a table, or for one row of it. Out: the page or the row, or 400 with the
-reason.
-"""
+"""The list endpoints and the endpoints of single rows. An invalid request gets status 400 with the reason."""
 
 from __future__ import annotations
 
@@ -24,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def answer_table(simulator: Simulator, request: Request, table: str, name: str | None) -> Answer:
-    """A page of a table, or the row of that name."""
+    """Answer a request for a page of a table, or for the row that the URL names."""
     try:
         query = parse_query(request.query_string)
         request.query = as_data(query)
@@ -35,7 +31,7 @@ def answer_table(simulator: Simulator, request: Request, table: str, name: str |
 
 
 def _check_fields(simulator: Simulator, table: str, fields: tuple[str, ...]) -> None:
-    """Refuse fields, or their number, for servers that do so."""
+    """Refuse unknown fields or too many fields, if the options say so."""
     if simulator.unknown_fields == "refuse":
         check_known(table, fields, simulator.dataset.build)
     if not simulator.refused_fields.isdisjoint(fields):
@@ -58,7 +54,7 @@ def _page(simulator: Simulator, table: str, query: Query) -> Answer:
 
 
 def _obeyed(simulator: Simulator, query: Query) -> Query:
-    """The query without what this instance ignores, and with the page that it is ready to send."""
+    """Return the query without the parts that this instance ignores, and with the page size that it supports."""
     ignored = simulator.ignored
     take = MAX_TAKE if "take" in ignored else query.take
     return replace(
@@ -94,7 +90,7 @@ def _as_is(row: Row) -> Row:
 
 
 def _activities(simulator: Simulator, table: str, item: Row) -> list[Row]:
-    """The activities about an item; in there `item` is an internal number, nothing that joins."""
+    """Return the activities of an item. Their `item` is an internal number that joins nothing."""
     name: Any = item[key_of(table)]
     number = zlib.crc32(str(name).encode()) % 1_000_000
     return [row | {"item": number} for row in simulator.activities_of(table, name)]

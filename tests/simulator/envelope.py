@@ -1,7 +1,4 @@
-"""What Daktela wraps around every result, in the spellings of different builds.
-
-In: a result, or a page of encoded rows and its total. Out: the answer.
-"""
+"""The envelope of every response, in the variants of different builds."""
 
 from __future__ import annotations
 
@@ -18,17 +15,17 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def enclose(simulator: Simulator, result: Any, status: int = 200, error: Any = (), timezone: str = "") -> Answer:
-    """A single result, or an error with or without one."""
+    """Return an envelope with a single result, an error, or both."""
     return enclose_content(simulator, {"error": error, "result": result}, status, timezone)
 
 
 def enclose_content(simulator: Simulator, content: dict[str, Any], status: int, timezone: str = "") -> Answer:
-    """Any content, with the times that every answer carries: in `timezone`, or in the instance's zone."""
+    """Return an envelope with any content and the instance's time, in `timezone` or in the instance's zone."""
     return Answer(status, _marked(simulator, msgspec.json.encode(content | _times(simulator, timezone))))
 
 
 def enclose_rows(simulator: Simulator, names: list[Any], rows: list[bytes], total: int | None) -> Answer:
-    """A page of rows that are encoded already."""
+    """Return an envelope with a page of encoded rows."""
     if simulator.data_as == "dict":
         pairs = zip(names, rows, strict=True)
         data = b"{%b}" % b",".join(b"%b:%b" % (msgspec.json.encode(str(name)), row) for name, row in pairs)

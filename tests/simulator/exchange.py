@@ -1,8 +1,4 @@
-"""One request and one answer, as plain data.
-
-In: what the HTTP server read. Out: the records that handlers take and give, and that tests look at
-afterwards.
-"""
+"""A request and a response as plain data. Handlers use them, and tests inspect them in the log."""
 
 from __future__ import annotations
 
@@ -23,9 +19,9 @@ _PAGE = (
 class Request:
     """A request as it was logged.
 
-    `query` has fields, filters, sort, skip and take once it was understood. `facts` are a handler's own: `sync`
-    says whether the load was `applied`, how many `companies` and `contacts` it had, what its `delete` said, and
-    why it was refused (`refusal`).
+    `query` contains fields, filters, sort, skip and take of a valid list request. `facts` depend on the handler:
+    `sync` adds whether the load was `applied`, the number of its `companies` and `contacts`, its `delete`, and the
+    reason why it was refused (`refusal`).
     """
 
     ordinal: int
@@ -49,7 +45,7 @@ class Request:
 
 @dataclass
 class Answer:
-    """What to send, and what is to go wrong while it is sent."""
+    """A response, and the fault that happens while it is sent."""
 
     status: int = 200
     body: bytes = b""
@@ -61,15 +57,15 @@ class Answer:
 
 
 def empty(status: int) -> Answer:
-    """An answer without a body, as 401, 403 and 404 are."""
+    """Return a response without a body, as for 401, 403 and 404."""
     return Answer(status)
 
 
 def as_json(content: Any, status: int = 200) -> Answer:
-    """Any value as JSON."""
+    """Return any value as JSON."""
     return Answer(status, msgspec.json.encode(content))
 
 
 def html(status: int, title: str) -> Answer:
-    """A page of the web server in front, which knows nothing of envelopes."""
+    """Return an HTML page of the web server in front of the instance, which has no envelope."""
     return Answer(status, _PAGE.format(title).encode(), content_type="text/html; charset=utf-8")

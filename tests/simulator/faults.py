@@ -1,7 +1,6 @@
-"""What can go wrong, on request: errors, half answers, silence.
+"""Faults that tests request: error responses, incomplete responses, no response.
 
-In: a list of `Fault`s and a request. Out: the first fault that is due, and the answer that it turns the
-right one into.
+The first fault that is due for a request replaces or changes the correct response.
 """
 
 from __future__ import annotations
@@ -27,27 +26,27 @@ _MESSAGE = "Simulated: the request was refused"
 
 @dataclass
 class Fault:
-    """Something that goes wrong with the requests it matches.
+    """A fault of the requests that it matches.
 
     Attributes:
         kind: One of `KINDS`.
         endpoint: None means every list endpoint, `*` every request; `login`, `whoim` and `sync`
             are endpoints too.
-        times: How many requests fail; None means all.
-        after: How many matching requests pass before.
+        times: Number of requests that fail. None means all.
+        after: Number of matching requests that succeed before.
         type: Activity type that the request filters on.
         skip: True means later pages only, False first pages only.
         above: Only requests for more rows than this; None means all.
-        rows: How many rows `cut` leaves in a page.
-        matches: Any other condition.
+        rows: Number of rows that `cut` leaves in a page.
+        matches: Another condition.
         hang: Seconds after which `timeout` and `applied-timeout` close the connection.
         delay: Seconds that `slow` waits.
-        retry_after: Seconds that the `Retry-After` of `429` says.
-        location: Origin that `redirect` points to; `{token}` in it stands for the token of the request.
-        message: What the error says, where there is one; `{token}` and `{password}` in it stand for what the
-            request was sent with. It is also the title of the page of `403-html`.
-        seen: How many requests matched so far.
-        fired: How many of them failed.
+        retry_after: Seconds in the header `Retry-After` of `429`.
+        location: Origin to which `redirect` leads. `{token}` in it stands for the token of the request.
+        message: The text of the error, if it has one. `{token}` and `{password}` in it stand for those of the
+            request. It is also the title of the page of `403-html`.
+        seen: Number of matching requests until now.
+        fired: Number of requests that failed.
     """
 
     kind: str
@@ -73,7 +72,7 @@ class Fault:
 
 
 def due(faults: list[Fault], request: Request) -> Fault | None:
-    """The first fault that this request runs into; counts what each has seen."""
+    """Return the first fault that is due for a request, and count the request for each fault."""
     for fault in faults:
         if not _concerns(fault, request) or (fault.times is not None and fault.fired >= fault.times):
             continue
@@ -110,7 +109,7 @@ def _concerns_query(fault: Fault, request: Request) -> bool:
 
 
 def _types(filters: tuple[Filter, ...]) -> set[str]:
-    """The activity types that a filter names."""
+    """Return the activity types that a filter names."""
     found: set[str] = set()
     for entry in filters:
         if isinstance(entry, Group):
@@ -122,7 +121,7 @@ def _types(filters: tuple[Filter, ...]) -> set[str]:
 
 @dataclass(frozen=True)
 class Case:
-    """A fault and the request that it befalls; `proper` gives the right answer, where a fault begins with it."""
+    """A fault and its request. `proper` returns the correct response."""
 
     simulator: Simulator
     fault: Fault
@@ -134,7 +133,7 @@ Maker: TypeAlias = Callable[[Case], Answer]
 
 
 def spoil(case: Case) -> Answer:
-    """The answer that a fault makes."""
+    """Return the response of a fault."""
     return KINDS[case.fault.kind](case)
 
 
@@ -151,7 +150,7 @@ def _content(content: Callable[[str], dict[str, Any]], status: int = 200) -> Mak
 
 
 def _message(case: Case) -> str:
-    """What the error says: servers may repeat what they were sent."""
+    """Return the text of the error. A server may repeat values of the request."""
     sent = {"token": token_of(case.request), "password": parameters_of(case.request).get("password", "")}
     message = case.fault.message
     for name, value in sent.items():
@@ -177,7 +176,7 @@ def _redirected(case: Case) -> Answer:
 
 
 def _echo(message: str) -> dict[str, Any]:
-    # On 400 the object is echoed with its types damaged, so a body must never be taken for a record.
+    # A response with status 400 repeats the object with wrong types, so its body is not a record.
     damaged = {"title": None, "nps_score": 0, "customFields": {"number": [None]}, "name": "echo"}
     return {"error": {"form": {"title": message}}, "result": damaged}
 
@@ -195,7 +194,7 @@ def _truncated_json(case: Case) -> Answer:
 
 
 def _cut(case: Case) -> Answer:
-    """A page with fewer rows than asked for, which counts these only."""
+    """Return a page with fewer rows than requested, whose total counts only these."""
     simulator = case.simulator
     before = simulator.page_cap, simulator.total_as
     simulator.page_cap, simulator.total_as = case.fault.rows, "page"
@@ -212,7 +211,7 @@ def _late(case: Case) -> Answer:
 
 
 def _applied(lost: Maker) -> Maker:
-    """Do what the request asks for, and lose the answer."""
+    """Apply the request, and lose its response."""
 
     def make(case: Case) -> Answer:
         case.proper()
@@ -253,9 +252,9 @@ KINDS: dict[str, Maker] = {
     "data-null": _content(lambda _: {"error": [], "result": {"data": None, "total": 0}}),
     "redirect": _redirected,
 }
-"""Every fault, by the name that asks for it.
+"""Name of a fault -> the function that makes its response.
 
-Most answer instead of the endpoint, so that the request has no effect. `slow` and the truncated ones spoil the
-right answer. `applied-…` has the effect too, but the client cannot know: the answer is lost in the way that the
-fault of the same name loses it.
+Most faults replace the endpoint, so the request has no effect. `slow` and the truncated ones change the correct
+response. With `applied-…`, the request has its effect, but its response is lost as with the fault of the same
+name.
 """

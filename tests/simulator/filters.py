@@ -1,9 +1,7 @@
-"""Filters and sort keys on rows, with MySQL's idea of comparison.
+"""Filters and sort keys of rows, with the comparison rules of MySQL.
 
-In: checked filters (`query.py`) and a table's name. Out: predicates on rows, and the comparable value of a
-field that indexes and sort keys are made of. NULL never matches a comparison; text is compared without
-case, as MySQL's default collations do; integers are compared as numbers even where PHP spelled them as
-text.
+NULL matches no comparison. Texts are compared without case, as with MySQL's default collations. Integers are
+compared as numbers, even if PHP sends them as text.
 """
 
 from __future__ import annotations
@@ -35,7 +33,7 @@ _NO = frozenset({"", "0", "false", "False"})
 
 
 def number(value: Any) -> Comparable:
-    """A value as MySQL makes a number of it: its leading digits, else 0."""
+    """Return a value as MySQL converts it to a number: its leading digits, otherwise 0."""
     if type(value) is int:
         return value
     match = _NUMBER.match(str(value))
@@ -43,12 +41,12 @@ def number(value: Any) -> Comparable:
 
 
 def truth(value: Any) -> Comparable:
-    """A boolean in any of PHP's spellings as 1 or 0."""
+    """Return a boolean in any of PHP's spellings as 1 or 0."""
     return 0 if str(value) in _NO else 1
 
 
 def fold(value: Any) -> Comparable:
-    """Text as a case-insensitive collation compares it."""
+    """Return a text in the form in which a case-insensitive collation compares it."""
     return str(value).casefold()
 
 
@@ -57,13 +55,13 @@ _CONVERSIONS: dict[str, Callable[[Any], Comparable]] = {
     "boolean": truth,
     "datetime": str,
     "text": fold,
-    # What has no scalar value can only be null or not.
+    # A value that is not a scalar can only be compared with null.
     "other": lambda _: 1,
 }
 
 
 def kind_of(table: str, path: str, build: str) -> str:
-    """Kind of a field or dotted path; a relation has the kind of its key. Refused if there is none."""
+    """Return the kind of a field or dotted path, and refuse unknown ones. A relation has the kind of its key."""
     column, _, rest = path.partition(".")
     kind = fields_of(table, build).get(column, "")
     target = target_of(table, column)
@@ -83,11 +81,11 @@ def _kind_behind(target: str, rest: str, build: str) -> str:
 
 
 def reader(table: str, path: str, build: str) -> Reader:
-    """A function from a row to the comparable value of a field, None for null."""
+    """Return a function from a row to the comparable value of a field, None for null."""
     convert = _CONVERSIONS[kind_of(table, path, build)]
     steps = path.split(".")
     if len(steps) == 1 and target_of(table, path) is None:
-        # Half of all rows are read by this one: datetimes and names need no conversion of their own.
+        # Half of all reads use this function: datetimes and names need no conversion.
         return lambda row: None if (value := row[path]) is None else convert(value)
 
     def read(row: Row) -> Comparable | None:
@@ -113,7 +111,7 @@ def _comparable_kind(table: str, path: str, build: str) -> str:
 
 
 def literal(table: str, path: str, text: str, build: str) -> Comparable:
-    """The value of a filter in the form that `reader` gives to the field; a bare date means midnight."""
+    """Return the value of a filter in the form of `reader`. A date without a time means midnight."""
     kind = _comparable_kind(table, path, build)
     if kind == "datetime" and len(text) == _DATE_LENGTH:
         return text + " 00:00:00"
@@ -121,7 +119,7 @@ def literal(table: str, path: str, text: str, build: str) -> Comparable:
 
 
 def predicate(table: str, entry: Filter, build: str) -> Predicate:
-    """A function that says whether a row matches."""
+    """Return a function that returns whether a row matches."""
     if isinstance(entry, Group):
         members = [predicate(table, member, build) for member in entry.filters]
         joined = all if entry.logic == "and" else any
@@ -130,7 +128,7 @@ def predicate(table: str, entry: Filter, build: str) -> Predicate:
 
 
 def conjunction(members: list[Predicate]) -> Predicate:
-    """All of the predicates; without the price of a generator for the one or two that are usual."""
+    """Return a function that returns whether all predicates match. One or two need no generator."""
     if not members:
         return lambda _: True
     if len(members) == 1:
@@ -174,7 +172,7 @@ def _text_matcher(name: str, text: str) -> Callable[[Comparable], bool]:
 
 
 def _like(text: str) -> re.Pattern[str]:
-    """SQL's LIKE as a pattern: `%` any text, `_` any character, a backslash takes the next one literally."""
+    """Return a pattern for LIKE: `%` is any text, `_` any character, and a backslash escapes the next one."""
     parts = re.findall(r"\\.|.", text, re.DOTALL)
     wild = {"%": ".*", "_": "."}
     return re.compile("".join(wild.get(part) or re.escape(part[-1]) for part in parts) + r"\Z", re.DOTALL)

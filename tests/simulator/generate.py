@@ -1,7 +1,6 @@
-"""A whole invented instance, the same for the same arguments.
+"""Generate a complete invented instance. The same arguments give the same instance.
 
-In: how much of what, and the span of time. Out: a `Dataset`. Calls and e-mails follow the working day: busy
-from 8 to 18 on weekdays, quiet at weekends, next to nothing at night.
+Most calls and e-mails take place from 8 to 18 on weekdays, few at weekends, and almost none at night.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ if TYPE_CHECKING:
 
 HOUR = 3600
 LATE = 25 * 60
-"""The last activities lie this close to now: younger than any sensible settle time."""
+"""The last activities are less than this many seconds old, which is less than a usual `settle_minutes`."""
 
 _WORKING = (0, 0, 0, 0, 0, 1, 4, 20, 80, 110, 120, 110, 80, 95, 110, 100, 85, 60, 25, 12, 8, 4, 1, 0)
 _WEEKEND = tuple(weight // 8 for weight in _WORKING)
 _NIGHT_ROWS = (HOUR // 2, HOUR * 3 // 2, HOUR * 5 // 2, HOUR * 5 // 2 + 600, HOUR * 7 // 2)
-"""Seconds after midnight at which something happens on the nights when the clocks change."""
+"""Times of activities in the nights of clock changes, in seconds after midnight."""
 
 
 def generate(
@@ -56,27 +55,27 @@ def generate(
     long_text: int = 0,
     build: str = "2026",
 ) -> Dataset:
-    """Invent an instance.
+    """Return an invented instance.
 
     Args:
-        activities: How many there are in all, transfers and orphans among them.
-        tickets: How many.
-        accounts: How many.
-        contacts: How many.
-        users: How many.
-        templates: How many.
-        crm_records: How many.
-        campaign_records: How many.
-        seed: Another seed, another instance.
-        timezone: IANA zone of the instance; all its times are local to it.
+        activities: Number of activities, including transfers and orphans.
+        tickets: Number of tickets.
+        accounts: Number of accounts.
+        contacts: Number of contacts.
+        users: Number of users.
+        templates: Number of templates.
+        crm_records: Number of CRM records.
+        campaign_records: Number of campaign records.
+        seed: Another seed gives another instance.
+        timezone: IANA zone of the instance. All its times are local to it.
         now: Local time at which the data ends.
-        days: How far back it goes.
-        open_share: Part of the activities, calls apart, that nobody has closed yet.
-        postponed_share: Part of the activities, calls apart, that are postponed.
-        orphans: Part of the calls, e-mails and chats whose item is missing.
-        burst: A second (`YYYY-MM-DD HH:MM:SS`) and a number of further activities in it.
-        long_text: Length in characters of the longest e-mail.
-        build: `2026`, or `2021` with the fields that are gone since.
+        days: Number of days before `now` at which the data begins.
+        open_share: Share of open activities, except calls.
+        postponed_share: Share of postponed activities, except calls.
+        orphans: Share of calls, e-mails and chats whose item is missing.
+        burst: A second (`YYYY-MM-DD HH:MM:SS`) and the number of additional activities in it.
+        long_text: Length of the longest e-mail in characters.
+        build: `2026`, or `2021` with the fields that current builds no longer have.
     """
     random = Random(f"{seed}:generate")
     dataset = Dataset(
@@ -104,7 +103,7 @@ def generate(
             for created in nights.anytime(random, first, end, count):
                 make(dataset, random, created)
         switchboard = Switchboard(dataset, random)
-        # Of each type there is one at least, unless there are hardly any activities.
+        # Each type occurs at least once, unless there are very few activities.
         kinds = sorted(set(KINDS)) if activities >= len(KINDS) else []
         for moment in [*nights.working(random, start, end, activities), *_burst(burst)]:
             switchboard.activity(moment, kinds.pop() if kinds else None)
@@ -118,7 +117,7 @@ def _burst(burst: tuple[str, int] | None) -> list[int]:
 
 @contextmanager
 def _without_collector() -> Iterator[None]:
-    """Millions of new objects and no garbage among them: the collector would only look through them all."""
+    """Switch the garbage collector off while millions of objects are created, none of which is garbage."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -129,7 +128,7 @@ def _without_collector() -> Iterator[None]:
 
 
 class _Nights:
-    """Draws times on the wall clock, of which one hour in spring does not exist."""
+    """Random local times that exist: a spring clock change skips an hour."""
 
     def __init__(self, start: int, end: int, zone: ZoneInfo) -> None:
         days = range(start // DAY, end // DAY + 1)
@@ -137,11 +136,11 @@ class _Nights:
         self.changes = {day * DAY: shift for day in days if (shift := shift_of(day, zone))}
 
     def anytime(self, random: Random, start: int, end: int, count: int) -> list[int]:
-        """Times spread evenly, in order."""
+        """Return evenly distributed times, in order."""
         return sorted(self._existing(start + int(random.random() * (end - start))) for _ in range(count))
 
     def working(self, random: Random, start: int, end: int, count: int) -> list[int]:
-        """Times in working hours, on the nights of a clock change, and some just now, in order."""
+        """Return times in working hours, in the nights of clock changes, and shortly before `end`, in order."""
         cells = range(start - start % HOUR, end, HOUR)
         weights = [(_WORKING, _WEEKEND)[weekday(cell) > 4][cell % DAY // HOUR] for cell in cells]
         moments = [night + second for night in self.changes for second in _NIGHT_ROWS]
@@ -155,14 +154,14 @@ class _Nights:
         return sorted(map(self._existing, usable))
 
     def _existing(self, moment: int) -> int:
-        """The moment, or the same minutes an hour later if spring skips it."""
+        """Return the time, or the same minutes an hour later if a clock change skips it."""
         if self.changes.get(moment - moment % DAY, 0) > 0 and not exists(moment, self.zone):
             return moment + HOUR
         return moment
 
 
 def _finish(dataset: Dataset, random: Random, long_text: int) -> None:
-    """Link what could not be linked when it was made."""
+    """Set the relations to rows that were created later."""
     for ticket in dataset.tables["tickets"][-3:]:
         ticket["edited"] = max(ticket["created"], stamp(dataset.moment_now - int(random.random() * LATE)))
     calls = dataset.tables["activitiesCall"]
@@ -179,5 +178,5 @@ def _finish(dataset: Dataset, random: Random, long_text: int) -> None:
 
 
 def _answered(call: Row) -> Row | None:
-    # Only calls that need no callback themselves, so that no call is its own callback.
+    # A call that was missed itself is not used, so that no call is its own callback.
     return call if call["missed_call"] is None else None

@@ -1,7 +1,6 @@
-"""What a CRM load must look like, judged strictly: the white paper's structure and nothing else.
+"""Validate a CRM load strictly against the structure of the white paper.
 
-In: the bytes of a body. Out: `Load`, its companies and contacts by the text of their ids, or `LoadError` with the
-place and the reason. Nothing is repaired: a body that is only nearly right is refused whole.
+An invalid load is refused completely, with the place and the reason.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ _NONE: frozenset[str] = frozenset()
 _UNTEXT = re.compile("[\0\ud800-\udfff]")
 
 _LARGEST = 2**63
-"""From here on PHP reads an integer as a float, which is no id."""
+"""PHP decodes integers from this number on as floats, which are invalid ids."""
 
 
 class LoadError(ValueError):
-    """A body that is refused, with the place in it (empty for the body as a whole) and the reason."""
+    """A body that is refused, with the place in it (empty for the whole body) and the reason."""
 
     def __init__(self, place: str, reason: str) -> None:
         super().__init__(f"{place or 'body'}: {reason}")
@@ -39,19 +38,19 @@ class LoadError(ValueError):
 
     @property
     def error(self) -> dict[str, Any]:
-        """The envelope's `error`: a field's or, where no field is to blame, the primary one."""
+        """Return the envelope's `error`: that of a field, or `primary` for the whole load."""
         return {"form": {self.place: self.reason}} if self.place else {"primary": [self.reason]}
 
 
 @dataclass
 class Load:
-    """A body that is as it must be.
+    """A valid load.
 
     Attributes:
-        content: The whole body.
-        delete: What it says there; None if it says nothing.
-        companies: The companies by the text of their ids, without the one that stands for none.
-        contacts: Each contact with the text of its company's id, or None.
+        content: The decoded body.
+        delete: The value of `delete`, None without it.
+        companies: Id as text -> company, without the placeholder for no company.
+        contacts: Each contact with the id of its company as text, or None.
     """
 
     content: Entry
@@ -61,7 +60,7 @@ class Load:
 
 
 def read_load(body: bytes) -> Load:
-    """Parse and judge a body."""
+    """Decode and validate a body."""
     content = _parse(body)
     _check_keys("", content, frozenset({"data"}), frozenset({"delete"}))
     delete = content.get("delete")
@@ -75,7 +74,7 @@ def read_load(body: bytes) -> Load:
 
 def _parse(body: bytes) -> Any:
     try:
-        # Not left to the parser, which would guess UTF-16 and UTF-32.
+        # The parser would also accept UTF-16 and UTF-32.
         return json.loads(body.decode("utf-8"), object_pairs_hook=_object)
     except LoadError:
         raise
@@ -139,7 +138,7 @@ def _check_keys(place: str, entry: Any, needed: frozenset[str], optional: frozen
     if not needed <= present:
         _refuse(place, f"lacks {', '.join(sorted(needed - present))}")
     if not present <= needed | optional:
-        # Not by their names: they came from outside, and may be anything.
+        # Names come from the request and can be anything, so the reason does not repeat them.
         _refuse(place, "has keys that nobody knows")
 
 
@@ -149,7 +148,7 @@ def _check_text(place: str, value: Any) -> None:
 
 
 def _id(place: str, value: Any) -> str:
-    """The text by which an id is compared: 7 and "7" are the same."""
+    """Return an id as text for comparisons: 7 and "7" are the same id."""
     if isinstance(value, str):
         fits = bool(value) and not _UNTEXT.search(value)
     else:

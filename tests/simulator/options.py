@@ -1,7 +1,4 @@
-"""Options with a fixed set of values.
-
-In: options by name. Out: nothing, or a refusal.
-"""
+"""Options with a fixed set of values."""
 
 from __future__ import annotations
 
@@ -20,15 +17,15 @@ CHOICES: dict[str, tuple[str, ...] | tuple[int, ...]] = {
     "sync_answer": ("json", "empty", "text"),
     "sync_poison_status": (400, 422, 200),
 }
-"""The values of each such option, its default first."""
+"""Option -> its values, the default first."""
 
 
 IGNORABLE = frozenset({"skip", "take", "sort", "gte", "lt"})
-"""Parts of a list request that the option `ignored` may name: three parameters and two operators of filters."""
+"""Parts of a list request that the option `ignored` can contain: three parameters and two operators of filters."""
 
 
 def check_options(options: Mapping[str, Any]) -> None:
-    """Refuse a value that an option does not have."""
+    """Raise an error for an invalid value of an option."""
     if unknown := set(options.get("ignored", ())) - IGNORABLE:
         raise ValueError(f"ignored must be of {', '.join(sorted(IGNORABLE))}, not {', '.join(sorted(unknown))}")
     for option, values in CHOICES.items():

@@ -1,14 +1,12 @@
-"""Field selection: the part of a row that `fields[]` asks for, as the bytes of its JSON.
+"""Field selection: encode the part of a row that `fields[]` requests.
 
-In: rows as the server holds them, the fields of a query, and the rights of the account. Out: encoded rows,
-kept per set of fields until something they show is edited.
+Encoded rows are cached for each set of fields, until a field that they show is edited.
 
-- Without fields a row is whole, its relations embedded recursively.
-- A dotted path gives a nested object with only the part asked for. Through null it gives null. Where
-  nothing is left of an object, PHP's empty array `[]` remains.
-- What the row does not have is silently absent. So is a dotted path into a list (`statuses.name`) or a
-  scalar.
-- A relation that the account may not see shrinks to its title, a user's to title and alias.
+- Without `fields`, a row is complete and contains its relations recursively.
+- A dotted path gives a nested object with the requested part. If the relation is null, the result is null. An
+  object without any of the parts is PHP's empty array `[]`.
+- Unknown fields are ignored. So are dotted paths into a list (`statuses.name`) or a scalar.
+- A relation that the account may not read contains only its title, a user also its alias.
 """
 
 from __future__ import annotations
@@ -42,13 +40,13 @@ encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True)
 class Rights:
-    """What the account may not see: relations by dotted path (`item.queue`), items by activity type."""
+    """The missing permissions of the account: relations as dotted paths (`item.queue`), items by activity type."""
 
     relations: frozenset[str] = frozenset()
     items: frozenset[str] = frozenset()
 
     def restrict(self, row: Row) -> Row:
-        """A copy of a row without what may not be seen."""
+        """Return a copy of a row without the data that the account may not read."""
         row = dict(row)
         if "item" in row and row.get("type") in self.items:
             row["item"] = None
@@ -78,7 +76,7 @@ def _shrink(value: Row) -> Row:
 
 
 def tree_of(fields: Iterable[str]) -> Tree:
-    """Fields as a tree of what to take; a relation asked for whole includes its parts."""
+    """Return fields as a tree. A relation that is requested as a whole includes its parts."""
     tree: Tree = {}
     for path in fields:
         node = tree
@@ -94,7 +92,7 @@ def tree_of(fields: Iterable[str]) -> Tree:
 
 
 def cutter(tree: Tree) -> Part:
-    """A function from an object to the part that a tree asks for."""
+    """Return a function from an object to the part that a tree describes."""
     plain = [name for name, child in tree.items() if child is None]
     nested = [(name, _behind(child)) for name, child in tree.items() if child is not None]
 
@@ -114,14 +112,14 @@ def _behind(tree: Tree) -> Part:
     def take(value: Any) -> Any:
         if isinstance(value, dict):
             return cut(value)
-        # Null stays null, and an empty object is PHP's empty array before and after.
+        # Null stays null, and PHP's empty array stays an empty array.
         return value if value is None or value == [] else _ABSENT
 
     return take
 
 
 def check_known(table: str, fields: Iterable[str], build: str) -> None:
-    """Refuse fields that the build does not have, for servers that do so."""
+    """Refuse fields that the build does not have."""
     for path in fields:
         place, column = table, path
         while place in TABLES and column:
@@ -132,7 +130,7 @@ def check_known(table: str, fields: Iterable[str], build: str) -> None:
 
 
 def _reachable(table: str) -> set[str]:
-    """A table and all that its whole rows embed."""
+    """Return a table and all tables that its complete rows contain."""
     found: set[str] = set()
     waiting = [table]
     while waiting:
@@ -145,7 +143,7 @@ def _reachable(table: str) -> set[str]:
 
 
 def _reads(table: str, tree: Tree) -> set[tuple[str, str]]:
-    """The fields of other tables, `*` for all of them, that show in rows of this one."""
+    """Return the fields of other tables that rows of this table show. `*` stands for all fields."""
     shown: set[tuple[str, str]] = set()
     for column, child in tree.items():
         for place in _targets(table, column):
@@ -167,7 +165,7 @@ def _targets(table: str, column: str) -> list[str]:
 
 @dataclass
 class View:
-    """Rows of one table through one set of fields, encoded."""
+    """The encoded rows of one table with one set of fields."""
 
     table: str
     cut: Part | None
@@ -176,7 +174,7 @@ class View:
     kept: dict[Any, bytes] = field(default_factory=dict)
 
     def encode(self, rows: list[Row], widen: Callable[[Row], Row]) -> list[bytes]:
-        """JSON of each row; `widen` adds to a row what is not stored in it."""
+        """Return the JSON of each row. `widen` adds computed fields to a row."""
         if self.cut is None:
             return [encode(self._visible(widen(row))) for row in rows]
         key, kept = key_of(self.table), self.kept
@@ -195,13 +193,13 @@ class View:
 
 
 class Views:
-    """The views in use, and which of them an edit makes stale."""
+    """All views, and which of them an edit invalidates."""
 
     def __init__(self) -> None:
         self._views: dict[tuple[str, tuple[str, ...], Rights], View] = {}
 
     def view(self, table: str, fields: tuple[str, ...] | None, rights: Rights) -> View:
-        """The view of a table through some fields."""
+        """Return the view of a table with a set of fields."""
         if fields is None:
             return View(table, None, rights, set())
         found = self._views.get((table, fields, rights))
@@ -214,7 +212,7 @@ class Views:
         return found
 
     def changed(self, table: str, name: Any, columns: Iterable[str]) -> None:
-        """Forget the encoded rows that show these fields of a row."""
+        """Remove the encoded rows that show these fields of a row."""
         shown = {(table, column) for column in columns}
         if shown:
             shown.add((table, "*"))
@@ -225,5 +223,5 @@ class Views:
                 view.kept.pop(name, None)
 
     def forget(self) -> None:
-        """Forget everything encoded."""
+        """Remove all encoded rows."""
         self._views.clear()

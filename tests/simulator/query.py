@@ -1,8 +1,4 @@
-"""The query string: PHP's brackets to plain data, and Daktela's grammar checked on it.
-
-In: a query string. Out: a `Query` (fields, filters, sort, skip, take), or a `BadQuery` with the message of
-the 400 that the server would answer.
-"""
+"""The query string of a list request: PHP's brackets as plain data, checked against Daktela's grammar."""
 
 from __future__ import annotations
 
@@ -29,12 +25,12 @@ _BRACKET = re.compile(r"\[([^\[\]]*)\]")
 
 
 class BadQuery(ValueError):  # noqa: N818 - named for the answer it becomes, 400 Bad Request
-    """A query that the server refuses with 400."""
+    """A query that the server refuses with status 400 and this message."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """`field operator value`; a list of values only with the operators that take one."""
+    """`field operator value`. Some operators accept a list of values."""
 
     field: str
     operator: str
@@ -54,7 +50,7 @@ Filter: TypeAlias = Condition | Group
 
 @dataclass(frozen=True)
 class Query:
-    """What a list request asks for; `fields` None means whole rows."""
+    """A list request. `fields` None means complete rows."""
 
     fields: tuple[str, ...] | None = None
     filters: tuple[Filter, ...] = ()
@@ -66,7 +62,7 @@ class Query:
 
 
 def parse_brackets(text: str) -> dict[str, Any]:
-    """Decode a query string as PHP does: `a[0][b]=c` is `{"a": {"0": {"b": "c"}}}`, the last value wins."""
+    """Decode a query string as PHP does: `a[0][b]=c` is `{"a": {"0": {"b": "c"}}}`. The last value wins."""
     parsed: dict[str, Any] = {}
     for pair in text.split("&"):
         raw, _, value = pair.partition("=")
@@ -87,14 +83,14 @@ def _put(node: dict[str, Any], path: list[str], value: str) -> None:
 
 
 def _elements(node: Any, what: str) -> list[Any]:
-    """The values of an array with integer keys, in their order."""
+    """Return the values of an array with integer keys, in their order."""
     if not isinstance(node, dict) or not all(key.isdigit() for key in node):
         raise BadQuery(f"Invalid {what}")
     return [node[key] for key in sorted(node, key=int)]
 
 
 def parse_query(text: str) -> Query:
-    """Read and check a list request."""
+    """Decode and check a list request."""
     parameters = parse_brackets(text)
     return Query(
         fields=_fields(parameters.get("fields")),
@@ -108,7 +104,7 @@ def parse_query(text: str) -> Query:
 
 
 def _fields(node: Any) -> tuple[str, ...] | None:
-    # Fields that are no array (`fields=name,title`) select nothing: the peers that send them get whole rows.
+    # If `fields` is not an array (`fields=name,title`), the server ignores it and sends complete rows.
     if not isinstance(node, dict):
         return None
     names = _elements(node, "fields")
@@ -185,7 +181,7 @@ def _value(operator: str, node: Any) -> str | tuple[str, ...]:
 
 
 def as_data(query: Query) -> dict[str, Any]:
-    """A query as lists and dictionaries, for the log of requests; skip and take are None if left out."""
+    """Return a query as plain data for the log of requests. Omitted `skip` and `take` are None."""
     return {
         "fields": None if query.fields is None else list(query.fields),
         "filters": [_as_data(entry) for entry in query.filters],

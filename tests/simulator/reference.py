@@ -1,7 +1,4 @@
-"""Invented rows of the tables that are set up once: queues, statuses, users and so on.
-
-In: a `Dataset` and a random generator. Out: the dataset's tables, filled.
-"""
+"""Create the invented rows of tables that change rarely, such as queues, statuses and users."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ if TYPE_CHECKING:
     from tests.simulator.schema import Row
 
 _QUEUES = (
-    # First number, type, direction, how many.
+    # First number, type, direction, number of queues.
     (1001, "in", "in", 4),
     (1501, "out", "out", 2),
     (1701, "dialer", "out", 1),
@@ -56,13 +53,13 @@ _LOGINS = ("login{}", "Agent.{}", "agent{}@example.com", "operátor-{}")
 
 
 def newer(dataset: Dataset, row: Row, gone: Row) -> Row:
-    """A row as its build writes it: with the GUI's noise of a new one, or the gone fields of an old one."""
+    """Add the internal fields of a current build to a row, or the additional fields of an old build."""
     row |= gone if dataset.build == "2021" else {"_rdata": None, "_guiData": []}
     return row
 
 
 def fill_reference(dataset: Dataset, random: Random, *, users: int, templates: int) -> None:
-    """Fill the tables in an order in which each finds what it refers to."""
+    """Fill the tables, each after those that it refers to."""
     _databases(dataset)
     _groups(dataset)
     _pauses(dataset)
@@ -159,7 +156,7 @@ def _statuses(dataset: Dataset, random: Random) -> None:
 
 
 def fill_templates(dataset: Dataset, random: Random, count: int) -> None:
-    """Add templates, some of them below another one."""
+    """Add templates. Some have a parent template."""
     rows = dataset.tables["templates"]
     for _ in range(count):
         serial = dataset.next_serial()
@@ -191,7 +188,7 @@ def _users(dataset: Dataset, random: Random, count: int) -> None:
 
 
 def make_user(dataset: Dataset, random: Random, serial: int) -> Row:
-    """A user; the options hold what must never be extracted."""
+    """Return a user. Its options contain secrets that no request may ask for."""
     first, last = chosen(random, FIRST_NAMES), chosen(random, LAST_NAMES)
     row = {
         "name": _LOGINS[serial % len(_LOGINS)].format(serial) if serial else "robot",

@@ -1,8 +1,4 @@
-"""Which handler answers which path.
-
-In: a request. Out: its answer, after the checks that every endpoint shares: the URL's prefix, faults,
-token, rights.
-"""
+"""Find the handler of a path, after the checks that all endpoints share: prefix, faults, token, permissions."""
 
 from __future__ import annotations
 
@@ -29,16 +25,16 @@ ROUTES: dict[str, dict[str, Handler]] = {
     "/api/v6/whoim.json": {"GET": whoim},
     ENDPOINT: {"POST": sync},
 }
-"""Paths outside the tables, by method; their handlers check tokens themselves.
+"""Path without a table -> method -> handler. These handlers check tokens themselves.
 
-The path of the CRM synchronization is an option, so it stands here by the name of its endpoint.
+The path of the CRM sync is an option, so the name of its endpoint stands for it here.
 """
 
 _TABLE = re.compile(r"/api/v6/([A-Za-z]+)(?:/([^/]+))?\.json")
 
 
 def name_endpoint(simulator: Simulator, request: Request) -> None:
-    """Fill in the path below the prefix and the endpoint; neither if the prefix is not the instance's."""
+    """Set the path below the prefix and the endpoint of a request. Both are empty with another prefix."""
     path = request.target.partition("?")[0]
     below = path.removeprefix(simulator.prefix)
     request.path = below if path.startswith(simulator.prefix) and below.startswith("/") else ""
@@ -49,7 +45,7 @@ def name_endpoint(simulator: Simulator, request: Request) -> None:
 
 
 def respond(simulator: Simulator, request: Request) -> Answer:
-    """Answer a request whose endpoint has been named."""
+    """Return the response to a request whose endpoint is set."""
     if simulator.url_limit is not None and len(request.target) > simulator.url_limit:
         return html(414, "414 Request-URI Too Large")
     with simulator.lock:
@@ -77,7 +73,7 @@ def _table(simulator: Simulator, request: Request) -> Answer:
     if not authenticated(simulator, request):
         return empty(401)
     endpoint, name = match[1], match[2]
-    # Web chats had an endpoint of the activity type's name once.
+    # In older builds, the endpoint of web chats has the name of the activity type.
     old_chat = simulator.dataset.build == "2021" and endpoint == "activitiesChat"
     table = "activitiesWeb" if old_chat else endpoint
     if table not in TABLES or endpoint in simulator.missing:

@@ -1,7 +1,4 @@
-"""What Daktela's endpoints hold, as data: the fields of each table, their kinds and their relations.
-
-In: nothing. Out: `TABLES`, and the lookups that filters, sorting and field selection share.
-"""
+"""Daktela's endpoints as data: the fields of each table, their kinds and their relations."""
 
 from __future__ import annotations
 
@@ -11,12 +8,12 @@ from typing import Any, TypeAlias
 Row: TypeAlias = dict[str, Any]
 
 EMBEDDED = ""
-"""The target of a relation to objects that have no endpoint here (service levels, profiles, connectors)."""
+"""The target of a relation to objects without a table (service levels, profiles, connectors)."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """The fields of one endpoint, by kind; names are separated by blanks."""
+    """The fields of one endpoint, by kind. Names are separated by spaces."""
 
     text: str
     integer: str = ""
@@ -262,7 +259,7 @@ TABLES: dict[str, Table] = {
 }
 
 NUMBERED = frozenset({"tickets", "queues"})
-"""Tables whose key is a JSON integer; all others have text."""
+"""Tables whose key is a JSON integer. All other keys are texts."""
 
 ITEM_TABLES = {
     "CALL": "activitiesCall",
@@ -274,10 +271,10 @@ ITEM_TABLES = {
     "WAP": "activitiesWap",
     "VBR": "activitiesVbr",
 }
-"""Where the `item` of an activity lives, by the activity's type."""
+"""Type of an activity -> the table of its `item`."""
 
 MOVING = frozenset({"tickets", "activities", *ITEM_TABLES.values()})
-"""Tables that a client reads by time; the others it reads whole."""
+"""Tables that a client reads by time. It reads all other tables completely."""
 
 
 def _kinds(name: str, table: Table) -> dict[str, str]:
@@ -293,24 +290,24 @@ def _kinds(name: str, table: Table) -> dict[str, str]:
 
 
 FIELDS = {name: _kinds(name, table) for name, table in TABLES.items()}
-"""Kind of every field of the current build: text, integer, boolean, datetime, other, one or many."""
+"""Table -> field of the current build -> kind: text, integer, boolean, datetime, other, one or many."""
 
 GONE = {name: table.gone | dict.fromkeys(table.gone_one, "one") for name, table in TABLES.items()}
-"""Kind of the fields that only builds up to about 2021 have."""
+"""Table -> field that only builds until about 2021 have -> kind."""
 
 
 def key_of(table: str) -> str:
-    """Name of the primary key of a table; an embedded object's is `name`."""
+    """Return the name of a table's primary key. For an embedded object, it is `name`."""
     return TABLES[table].key if table in TABLES else "name"
 
 
 def fields_of(table: str, build: str) -> dict[str, str]:
-    """Kinds of the fields that a build has."""
+    """Return the kinds of the fields that a build has."""
     return FIELDS[table] | GONE[table] if build == "2021" else FIELDS[table]
 
 
 def target_of(table: str, column: str) -> str | None:
-    """Table that a relation leads to, `EMBEDDED` for objects without one, None if it is no relation."""
+    """Return the table of a relation, `EMBEDDED` for objects without a table, None if it is not a relation."""
     if table not in TABLES:
         return None
     relations = TABLES[table]

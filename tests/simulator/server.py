@@ -1,7 +1,7 @@
-"""HTTP/1.1 on loopback: bytes to `Request`, `Answer` to bytes.
+"""An HTTP/1.1 server on loopback, with one thread for each connection.
 
-In: connections, one thread each. Out: answers in one write, after the latency, and broken in the ways that
-a fault wants. `stop` ends every connection, also one that hangs.
+It sends each response in one write, after the latency, or with the failure of a fault. `stop` closes all
+connections, including those that wait.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from tests.simulator.simulator import Simulator
 else:
-    # The marker is for the type checker; the simulator needs the standard library and msgspec alone.
+    # The decorator is for the type checker only. At run time, the simulator needs only msgspec.
     def override(method: Any) -> Any:
         return method
 
@@ -44,7 +44,7 @@ _HEX = re.compile(rb"[0-9A-Fa-f]{1,15}")
 
 
 class UnreadableError(Exception):
-    """A request whose body has no end that could be found."""
+    """The end of a request body cannot be determined."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -71,9 +71,9 @@ class Server(ThreadingTCPServer):
         self._thread.start()
 
     def stop(self) -> None:
-        """Accept no more, and end what is open."""
+        """Stop accepting connections, and close the open ones."""
         self.stopping.set()
-        # A connection wakes the thread that waits for one; polling would make every test wait instead.
+        # `stop` wakes the thread with a connection. With polling, every test would have to wait.
         socket.create_connection(("127.0.0.1", self.server_address[1])).close()
         self._thread.join()
         self.server_close()
@@ -104,7 +104,7 @@ class Server(ThreadingTCPServer):
     @override
     def handle_error(self, request: Any, client_address: Any) -> None:
         error = sys.exception()
-        # Clients that are killed or give up break their connections; that is part of the tests.
+        # Some tests kill the client, or the client gives up. Then its connection breaks.
         if not isinstance(error, OSError):
             self.simulator.failures.append(error)
             super().handle_error(request, client_address)
@@ -132,7 +132,7 @@ class Handler(BaseHTTPRequestHandler):
             try:
                 request = self._read()
             except UnreadableError as refusal:
-                # Where the next request begins cannot be known.
+                # The beginning of the next request is unknown.
                 self.close_connection = True
                 self._send(empty(refusal.status))
                 return
@@ -177,14 +177,14 @@ class Handler(BaseHTTPRequestHandler):
     def _exactly(self, count: int) -> bytes:
         found = self.rfile.read(count)
         if len(found) < count:
-            # Half a request is none: a web server does not pass it on.
+            # A web server does not forward an incomplete request.
             raise ConnectionAbortedError("the client has gone in the middle of its request")
         return found
 
     def _serve(self, request: Request) -> None:
         simulator = self.server.simulator
         name_endpoint(simulator, request)
-        # Loads may be large; their handler tells their keys, as it reads them anyway.
+        # Loads can be large. Their handler decodes them anyway and logs the names.
         if request.endpoint != ENDPOINT:
             request.body_keys = _keys(request.body, request.headers.get("content-type", ""))
         simulator.begin(request)
@@ -194,7 +194,7 @@ class Handler(BaseHTTPRequestHandler):
             if self._wait(simulator.latency + answer.wait) and not answer.drop:
                 status = answer.status
         finally:
-            # Before the answer leaves: a client that has it may ask again, or look at the log, at once.
+            # Log the response before it is sent, since the client can read the log immediately afterwards.
             simulator.end(request, status)
         if status:
             self._send(answer)
@@ -204,7 +204,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _wait(self, seconds: float) -> bool:
-        """Let time pass; false if the client has gone meanwhile, or `stop` has closed the connection."""
+        """Wait. Return False if the client or `stop` has closed the connection meanwhile."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             time.sleep(min(left, _POLL))
@@ -230,7 +230,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(head.encode("latin-1") + b"\r\n" + body)
 
     def _reset(self) -> None:
-        """Close so hard that the client sees a reset, not an end."""
+        """Close the connection so that the client gets a reset."""
         self.close_connection = True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.rfile.close()
@@ -242,7 +242,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def _keys(body: bytes, content_type: str) -> list[str]:
-    """The names that a body sends, for the log."""
+    """Return the names in a body, for the log."""
     if not body:
         return []
     if "json" not in content_type:

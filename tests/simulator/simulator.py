@@ -1,7 +1,6 @@
-"""The simulator: an instance with its data, its habits and its moods, served on loopback.
+"""The simulator: an instance of Daktela on loopback, with a log of its requests.
 
-In: a `Dataset` and options. Out: a URL that answers as Daktela does, a log of what was asked, and the
-levers that tests pull. Every option is an attribute and may be changed while it runs.
+Every option is an attribute, which can be changed while the simulator runs.
 """
 
 from __future__ import annotations
@@ -31,60 +30,60 @@ if TYPE_CHECKING:
 
 @dataclass
 class Simulator:
-    """A Daktela on loopback; a context manager, or `start` and `stop`.
+    """An instance of Daktela on loopback. Use it as a context manager, or call `start` and `stop`.
 
-    Its dataset is changed by drift and by `advance`: give each simulator its own.
+    Drift and `advance` change the dataset, so each simulator needs its own.
 
     Attributes:
         dataset: The data to serve.
-        latency: Seconds that each request takes at least.
-        username: Who may log in.
-        password: With which password.
-        access_token: A token that is always good; empty for none.
-        token_lifetime: Seconds of the simulator's clock that a token from `login` lives.
-        token_uses: Requests after which a token from `login` is dead; None for no such limit.
-        login_shape: What `only_token=1` gives: an `object` on new builds, a `string` on old ones.
+        latency: Minimum seconds of each request.
+        username: The user who can log in.
+        password: The password of this user.
+        access_token: A permanent token, empty for none.
+        token_lifetime: Seconds by the simulator's clock after which a token from `login` expires.
+        token_uses: Number of requests after which a token from `login` expires. None for no limit.
+        login_shape: The result of `only_token=1`: an `object` of current builds, a `string` of old ones.
         login_status: Status of a successful login.
-        prefix: Path under which the instance lives, as `/daktela`; nothing answers without it.
-        port: Port to listen on; 0 takes a free one.
-        timezone_in_answer: Whether answers say `_timezone` and `_serverTime`, as they do since about 2023.
-        total_as: `int`, `string`, or `none` for null; wrong ones: `page` for the number of rows in the page,
+        prefix: The path of the instance, such as `/daktela`. Other paths get 404.
+        port: The port to listen on, 0 for a free one.
+        timezone_in_answer: Whether responses contain `_timezone` and `_serverTime`, as they do since about 2023.
+        total_as: `int`, `string`, or `none` for null. Wrong totals: `page` for the number of rows in the page,
             `zero`, `negative`.
-        total_limit: What the total says at most; None for no such limit.
-        page_cap: Rows that a page holds at most, however many are asked for; None for no such limit.
+        total_limit: The maximum total. None for no limit.
+        page_cap: The maximum number of rows in a page, even if more are requested. None for no limit.
         ignored: Parts of list requests that have no effect: `skip`, `take`, `sort`, or the operator `gte` or `lt`
             of a filter.
-        user_timezone: Zone of the account's user, in which `whoim` tells the time; empty for the instance's.
-        data_as: `list`, or `dict` for an object by name.
-        bom: Whether answers start with a byte order mark.
-        unknown_fields: `ignore` them, or `refuse` them with 400.
-        refused_fields: Fields that are refused with 400, whose message does not name them.
-        field_limit: Fields that a request may name; more are refused with 400. None for no limit.
-        url_limit: Characters that a URL may have from its path on; longer ones get 414. None for no limit.
-        tie_break: Order of rows that the sort does not tell apart: `random` at each request, or by `name`.
+        user_timezone: Zone of the user, in which `whoim` answers. Empty for the zone of the instance.
+        data_as: `list`, or `dict` for an object with the names as keys.
+        bom: Whether responses start with a byte order mark.
+        unknown_fields: `ignore`, or `refuse` with 400.
+        refused_fields: Fields that are refused with 400 and a message that does not name them.
+        field_limit: Maximum number of fields in a request. More get 400. None for no limit.
+        url_limit: Maximum characters of a URL from its path on. Longer ones get 414. None for no limit.
+        tie_break: Order of rows with the same sort key: `random` at each request, or by `name`.
         strip_relations: Relations that the account may not see, as dotted paths.
         strip_items: Activity types whose item the account may not see.
         forbidden: Endpoints that answer 403.
         missing: Endpoints that answer 404.
-        quota: Requests that are answered in each span of `quota_seconds`; further ones get 429, without a word on
-            when to come back. None for no such limit.
-        quota_seconds: Length of these spans, which begin with the first request.
-        quota_counts_refused: Whether a request that gets 429 starts the span again.
-        faults: What goes wrong; the first one that is due wins.
-        sync_path: Where the CRM synchronization lives, below the prefix.
-        sync_limit: Bytes of the largest body that it takes.
-        sync_contacts: Whether the contacts of a company that is sent are added and updated, `merge`, or become all
-            its contacts, `replace`.
-        sync_keep: Whether the bodies and the contents of loads are kept; if not, they are only counted.
-        sync_poison: Ids, as texts, of companies and contacts with which a load is refused, and not told why.
-        sync_poison_status: With which status; 200 has the error in its body.
-        sync_answer: What an accepted load is answered: an envelope as `json`, `empty`, or the `text` OK.
-        sync_status: With which status.
-        drift: How rows move while they are read.
-        crm: What loads have brought; see `Crm`.
+        quota: Number of requests that are answered in each period of `quota_seconds`. More get 429 without
+            `Retry-After`. None for no limit.
+        quota_seconds: Length of these periods. The first one begins with the first request.
+        quota_counts_refused: Whether a request that gets 429 starts the period again.
+        faults: The faults. The first one that is due happens.
+        sync_path: The path of the CRM sync below the prefix.
+        sync_limit: Maximum bytes of a body of the CRM sync.
+        sync_contacts: `merge` adds and updates the contacts of a sent company. `replace` makes them all of its
+            contacts.
+        sync_keep: Whether the bodies and contents of loads are kept. Otherwise they are only counted.
+        sync_poison: Ids, as texts, of companies and contacts with which a load is refused without a reason.
+        sync_poison_status: The status of this refusal. 200 has the error in its body.
+        sync_answer: The response to an accepted load: an envelope as `json`, `empty`, or the `text` OK.
+        sync_status: The status of this response.
+        drift: The changes of rows while they are read.
+        crm: The content of loads; see `Crm`.
         touched: (table, name) of every row that drift has changed.
-        max_in_flight: Most requests that were being answered at the same time.
-        failures: Errors of the simulator itself; `stop` raises if there are any.
+        max_in_flight: Maximum number of requests at the same time.
+        failures: Errors of the simulator itself. `stop` raises an error if there are any.
     """
 
     dataset: Dataset
@@ -158,29 +157,29 @@ class Simulator:
         self.stop()
 
     def start(self) -> None:
-        """Listen, in threads of this process."""
+        """Listen in threads of this process."""
         self._server = Server(self, self.port)
         self._server.start()
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}{self.prefix}"
 
     def stop(self) -> None:
-        """Close every connection and wait for its thread, hanging requests included."""
+        """Close all connections and wait for their threads, including those that wait."""
         if self._server is not None:
             self._server.stop()
             self._server = None
         if self.failures:
             raise RuntimeError("the simulator itself failed") from self.failures[0]
 
-    # What was asked
+    # Requests
 
     @property
     def requests(self) -> list[Request]:
-        """A snapshot of the log, in the order of arrival; the control surface is left out."""
+        """A copy of the log in the order of arrival, without requests of the control API."""
         with self.lock:
             return list(self._requests)
 
     def clear(self) -> None:
-        """Forget requests and `max_in_flight`."""
+        """Clear the log and `max_in_flight`."""
         with self.lock:
             self._requests.clear()
             self.max_in_flight = self._in_flight
@@ -196,7 +195,7 @@ class Simulator:
             self._requests.append(request)
 
     def end(self, request: Request, status: int) -> None:
-        """Note what became of a request: its status, or 0 if it got no answer."""
+        """Log the status of a request, 0 without a response."""
         with self.lock:
             self._in_flight -= 1
             request.status = status
@@ -205,7 +204,7 @@ class Simulator:
             request.seconds = time.monotonic() - request.time
 
     def is_over_quota(self) -> bool:
-        """Count a request; return whether there were too many of late."""
+        """Count a request, and return whether it exceeds the quota."""
         if self.quota is None:
             return False
         now = time.monotonic()
@@ -217,11 +216,11 @@ class Simulator:
             self._span_began = now
         return is_over
 
-    # The world
+    # Changes over time
 
     @property
     def now(self) -> str:
-        """Local time of the instance; it stands still unless it is set or advanced."""
+        """The local time of the instance. It changes only if it is set or advanced."""
         return self.clock.now
 
     @now.setter
@@ -231,7 +230,7 @@ class Simulator:
             self.dataset.set_now(text)
 
     def move_clock(self, seconds: float) -> None:
-        """Move on by real time."""
+        """Move the clock forward by elapsed time."""
         self.clock.advance(seconds)
         self.dataset.set_now(self.clock.now)
 
@@ -245,9 +244,9 @@ class Simulator:
         close_activities: int = 0,
         close_postponed: int = 0,
     ) -> Touched:
-        """Let time pass and things happen in it; gives the (table, name) of every row that changed.
+        """Move the clock forward with changes of rows, and return (table, name) of every row that changed.
 
-        A postponed activity that is closed keeps its closing time, so no date tells of it.
+        A postponed activity that is closed keeps its closing time, so none of its times changes.
         """
         changes = Changes(minutes, new_activities, new_tickets, edit_tickets, close_activities, close_postponed)
         with self.lock:
@@ -255,7 +254,7 @@ class Simulator:
             return advance(self, changes, Random(f"{self.dataset.seed}:advance:{self._advances}"))
 
     def revoke(self) -> None:
-        """Kill every token that a login gave, refresh tokens too."""
+        """Revoke the tokens of all logins, including refresh tokens."""
         with self.lock:
             self.tokens.by_access.clear()
 
@@ -268,7 +267,7 @@ class Simulator:
             self.take_in(table, row)
 
     def take_in(self, table: str, row: Row) -> None:
-        """Serve a row that is in the dataset already."""
+        """Serve a row that has been added to the dataset."""
         self.stores[table].take_in(row)
         self._came_or_went(table, row)
 
@@ -280,14 +279,14 @@ class Simulator:
             self.views.changed(table, name, changes)
 
     def remove(self, table: str, name: Any) -> None:
-        """Delete a row; rows that embed it go on doing so."""
+        """Delete a row. Rows that embed it keep it."""
         with self.lock:
             row = self.stores[table].by_name[name]
             self.stores[table].remove(row)
             self._came_or_went(table, row)
 
     def refresh(self) -> None:
-        """Start afresh from the dataset, after a test has changed its rows directly."""
+        """Rebuild all indexes after a test has changed rows of the dataset directly."""
         with self.lock:
             self._activities_of = None
             self.views.forget()
@@ -295,7 +294,7 @@ class Simulator:
                 store.forget()
 
     def activities_of(self, table: str, name: Any) -> list[Row]:
-        """The activities whose item is this row."""
+        """Return the activities whose item is this row."""
         if self._activities_of is None:
             self._activities_of = {}
             for row in self.dataset.tables["activities"]:
@@ -305,7 +304,7 @@ class Simulator:
         return self._activities_of.get((table, name), [])
 
     def _came_or_went(self, table: str, row: Row) -> None:
-        # Of the rows of other tables, only items show which activities there are.
+        # Items are the only rows that contain their activities.
         columns = row if table == "activities" else ()
         self.views.changed(table, row[key_of(table)], columns)
         if table == "activities":

@@ -1,7 +1,7 @@
-"""The CRM synchronization, `/custom/crm/sync.php`.
+"""The CRM sync, `/custom/crm/sync.php`.
 
-In: a POST whose body is a load. Out: the load in the instance's CRM and an answer in one of several manners, as
-no source tells the real one; or a refusal, and then nothing of the load is taken in.
+No source documents the response of a real instance, so there are options for several. A refused load has no
+effect.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ ENDPOINT = "sync"
 PATH = "/custom/crm/sync.php"
 
 _PHP = "text/html; charset=UTF-8"
-"""What PHP says of whatever a script prints, unless the script says something else."""
+"""The content type of PHP scripts that do not set another one."""
 
 _MESSAGE = "Simulated: the load was refused"
 
 
 def sync(simulator: Simulator, request: Request) -> Answer:
-    """Judge a load and take it in."""
+    """Validate a load and apply it."""
     refusal = _refusal(simulator, request)
     if refusal is not None:
         return refusal
@@ -48,12 +48,12 @@ def sync(simulator: Simulator, request: Request) -> Answer:
 
 
 def too_large() -> Answer:
-    """The answer of the web server in front, which does not ask the instance."""
+    """Return the response of the web server in front of the instance."""
     return html(413, "413 Request Entity Too Large")
 
 
 def _refusal(simulator: Simulator, request: Request) -> Answer | None:
-    """The answer to a request that is not even read."""
+    """Return the response to a request whose body is not read."""
     simulator.crm.reached(request.body_bytes)
     if request.body_bytes > simulator.sync_limit:
         return too_large()
@@ -71,7 +71,7 @@ def _poisoned(simulator: Simulator, load: Load) -> bool:
 
 def _accepted(simulator: Simulator, done: dict[str, Any]) -> Answer:
     status = simulator.sync_status
-    # An answer with the status 204 has no body, whatever else is wanted.
+    # A response with status 204 never has a body.
     if simulator.sync_answer == "empty" or status == 204:
         return Answer(status, content_type=_PHP)
     if simulator.sync_answer == "text":

@@ -1,8 +1,7 @@
-"""Tables that answer queries: rows, sorted indexes on them, and a plan for each filter.
+"""Tables that answer queries, with sorted indexes.
 
-In: rows of one table and checked queries. Out: the page that a query asks for, and the total. Indexes are
-made when a query first needs them and kept up to date by `insert`, `edit` and `remove`, so a page out of
-300,000 rows costs no more than its own rows.
+An index is created when a query needs it first, and updated by `insert`, `edit` and `remove`. So the cost of a
+page depends on the rows of the page, not on the rows of the table.
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ SortKey: TypeAlias = tuple[Any, ...]
 
 _RANGES = frozenset({"eq", "gt", "gte", "lt", "lte"})
 _SORTING_COST = 4
-"""How many rows can be tested against a filter in the time in which one is tested and sorted."""
+"""The cost of filtering and sorting a row, relative to the cost of filtering it."""
 
 
 @dataclass
 class Index:
-    """Rows in the order of some fields, all ascending; null comes first, as in MySQL."""
+    """Rows sorted by some fields, all ascending. Null is first, as in MySQL."""
 
     fields: tuple[str, ...]
     readers: tuple[Reader, ...]
@@ -47,7 +46,7 @@ class Index:
     rows: list[Row] = field(default_factory=list)
 
     def key(self, row: Row) -> SortKey:
-        """A rank and a value for each field; the rank keeps null apart from text and numbers."""
+        """Return a rank and a value for each field. The rank separates null from texts and numbers."""
         key: SortKey = ()
         for read in self.readers:
             value = read(row)
@@ -55,13 +54,13 @@ class Index:
         return key
 
     def fill(self, rows: Iterable[Row]) -> None:
-        """Take in all rows at once."""
+        """Add all rows at once."""
         pairs = sorted(((self.key(row), row) for row in rows if self.accepts(row)), key=lambda pair: pair[0])
         self.keys = [key for key, _ in pairs]
         self.rows = [row for _, row in pairs]
 
     def add(self, row: Row) -> None:
-        """Take in a row."""
+        """Add a row."""
         if self.accepts(row):
             key = self.key(row)
             place = bisect_right(self.keys, key)
@@ -69,7 +68,7 @@ class Index:
             self.rows.insert(place, row)
 
     def discard(self, row: Row) -> None:
-        """Let a row go; it must still have the values under which it came."""
+        """Remove a row, which must still have the values with which it was added."""
         if self.accepts(row):
             place = bisect_left(self.keys, self.key(row))
             while self.rows[place] is not row:
@@ -77,11 +76,11 @@ class Index:
             del self.keys[place], self.rows[place]
 
     def bounds(self, conditions: list[tuple[str, Comparable]]) -> tuple[int, int]:
-        """First and past-the-last place of the rows whose first field matches all comparisons."""
+        """Return the range of the rows whose first field meets all conditions: first position, last plus 1."""
         low, high = 0, len(self.keys)
         for name, value in conditions:
             left, right = self._span(value)
-            # Null matches no comparison, so the lower end is at least the first row that is not null.
+            # Null matches no condition, so the lower bound is at least the first row that is not null.
             low = max(low, {"gt": right, "gte": left, "eq": left}.get(name, bisect_left(self.keys, (1,))))
             high = min(high, {"lt": left, "lte": right, "eq": right}.get(name, high))
         return low, max(low, high)
@@ -93,7 +92,7 @@ class Index:
 
 @dataclass(frozen=True)
 class Ordered:
-    """Rows in the order of an answer: a part of a list, read forwards or backwards."""
+    """Sorted rows: a part of a list, forwards or backwards."""
 
     rows: list[Row]
     low: int
@@ -104,7 +103,7 @@ class Ordered:
         return self.high - self.low
 
     def part(self, start: int, stop: int) -> list[Row]:
-        """The rows from one place of the answer to another."""
+        """Return the rows between two positions."""
         if self.backwards:
             return self.rows[self.high - stop : self.high - start][::-1]
         return self.rows[self.low + start : self.low + stop]
@@ -122,7 +121,7 @@ class Store:
         self._indexes: dict[tuple[tuple[str, ...], str | None], Index] = {}
 
     def find(self, name: str) -> Row | None:
-        """The row that a URL names."""
+        """Return the row that a URL names."""
         return self.by_name.get(int(name) if name.isdigit() and int(name) in self.by_name else name)
 
     def insert(self, row: Row) -> None:
@@ -131,13 +130,13 @@ class Store:
         self.take_in(row)
 
     def take_in(self, row: Row) -> None:
-        """Make a row that is already among `rows` findable."""
+        """Add a row that is already in `rows` to the indexes."""
         self.by_name[row[self.key]] = row
         for index in self._indexes.values():
             index.add(row)
 
     def edit(self, row: Row, changes: Row) -> None:
-        """Change fields of a row in place, so that every row that embeds it shows the change too."""
+        """Change fields of a row object, so that every row that embeds it changes, too."""
         indexes = [index for index in self._indexes.values() if not changes.keys().isdisjoint(index.fields)]
         for index in indexes:
             index.discard(row)
@@ -153,28 +152,28 @@ class Store:
             index.discard(row)
 
     def forget(self) -> None:
-        """Drop what was derived from the rows, after they were changed from outside."""
+        """Drop all indexes after a test has changed rows directly."""
         self.by_name = {row[self.key]: row for row in self.rows}
         self._indexes.clear()
 
     def index(self, fields: tuple[str, ...], kind: str | None = None) -> Index:
-        """The index on some fields, of one activity type or of all rows."""
+        """Return the index on some fields, for one activity type or for all rows."""
         found = self._indexes.get((fields, kind))
         if found is None:
             readers = tuple(reader(self.name, each, self.build) for each in fields)
             found = Index(fields, readers, _accepts(kind))
             found.fill(self.rows)
-            # What lies behind a relation changes without this table being told: it is sorted anew each time.
+            # Rows of another table change without an update of this index, so the rows are sorted for each
+            # request.
             if not any("." in each for each in fields):
                 self._indexes[fields, kind] = found
         return found
 
     def select(self, query: Query, random: Random, *, break_ties: bool = False) -> tuple[list[Row], int]:
-        """The page that a query asks for, and how many rows match it.
+        """Return the page for a query, and the number of matching rows.
 
-        Without a sort the order differs from request to request, as none is promised. Rows that the sort does
-        not tell apart come in a different order each time, unless `break_ties` puts them in the order of
-        their names.
+        Without a sort, the order is random in each request, since the server promises none. Rows with the same
+        sort key have a random order, too, unless `break_ties` sorts them by name.
         """
         kind, filters = _split_kind(self.name, _flatten(query.filters))
         fields = tuple(name for name, _ in query.sort)
@@ -192,7 +191,7 @@ class Store:
         return self._shuffled(ordered, tuple(name for name, _ in sort), (start, stop), random), len(ordered)
 
     def _ordered(self, sort: tuple[tuple[str, str], ...], kind: str | None, filters: list[Filter]) -> Ordered:
-        """All matching rows in order, by the cheapest index."""
+        """Return all matching rows in order, from the cheapest index."""
         if not (sort or kind or filters):
             return Ordered(self.rows, 0, len(self.rows))
         directions = {direction for _, direction in sort}
@@ -228,7 +227,7 @@ class Store:
     def _shuffled(
         self, ordered: Ordered, fields: tuple[str, ...], page: tuple[int, int], random: Random
     ) -> list[Row]:
-        """A page of rows in order, those with the same sort key shuffled among themselves."""
+        """Return a page of sorted rows. Those with the same sort key are in random order."""
         readers = tuple(reader(self.name, each, self.build) for each in fields)
         key = Index(fields, readers, _accepts(None)).key
         start, stop = page
@@ -246,7 +245,7 @@ class Store:
 
 @dataclass(frozen=True)
 class Plan:
-    """One way to find the rows of a query, and its price."""
+    """A way to find the rows of a query, and its cost."""
 
     index: Index
     low: int
@@ -257,7 +256,7 @@ class Plan:
 
 
 def _edge(ordered: Ordered, key: Callable[[Row], SortKey], place: int, step: int) -> int:
-    """The last place in one direction whose row has the same key."""
+    """Return the last position in one direction whose row has the same key."""
 
     def key_at(index: int) -> SortKey:
         return key(ordered.part(index, index + 1)[0])
@@ -288,7 +287,7 @@ def _is_range(entry: Filter) -> TypeGuard[Condition]:
 
 
 def _flatten(filters: tuple[Filter, ...]) -> list[Filter]:
-    """Conditions that must all hold, those of nested AND groups among them."""
+    """Return all conditions that must hold, including those of nested AND groups."""
     flat: list[Filter] = []
     for entry in filters:
         if isinstance(entry, Group) and entry.logic == "and":
@@ -299,7 +298,7 @@ def _flatten(filters: tuple[Filter, ...]) -> list[Filter]:
 
 
 def _split_kind(table: str, filters: list[Filter]) -> tuple[str | None, list[Filter]]:
-    """Take `type eq CALL` out of the filters of activities: each type has indexes of its own."""
+    """Separate `type eq CALL` from the filters of activities, since each type has its own indexes."""
     if table == "activities":
         for entry in filters:
             if _is_range(entry) and (entry.field, entry.operator) == ("type", "eq"):

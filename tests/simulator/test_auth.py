@@ -1,4 +1,4 @@
-"""Login, tokens in every place that the API takes them, and their end."""
+"""Login, the places of a token in a request, and the expiry of tokens."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_wrong_credentials_are_401_with_an_empty_body(simulator: Simulator, wron
     assert login(simulator, data="{", headers={"Content-Type": "application/json"}).status_code == 401
 
 
-def test_old_builds_give_the_token_alone(simulator: Simulator) -> None:
+def test_old_builds_return_only_the_token(simulator: Simulator) -> None:
     simulator.login_shape = "string"
     token = login(simulator, data=GOOD | {"only_token": "1"}).json()["result"]
     assert len(token) == 40
@@ -70,7 +70,7 @@ def test_the_status_of_a_login_can_be_200(simulator: Simulator) -> None:
     assert login(simulator, json=GOOD).status_code == 200
 
 
-def test_tokens_expire_by_the_clock_in_local_time(simulator: Simulator) -> None:
+def test_tokens_expire_by_the_local_clock(simulator: Simulator) -> None:
     result = login(simulator, json=GOOD).json()["result"]
     assert result["accessTokenExpirationDate"] == "2026-03-10 14:00:00"
     simulator.advance(minutes=119)
@@ -86,7 +86,7 @@ def test_expiry_counts_real_time_through_a_clock_change() -> None:
         assert result["accessTokenExpirationDate"] == "2026-03-29 04:30:00"
 
 
-def test_a_token_can_die_after_some_uses(simulator: Simulator) -> None:
+def test_a_token_can_expire_after_some_uses(simulator: Simulator) -> None:
     simulator.token_uses = 2
     token = login(simulator, json=GOOD).json()["result"]["accessToken"]
     assert [ask(simulator, token) for _ in range(3)] == [200, 200, 401]
@@ -101,7 +101,7 @@ def test_tokens_can_be_revoked(simulator: Simulator) -> None:
     assert ask(simulator, token) == 401
 
 
-def test_a_refresh_gives_a_new_pair_once(simulator: Simulator) -> None:
+def test_a_refresh_token_is_valid_once(simulator: Simulator) -> None:
     url = f"{simulator.url}/api/v6/login.json"
     first = login(simulator, json=GOOD).json()["result"]
     send: Callable[[Any], requests.Response] = lambda token: requests.put(  # noqa: E731 - three uses, one line each
@@ -115,7 +115,7 @@ def test_a_refresh_gives_a_new_pair_once(simulator: Simulator) -> None:
     assert send(None).status_code == 401
 
 
-def test_whoim_answers_200_to_strangers_too(simulator: Simulator) -> None:
+def test_whoim_answers_200_without_a_token(simulator: Simulator) -> None:
     url = f"{simulator.url}/api/v6/whoim.json"
     stranger = requests.get(url, timeout=TIMEOUT)
     assert stranger.status_code == 200

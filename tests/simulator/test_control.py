@@ -1,4 +1,4 @@
-"""The levers over HTTP."""
+"""The control API."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def pull(simulator: Simulator, method: str, lever: str, content: Any = None) -> 
     return response.json()
 
 
-def test_the_world_moves_on(simulator: Simulator) -> None:
+def test_advance_moves_the_clock_and_changes_rows(simulator: Simulator) -> None:
     moved = pull(simulator, "POST", "advance", {"minutes": 60, "new_activities": 5, "edit_tickets": 2})
     assert moved["now"] == "2026-03-10 13:00:00"
     assert sum(table == "activities" for table, _ in moved["touched"]) == 5
     assert page(simulator, "activities")["total"] == 405
 
 
-def test_faults_come_and_go(simulator: Simulator) -> None:
+def test_faults_are_added_and_removed(simulator: Simulator) -> None:
     both = pull(
         simulator, "POST", "faults", [{"kind": "503", "endpoint": "tickets"}, {"kind": "500", "times": None}]
     )
@@ -44,7 +44,7 @@ def test_every_fault_can_be_listed(simulator: Simulator, kind: str) -> None:
     assert pull(simulator, "POST", "faults", {"kind": kind, "hang": 0, "skip": True})[0]["kind"] == kind
 
 
-def test_drift_comes_and_goes(simulator: Simulator) -> None:
+def test_drift_is_set_and_removed(simulator: Simulator) -> None:
     assert pull(simulator, "POST", "drift", {"every": 2, "edit": 3, "tables": ["tickets"]})["every"] == 2
     for _ in range(2):
         get(simulator, "pauses")
@@ -70,7 +70,7 @@ def test_options_are_those_of_the_simulator(simulator: Simulator) -> None:
     assert page(simulator, "pauses")["total"] == "6"
 
 
-def test_the_state_says_how_big_the_world_is(simulator: Simulator) -> None:
+def test_the_state_contains_the_sizes_of_tables(simulator: Simulator) -> None:
     get(simulator, "pauses")
     state = pull(simulator, "GET", "state")
     assert state["url"] == simulator.url
@@ -78,7 +78,7 @@ def test_the_state_says_how_big_the_world_is(simulator: Simulator) -> None:
     assert (state["requests"], state["max_in_flight"]) == (1, 1)
 
 
-def test_the_log_leaves_the_levers_out(simulator: Simulator) -> None:
+def test_the_log_does_not_contain_control_requests(simulator: Simulator) -> None:
     get(simulator, "pauses", fields=["name"], take=2)
     logged = pull(simulator, "GET", "requests")
     assert [(each["endpoint"], each["status"], each["query"]["take"]) for each in logged] == [("pauses", 200, 2)]
@@ -86,20 +86,20 @@ def test_the_log_leaves_the_levers_out(simulator: Simulator) -> None:
     assert pull(simulator, "GET", "requests") == []
 
 
-def test_tables_come_whole_or_in_part(simulator: Simulator) -> None:
+def test_tables_can_be_read_whole_or_in_part(simulator: Simulator) -> None:
     assert pull(simulator, "GET", "tables/pauses") == simulator.dataset.tables["pauses"]
     found = pull(simulator, "GET", "tables/activities?fields[0]=name&fields[1]=item.id_call")
     assert [row["name"] for row in found] == [row["name"] for row in simulator.dataset.tables["activities"]]
     assert set(found[0]) == {"name", "item"}
 
 
-def test_tables_come_without_regard_to_rights(simulator: Simulator) -> None:
+def test_tables_are_read_without_a_check_of_permissions(simulator: Simulator) -> None:
     simulator.strip_relations = {"queue"}
     rows = pull(simulator, "GET", "tables/activities?fields[0]=queue.name")
     assert any(row["queue"] for row in rows)
 
 
-def test_what_a_crm_sent_comes_and_goes(simulator: Simulator) -> None:
+def test_the_content_of_loads_is_read_and_removed(simulator: Simulator) -> None:
     nobody = {"id": None, "name": None, "description": None}
     person = {"id": 1, "name": "A", "firstname": None, "lastname": None, "description": None, "fields": []}
     seeds = {"data": [nobody | {"contacts": [person]}], "born": [person | {"id": "b"}]}
@@ -122,7 +122,7 @@ def test_what_a_crm_sent_comes_and_goes(simulator: Simulator) -> None:
     assert simulator.crm.contacts == {}
 
 
-def test_the_options_of_the_synchronization_are_here_too(simulator: Simulator) -> None:
+def test_the_options_of_the_sync_can_be_set(simulator: Simulator) -> None:
     options = {
         "sync_path": "/sync.php",
         "sync_limit": 1000,
@@ -165,7 +165,7 @@ def test_tokens_are_revoked(simulator: Simulator) -> None:
         ("GET", "tables/tickets?skip=x", None, 400),
     ],
 )
-def test_what_is_not_understood_is_refused(
+def test_invalid_requests_are_refused(
     simulator: Simulator, method: str, lever: str, content: Any, status: int
 ) -> None:
     url = f"{simulator.url}/__control__/{lever}"
@@ -175,7 +175,7 @@ def test_what_is_not_understood_is_refused(
     assert get(simulator, "pauses").status_code == 200
 
 
-def test_levers_stay_at_the_root_of_an_instance_below_a_path(simulator: Simulator) -> None:
+def test_the_control_api_stays_at_the_root_with_a_prefix(simulator: Simulator) -> None:
     simulator.prefix = "/daktela"
     assert pull(simulator, "GET", "state")["tables"]["pauses"] == 6
 

@@ -1,4 +1,4 @@
-"""How the world moves while it is read, and between two runs."""
+"""Changes of rows while they are read and between two runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOW = "2026-03-10 12:00:00"
 
 
 def snapshot(dataset: Dataset) -> dict[tuple[str, Any], bytes]:
-    """Every row by itself, relations by name, so that a change shows in its own row alone."""
+    """Return every row with its relations as names, so that a change appears in one row only."""
 
     def shallow(value: Any) -> Any:
         if isinstance(value, dict) and "_sys" in value:
@@ -61,7 +61,7 @@ def test_exactly_the_touched_rows_change() -> None:
     assert {table for table, _ in difference} >= set(tables)
 
 
-def test_the_same_seed_moves_the_same_rows() -> None:
+def test_the_same_seed_changes_the_same_rows() -> None:
     def touched(seed: int) -> tuple[set[Any], dict[Any, bytes]]:
         simulator = drifted(Drift(edit=3, close=2, insert=2, delete=1, seed=seed))
         return simulator.touched, snapshot(simulator.dataset)
@@ -77,7 +77,7 @@ def test_edited_tickets_jump_to_now() -> None:
     assert {("tickets", row["name"]) for row in edited} >= simulator.touched
 
 
-def test_the_server_serves_what_moved(simulator: Simulator) -> None:
+def test_the_server_serves_changed_rows(simulator: Simulator) -> None:
     simulator.drift = Drift(edit=80, tables=("tickets",))
     asked: dict[str, Any] = {"fields": ["edited"], "sort": by("edited", "name")}
     assert rows(simulator, "tickets", **asked)[0]["edited"] < NOW
@@ -149,7 +149,7 @@ def test_drift_counts_list_requests_that_succeed(simulator: Simulator) -> None:
 
 
 @pytest.mark.parametrize("options", [{"every": 0}, {"tables": ["nonsense"]}, {"tables": ["activitiesCall"]}])
-def test_nonsense_is_refused(options: dict[str, Any]) -> None:
+def test_invalid_options_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="tables"):
         Drift(**options)
 
@@ -157,7 +157,7 @@ def test_nonsense_is_refused(options: dict[str, Any]) -> None:
 # Between two runs
 
 
-def test_time_passes_and_new_rows_lie_in_it(simulator: Simulator) -> None:
+def test_advance_creates_rows_between_the_old_and_the_new_time(simulator: Simulator) -> None:
     before = snapshot(simulator.dataset)
     touched = simulator.advance(minutes=60, new_activities=20, new_tickets=3, edit_tickets=5, close_activities=2)
     assert simulator.now == "2026-03-10 13:00:00"
@@ -172,7 +172,7 @@ def test_time_passes_and_new_rows_lie_in_it(simulator: Simulator) -> None:
     assert len(late) == 2
 
 
-def test_the_past_is_never_rewritten_by_an_edit(simulator: Simulator) -> None:
+def test_an_edit_sets_no_time_in_the_past(simulator: Simulator) -> None:
     edited = {row["name"]: row["edited"] for row in simulator.dataset.tables["tickets"]}
     simulator.advance(minutes=60, new_tickets=50, edit_tickets=100)
     for row in simulator.dataset.tables["tickets"]:
@@ -187,7 +187,7 @@ def test_nothing_is_closed_before_it_began() -> None:
     assert all(opened <= closed for opened, closed in times if closed)
 
 
-def test_the_same_steps_make_the_same_world() -> None:
+def test_the_same_steps_give_the_same_rows() -> None:
     def world() -> dict[Any, bytes]:
         simulator = Simulator(generate(**SMALL))
         simulator.advance(minutes=30, new_activities=10, edit_tickets=3)
@@ -197,7 +197,7 @@ def test_the_same_steps_make_the_same_world() -> None:
     assert world() == world()
 
 
-def test_closing_a_postponed_activity_leaves_no_date() -> None:
+def test_closing_a_postponed_activity_changes_no_date() -> None:
     simulator = Simulator(generate(activities=300, postponed_share=0.3))
     times = {row["name"]: row["time_close"] for row in simulator.dataset.tables["activities"]}
     touched = simulator.advance(minutes=60, close_postponed=4)

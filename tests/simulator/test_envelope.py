@@ -1,4 +1,4 @@
-"""The envelope, in the spellings of different builds."""
+"""The envelope in the variants of different builds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_old_builds_do_not_name_their_zone(simulator: Simulator) -> None:
     assert set(get(simulator, "pauses").json()) == {"error", "result", "_time"}
 
 
-def test_a_user_may_have_a_zone_which_only_whoim_follows(simulator: Simulator) -> None:
+def test_whoim_answers_in_the_zone_of_the_user(simulator: Simulator) -> None:
     simulator.user_timezone = "Asia/Tokyo"
     told = {name: get(simulator, name).json() for name in ("whoim", "pauses")}
     assert {name: (each["_time"], each["_timezone"]) for name, each in told.items()} == {
@@ -55,7 +55,7 @@ def test_the_total_may_be_limited(simulator: Simulator) -> None:
     assert [page(simulator, endpoint)["total"] for endpoint in ("pauses", "tickets")] == [6, 50]
 
 
-def test_the_total_may_be_switched_off(simulator: Simulator) -> None:
+def test_the_total_can_be_switched_off(simulator: Simulator) -> None:
     assert set(page(simulator, "pauses", total="false")) == {"data"}
 
 
@@ -78,7 +78,7 @@ def test_an_answer_may_start_with_a_byte_order_mark(simulator: Simulator) -> Non
     assert content.startswith(b"\xef\xbb\xbf{")
 
 
-def test_every_text_survives_the_wire(simulator: Simulator) -> None:
+def test_every_text_arrives_unchanged(simulator: Simulator) -> None:
     title = 'NUL\x00 \u2028 👩‍👩‍👧‍👦 "quoted" \\ שלום'
     simulator.edit("tickets", 10001, title=title)
     found = page(simulator, "tickets", fields=["title"], filter=condition("name", "eq", 10001))["data"]

@@ -1,4 +1,4 @@
-"""Each fault as a client meets it, and when it comes."""
+"""The response of each fault, and when a fault happens."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def test_400_has_the_message_of_the_api_and_a_damaged_echo(simulator: Simulator)
 
 
 @pytest.mark.parametrize(("kind", "status"), [("502-html", 502), ("html", 200), ("413", 413)])
-def test_pages_of_proxies(simulator: Simulator, kind: str, status: int) -> None:
+def test_error_pages_of_proxies(simulator: Simulator, kind: str, status: int) -> None:
     response = meet(simulator, kind)
     assert response.status_code == status
     assert response.headers["Content-Type"].startswith("text/html")
     assert response.text.startswith("<html>")
 
 
-def test_429_says_when_to_come_back(simulator: Simulator) -> None:
+def test_429_has_retry_after(simulator: Simulator) -> None:
     assert meet(simulator, "429", retry_after=7).headers["Retry-After"] == "7"
     assert meet(simulator, "429-negative", retry_after=7).headers["Retry-After"] == "-7"
     date = parsedate_to_datetime(meet(simulator, "429-date", retry_after=30).headers["Retry-After"])
@@ -60,7 +60,7 @@ def test_429_says_when_to_come_back(simulator: Simulator) -> None:
     assert meet(simulator, "429").status_code == 429
 
 
-def test_a_200_that_is_none(simulator: Simulator) -> None:
+def test_a_200_with_an_error(simulator: Simulator) -> None:
     assert meet(simulator, "empty").content == b""
     refused = meet(simulator, "error-200").json()
     assert (bool(refused["error"]), refused["result"]) == (True, None)
@@ -69,14 +69,14 @@ def test_a_200_that_is_none(simulator: Simulator) -> None:
     assert meet(simulator, "data-null").json()["result"]["data"] is None
 
 
-def test_json_that_ends_too_early(simulator: Simulator) -> None:
+def test_truncated_json(simulator: Simulator) -> None:
     response = meet(simulator, "truncated-json")
     assert response.status_code == 200
     with pytest.raises(requests.JSONDecodeError):
         response.json()
 
 
-def test_a_body_that_ends_too_early(simulator: Simulator) -> None:
+def test_a_truncated_body(simulator: Simulator) -> None:
     simulator.faults.append(Fault("truncated"))
     with pytest.raises(requests.exceptions.ChunkedEncodingError, match="IncompleteRead"):
         get(simulator, "tickets")
@@ -84,7 +84,7 @@ def test_a_body_that_ends_too_early(simulator: Simulator) -> None:
 
 
 @pytest.mark.parametrize(("kind", "error"), [("reset", "reset by peer"), ("close", "closed connection without")])
-def test_connections_that_end(simulator: Simulator, kind: str, error: str) -> None:
+def test_closed_connections(simulator: Simulator, kind: str, error: str) -> None:
     simulator.faults.append(Fault(kind))
     with pytest.raises(requests.ConnectionError, match=error):
         get(simulator, "tickets")
@@ -92,7 +92,7 @@ def test_connections_that_end(simulator: Simulator, kind: str, error: str) -> No
     assert get(simulator, "tickets").status_code == 200
 
 
-def test_silence_longer_than_the_client_waits(simulator: Simulator) -> None:
+def test_a_timeout_of_the_client(simulator: Simulator) -> None:
     simulator.faults.append(Fault("timeout", times=None))
     for _ in range(2):
         with pytest.raises(requests.ReadTimeout):
@@ -107,7 +107,7 @@ def test_silence_longer_than_the_client_waits(simulator: Simulator) -> None:
 
 
 @pytest.mark.parametrize(("kind", "then"), [("500", 200), ("applied-500", 401)])
-def test_an_effect_comes_before_its_answer_is_lost(simulator: Simulator, kind: str, then: int) -> None:
+def test_a_request_has_its_effect_before_its_response_is_lost(simulator: Simulator, kind: str, then: int) -> None:
     simulator.tokens.issue("x", simulator.clock.instant.timestamp() + 60)
     refresh = next(iter(simulator.tokens.by_access.values())).refresh
     simulator.faults.append(Fault(kind, endpoint="login"))
@@ -119,7 +119,7 @@ def test_an_effect_comes_before_its_answer_is_lost(simulator: Simulator, kind: s
 
 
 @pytest.mark.parametrize(("kind", "error"), [("reset", "reset by peer"), ("close", "closed connection without")])
-def test_lists_lose_answers_too(simulator: Simulator, kind: str, error: str) -> None:
+def test_responses_of_lists_are_lost_too(simulator: Simulator, kind: str, error: str) -> None:
     simulator.faults.append(Fault(f"applied-{kind}"))
     with pytest.raises(requests.ConnectionError, match=error):
         get(simulator, "tickets", take=5)
@@ -130,13 +130,13 @@ def test_lists_lose_answers_too(simulator: Simulator, kind: str, error: str) -> 
     assert simulator.requests[-1].query == {}
 
 
-def test_silence_that_ends_without_an_answer(simulator: Simulator) -> None:
+def test_a_connection_that_closes_without_a_response(simulator: Simulator) -> None:
     simulator.faults.append(Fault("timeout", hang=0.05))
     with pytest.raises(requests.ConnectionError, match="closed connection without"):
         get(simulator, "tickets")
 
 
-def test_a_slow_answer_is_a_right_one(simulator: Simulator) -> None:
+def test_a_slow_response_is_correct(simulator: Simulator) -> None:
     started = time.monotonic()
     assert meet(simulator, "slow", delay=0.2).json()["result"]["total"] == 80
     assert time.monotonic() - started >= 0.2
@@ -165,7 +165,7 @@ def statuses(simulator: Simulator, *endpoints: str) -> list[int]:
     return [get(simulator, endpoint).status_code for endpoint in endpoints]
 
 
-def test_a_fault_comes_as_often_as_it_should(simulator: Simulator) -> None:
+def test_a_fault_happens_the_requested_number_of_times(simulator: Simulator) -> None:
     simulator.faults.append(Fault("503", times=2, after=1))
     assert statuses(simulator, *["tickets"] * 5) == [200, 503, 503, 200, 200]
     assert (simulator.faults[0].seen, simulator.faults[0].fired) == (3, 2)
@@ -173,12 +173,12 @@ def test_a_fault_comes_as_often_as_it_should(simulator: Simulator) -> None:
     assert statuses(simulator, *["tickets"] * 3) == [500] * 3
 
 
-def test_the_next_fault_waits_for_the_first(simulator: Simulator) -> None:
+def test_the_second_fault_waits_for_the_first(simulator: Simulator) -> None:
     simulator.faults += [Fault("503"), Fault("500"), Fault("404", after=1)]
     assert statuses(simulator, *["tickets"] * 5) == [503, 500, 200, 404, 200]
 
 
-def test_a_fault_meets_one_endpoint_or_all_lists_or_everything(simulator: Simulator) -> None:
+def test_a_fault_applies_to_one_endpoint_all_lists_or_all_requests(simulator: Simulator) -> None:
     simulator.faults.append(Fault("503", endpoint="accounts", times=None))
     assert statuses(simulator, "tickets", "accounts", "whoim") == [200, 503, 200]
     simulator.faults[0].endpoint = None
@@ -220,7 +220,7 @@ def test_a_fault_can_be_for_large_pages(simulator: Simulator) -> None:
     assert get(simulator, "tickets").status_code == 504, "a hundred rows are meant if none are named"
 
 
-def test_a_page_that_is_cut_counts_its_own_rows(simulator: Simulator) -> None:
+def test_the_total_of_a_cut_page_counts_its_own_rows(simulator: Simulator) -> None:
     simulator.faults.append(Fault("cut", rows=3))
     cut, whole = (page(simulator, "tickets", fields=["name"], sort=by("name"), skip=5, take=20) for _ in range(2))
     assert (cut["data"], cut["total"]) == (whole["data"][:3], 3)
@@ -250,7 +250,7 @@ def test_a_firewall_answers_with_a_page_of_its_own(simulator: Simulator) -> None
     assert "<title>Access denied</title>" in response.text
 
 
-def test_429_need_not_say_when_to_come_back(simulator: Simulator) -> None:
+def test_429_can_lack_retry_after(simulator: Simulator) -> None:
     response = meet(simulator, "429-plain")
     assert response.status_code == 429
     assert "Retry-After" not in response.headers

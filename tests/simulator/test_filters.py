@@ -1,4 +1,4 @@
-"""What each operator means, compared with the same thing said in Python over the rows themselves."""
+"""Each operator gives the same rows as an equivalent expression in Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The invented instance: the same for the same seed, linked, and as odd as the real one."""
+"""The invented instance is reproducible, linked, and has the unusual values of real ones."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_same_arguments_give_the_same_instance() -> None:
 
 @cache
 def instance(build: str = "2026") -> Dataset:
-    """One that tests only read."""
+    """Return an instance for tests that only read."""
     return generate(activities=2000, build=build)
 
 
@@ -86,7 +86,7 @@ def test_items_are_the_rows_of_their_own_tables() -> None:
     assert set(known) < {row["type"] for row in tables["activities"]}
 
 
-def test_the_day_is_busy_and_the_night_is_not() -> None:
+def test_most_activities_are_in_working_hours() -> None:
     hours: Counter[int] = Counter()
     weekdays: Counter[bool] = Counter()
     for row in generate(activities=4000, days=56).tables["activities"]:
@@ -131,7 +131,7 @@ def test_open_activities_have_no_closing_time_and_postponed_ones_have() -> None:
     assert states["OPEN", True] + states["WAIT", True] > 80
 
 
-def test_some_are_open_for_days_but_calls_never_are() -> None:
+def test_some_activities_are_open_for_days_but_no_call_is() -> None:
     rows = generate(activities=3000, open_share=0.1, postponed_share=0.1).tables["activities"]
     pending = [row for row in rows if row["action"] != "CLOSE" and row["time"] < "2026-03-09"]
     assert len(pending) > 50
@@ -167,7 +167,7 @@ def test_the_longest_email_is_as_long_as_asked_for() -> None:
     assert max(map(len, texts)) == 500_000
 
 
-def test_php_spells_some_booleans_and_integers_oddly() -> None:
+def test_some_booleans_and_integers_have_other_types() -> None:
     tables = instance().tables
     spelled = {type(row["important"]): row["important"] for row in tables["activities"]}
     assert {bool, int, str} == set(spelled)
@@ -177,7 +177,7 @@ def test_php_spells_some_booleans_and_integers_oddly() -> None:
     assert {int, str} <= {type(row["duration"]) for row in tables["activitiesCall"]}
 
 
-def test_texts_hold_what_breaks_careless_readers() -> None:
+def test_texts_contain_unusual_characters() -> None:
     tables = instance().tables
     text = "".join(
         [row["description"] for row in tables["activities"]] + [row["text"] for row in tables["activitiesEmail"]]
@@ -206,7 +206,7 @@ def test_dates_may_lie_in_the_future() -> None:
     assert "2030-01-01 00:00:00" in reopen
 
 
-def test_nobody_can_be_called_or_written_to() -> None:
+def test_no_number_or_address_is_real() -> None:
     tables = instance("2021").tables
     numbers = {row["clid"] for row in tables["activitiesCall"]} | {row["did"] for row in tables["activitiesCall"]}
     assert all(number == "" or number.startswith("00441632960") for number in numbers)

@@ -1,4 +1,4 @@
-"""The simulator as a process of its own."""
+"""The simulator as a separate process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COMMAND = [sys.executable, "-m", "tests.simulator"]
 
 @contextmanager
 def running(*options: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
-    """A process, and what it said when it was ready."""
+    """Return a process and its first line of output."""
     with subprocess.Popen([*COMMAND, "--port", "0", *options], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         name, *pairs = process.stdout.readline().split()
@@ -38,7 +38,7 @@ def running(*options: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, st
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_says_where_it_is_serves_and_ends_cleanly(number: signal.Signals) -> None:
+def test_it_prints_its_url_serves_and_ends(number: signal.Signals) -> None:
     options = ("--activities", "120", "--tickets", "20", "--name", "brno", "--fault", "503:tickets:1")
     with running(*options) as (process, said):
         assert (said["name"], said["username"], said["password"]) == ("brno", "robot", "secret")

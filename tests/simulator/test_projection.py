@@ -1,4 +1,4 @@
-"""Field selection, rights, and that nothing encoded outlives an edit."""
+"""Field selection, permissions, and no stale encoded row after an edit."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def one(simulator: Simulator, table: str, name: Any, *fields: str) -> Row:
     return found[0]
 
 
-def test_only_what_is_asked_for_comes_back_not_even_the_name(reading: Simulator) -> None:
+def test_only_requested_fields_are_returned(reading: Simulator) -> None:
     assert one(reading, "tickets", 10001, "stage") == {"stage": reading.dataset.tables["tickets"][0]["stage"]}
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_every_field_can_be_asked_for(reading: Simulator, table: str) -> None:
+def test_every_field_can_be_requested(reading: Simulator, table: str) -> None:
     found = page(reading, table, fields=list(FIELDS[table]), take=1)["data"][0]
     assert set(found) == set(FIELDS[table])
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_rows_without_fields_are_what_the_server_holds(reading: Simulator, table: str) -> None:
+def test_without_fields_rows_are_complete(reading: Simulator, table: str) -> None:
     rows_held = {row[key_of(table)]: row for row in reading.dataset.tables[table]}
     for row in page(reading, table, take=20)["data"]:
         row.pop("activities", None)
@@ -97,7 +97,7 @@ def test_a_path_through_null_is_null(simulator: Simulator) -> None:
     assert one(simulator, "tickets", 10001, "user.name", "user.profile.name") == {"user": None}
 
 
-def test_a_relation_asked_for_whole_and_in_part_is_whole(reading: Simulator) -> None:
+def test_a_relation_requested_whole_and_in_part_is_whole(reading: Simulator) -> None:
     for fields in (("category", "category.name"), ("category.name", "category")):
         assert len(one(reading, "tickets", 10001, *fields)["category"]) > 10
 
@@ -110,7 +110,7 @@ def test_custom_fields_are_lists_and_empty_ones_are_php_arrays(simulator: Simula
     assert one(simulator, "tickets", 10002, "customFields.order") == {"customFields": []}
 
 
-def test_list_relations_come_whole_and_cannot_be_cut(reading: Simulator) -> None:
+def test_lists_of_relations_are_always_complete(reading: Simulator) -> None:
     ticket = next(row for row in reading.dataset.tables["tickets"] if row["statuses"])
     statuses = one(reading, "tickets", ticket["name"], "statuses")["statuses"]
     assert statuses == ticket["statuses"]
@@ -163,7 +163,7 @@ def test_gone_fields_come_from_old_builds_only(build: str, *, has_gone_fields: b
             assert row.keys() == ({"name", field.split(".")[0]} if has_gone_fields else {"name"})
 
 
-def test_one_row_can_be_asked_for_by_name(reading: Simulator) -> None:
+def test_one_row_can_be_requested_by_name(reading: Simulator) -> None:
     response = get(reading, "tickets/10001", fields=["name", "stage"])
     assert response.json()["result"] == {"name": 10001, "stage": reading.dataset.tables["tickets"][0]["stage"]}
     user = next(row["name"] for row in reading.dataset.tables["users"] if "á" in row["name"])
@@ -202,7 +202,7 @@ def test_other_copies_of_a_stripped_relation_stay_whole(simulator: Simulator) ->
     assert row["item"]["id_call"]
 
 
-def test_followers_shrink_too(simulator: Simulator) -> None:
+def test_followers_shrink_to_their_titles_too(simulator: Simulator) -> None:
     simulator.strip_relations = {"followers"}
     followers = [each for row in rows(simulator, "tickets", fields=["followers"]) for each in row["followers"]]
     assert followers
@@ -258,7 +258,7 @@ def test_an_edit_shows_in_items_and_in_whole_relations(simulator: Simulator) -> 
     assert found["statuses"][0]["title"] == "renamed"
 
 
-def test_rows_come_and_go(simulator: Simulator) -> None:
+def test_rows_are_inserted_and_removed(simulator: Simulator) -> None:
     template = dict(simulator.dataset.tables["templates"][0], name="templates_new")
     asked: dict[str, Any] = {"fields": ["name"], "sort": by("name")}
     rows(simulator, "templates", **asked)

@@ -80,7 +80,7 @@ def test_brackets_may_be_raw_or_encoded(reading: Simulator) -> None:
         "fields[0][1]=name",
     ],
 )
-def test_what_is_malformed_is_refused(reading: Simulator, query: str) -> None:
+def test_malformed_queries_are_refused(reading: Simulator, query: str) -> None:
     response = raw(reading, query)
     assert response.status_code == 400
     content = response.json()
@@ -96,7 +96,7 @@ def test_more_than_a_thousand_rows_are_refused_with_the_message_of_the_server(re
     assert response.json()["result"] is None
 
 
-def test_a_hundred_rows_are_given_when_none_are_asked_for(reading: Simulator) -> None:
+def test_a_hundred_rows_are_returned_by_default(reading: Simulator) -> None:
     assert len(page(reading, "activities", fields=["name"])["data"]) == 100
 
 
@@ -179,7 +179,7 @@ def test_extras_of_a_filter_are_accepted(reading: Simulator) -> None:
     assert rows(reading, "tickets", filter=[wanted])
 
 
-def test_the_log_shows_what_was_understood(reading: Simulator) -> None:
+def test_the_log_contains_the_decoded_query(reading: Simulator) -> None:
     group = {
         "logic": "or",
         "filters": [condition("time_close", "gte", "2026-03-01"), condition("action", "isnull")],

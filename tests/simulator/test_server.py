@@ -1,4 +1,4 @@
-"""HTTP: paths, methods, connections, concurrency, and an end that waits for nobody."""
+"""HTTP: paths, methods, connections, concurrency, and a stop that waits for no request."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_endpoints_can_be_forbidden_or_missing(simulator: Simulator) -> None:
     ]
 
 
-def test_an_instance_may_live_below_a_path() -> None:
+def test_an_instance_can_have_a_prefix() -> None:
     with Simulator(generate(activities=20), prefix="/daktela") as simulator:
         assert simulator.url.endswith("/daktela")
         assert get(simulator, "pauses").status_code == 200
@@ -126,7 +126,7 @@ def test_readers_at_the_same_time_get_whole_answers(simulator: Simulator) -> Non
     assert all(each == expected for each in found)
 
 
-def test_the_end_does_not_wait_for_whoever_hangs() -> None:
+def test_stop_does_not_wait_for_hanging_requests() -> None:
     simulator = Simulator(generate(activities=20), faults=[Fault("timeout", hang=60)])
     with ThreadPoolExecutor(1) as pool:
         with simulator:
@@ -169,9 +169,7 @@ def test_an_error_of_the_simulator_itself_is_not_lost(
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
-def test_another_endpoint_is_one_more_line_in_the_routes(
-    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_endpoint_can_be_added_to_the_routes(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     def sync(_simulator: Simulator, request: Request) -> Answer:
         return as_json({"received": len(request.body), "keys": request.body_keys})
 

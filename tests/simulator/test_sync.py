@@ -1,4 +1,4 @@
-"""The CRM synchronization: what it takes, what it refuses, and what it does to companies and contacts."""
+"""The CRM sync: valid and invalid loads, and their effects on companies and contacts."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ AS_PRINTED = """
   "delete": false
 }
 """
-"""The structure of the white paper's example, with other people in it: the `]` that ends `data` is missing."""
+"""The structure of the example in the white paper, with other people. The `]` at the end of `data` is missing."""
 
 
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
-    """An instance without rows: the synchronization needs none."""
+    """Return an instance without rows, since the sync needs none."""
     with Simulator(Dataset()) as running:
         yield running
 
@@ -108,7 +108,7 @@ def send(simulator: Simulator, *companies: Any, **more: Any) -> None:
 
 
 def people(simulator: Simulator) -> dict[str, Any]:
-    """The company of each contact."""
+    """Return the company of each contact."""
     return {key: each["company"] for key, each in simulator.crm.contacts.items()}
 
 
@@ -123,7 +123,7 @@ def test_other_methods_are_405_with_an_empty_body(simulator: Simulator, method: 
     assert simulator.crm.companies == {}
 
 
-def test_without_a_good_token_nothing_is_taken(simulator: Simulator) -> None:
+def test_without_a_valid_token_no_load_is_accepted(simulator: Simulator) -> None:
     for headers in ({}, {"X-AUTH-TOKEN": "wrong"}):
         response = requests.post(simulator.url + PATH, data=load(company(1)), headers=headers, timeout=TIMEOUT)
         assert (response.status_code, response.content) == (401, b"")
@@ -149,7 +149,7 @@ def test_its_path_is_an_option() -> None:
         assert [each.endpoint for each in simulator.requests] == ["sync", "", ""]
 
 
-def test_its_name_is_no_path(simulator: Simulator) -> None:
+def test_its_name_is_not_a_path(simulator: Simulator) -> None:
     simulator.prefix = "/daktela"
     assert post(simulator, load(company(1)), "/daktelasync").status_code == 404
     assert simulator.crm.companies == {}
@@ -158,7 +158,7 @@ def test_its_name_is_no_path(simulator: Simulator) -> None:
 # What is taken
 
 
-def test_the_example_is_taken_once_its_bracket_is_there(simulator: Simulator) -> None:
+def test_the_example_is_accepted_with_the_missing_bracket(simulator: Simulator) -> None:
     refused = post(simulator, AS_PRINTED.encode())
     assert (refused.status_code, refused.json()["error"]) == (400, {"primary": ["is not JSON"]})
     assert simulator.crm.companies == {}
@@ -205,7 +205,7 @@ def test_the_example_is_taken_once_its_bracket_is_there(simulator: Simulator) ->
         [company("07"), company("7"), company("7.0")],
     ],
 )
-def test_what_is_right_is_taken(simulator: Simulator, companies: list[Any]) -> None:
+def test_valid_loads_are_accepted(simulator: Simulator, companies: list[Any]) -> None:
     send(simulator, *companies)
     assert simulator.crm.accepted == [{"data": companies}]
 
@@ -273,7 +273,7 @@ NAMES = ("name", "firstname", "lastname", "description")
 
 
 def wrong(place: str, make: Callable[[Any], Any], values: Iterable[Any]) -> list[tuple[str, Any]]:
-    """Loads with one company each, all wrong in the same place."""
+    """Return loads with one company each, all invalid at the same place."""
     return [(place, {"data": [make(value)]}) for value in values]
 
 
@@ -337,7 +337,7 @@ def test_a_refusal_is_an_envelope_with_the_place(simulator: Simulator) -> None:
     assert simulator.requests[0].facts == {"applied": False, "refusal": f"{place}: must be a text or null"}
 
 
-def test_of_a_refused_load_nothing_is_taken(simulator: Simulator) -> None:
+def test_a_refused_load_has_no_effect(simulator: Simulator) -> None:
     send(simulator, company(1, contact(1)), nobody(contact(2)))
     before, counts = simulator.crm.snapshot(), simulator.crm.described()["counts"]
     body = load(company(1, contact(2), name="New"), company(3, contact(3), contact(3)), delete=True)
@@ -363,7 +363,7 @@ def test_the_limit_is_in_bytes_not_in_characters(simulator: Simulator) -> None:
     assert simulator.crm.counts.requests == 1
 
 
-def test_the_limit_is_judged_before_the_token(simulator: Simulator) -> None:
+def test_the_limit_is_checked_before_the_token(simulator: Simulator) -> None:
     simulator.sync_limit = 3
     assert requests.post(simulator.url + PATH, data=b"1234", timeout=TIMEOUT).status_code == 413
     assert requests.post(simulator.url + PATH, data=b"123", timeout=TIMEOUT).status_code == 401
@@ -385,7 +385,7 @@ def test_twenty_million_bytes_are_read_at_once(simulator: Simulator) -> None:
 
 
 def speak(simulator: Simulator, *parts: bytes) -> bytes:
-    """Send bytes part by part, and give what comes back; each part must have an answer."""
+    """Send bytes part by part, and return the response to each part."""
     with socket.create_connection(("127.0.0.1", int(simulator.url.rpartition(":")[2])), timeout=TIMEOUT) as line:
         answers = b""
         for part in parts:
@@ -399,7 +399,7 @@ def head(simulator: Simulator, *lines: str) -> bytes:
     return "\r\n".join([f"POST {PATH} HTTP/1.1", "Host: x", token, *lines, "", ""]).encode()
 
 
-def test_who_asks_whether_to_go_on_is_told_to(simulator: Simulator) -> None:
+def test_expect_100_continue_is_answered(simulator: Simulator) -> None:
     body = load(company(1))
     start = head(simulator, "Expect: 100-continue", f"Content-Length: {len(body)}")
     answers = speak(simulator, start, body)
@@ -417,7 +417,7 @@ def test_a_body_may_come_in_chunks(simulator: Simulator) -> None:
     assert post(simulator, iter([body])).status_code == 413
 
 
-def test_after_chunks_the_connection_serves_on(simulator: Simulator) -> None:
+def test_the_connection_stays_open_after_a_chunked_body(simulator: Simulator) -> None:
     chunks = b'b;name="x"\r\n{"data": []\r\n01\r\n}\r\n0\r\nTrailer: x\r\n\r\n'
     start = head(simulator, "Transfer-Encoding: chunked")
     answers = speak(simulator, start + chunks, start + chunks)
@@ -447,7 +447,7 @@ def test_a_body_without_an_end_ends_the_connection(
 
 
 @pytest.mark.parametrize("line", ["Content-Length: 100", "Transfer-Encoding: chunked"])
-def test_half_a_request_is_none(simulator: Simulator, line: str) -> None:
+def test_an_incomplete_request_has_no_effect(simulator: Simulator, line: str) -> None:
     with socket.create_connection(("127.0.0.1", int(simulator.url.rpartition(":")[2])), timeout=TIMEOUT) as half:
         half.sendall(head(simulator, line) + b'C\r\n{"data": []}')
         half.shutdown(socket.SHUT_WR)
@@ -483,7 +483,7 @@ def test_a_contact_moves_to_the_company_under_which_it_is_sent(simulator: Simula
     assert people(simulator) == {"1": "2", "2": None, "3": "2"}
 
 
-def test_a_company_that_says_nothing_of_its_fields_keeps_them(simulator: Simulator) -> None:
+def test_a_company_without_fields_keeps_its_fields(simulator: Simulator) -> None:
     send(simulator, company(1, fields=[FIELD]))
     send(simulator, without(company(1, name="New"), "fields"))
     assert simulator.crm.companies["1"] == without(company(1, name="New", fields=[FIELD]), "contacts")
@@ -501,13 +501,13 @@ def test_lists_may_replace_the_contacts_of_the_companies_sent(simulator: Simulat
 
 
 @pytest.mark.parametrize("more", [{}, {"delete": False}])
-def test_a_load_that_does_not_ask_for_it_deletes_nothing(simulator: Simulator, more: dict[str, Any]) -> None:
+def test_a_load_without_delete_deletes_nothing(simulator: Simulator, more: dict[str, Any]) -> None:
     send(simulator, company(1, contact(1)), nobody(contact(2)))
     send(simulator, **more)
     assert (set(simulator.crm.companies), set(simulator.crm.contacts)) == ({"1"}, {"1", "2"})
 
 
-def test_a_full_load_deletes_what_it_does_not_have(simulator: Simulator) -> None:
+def test_a_load_with_delete_deletes_all_other_contacts(simulator: Simulator) -> None:
     simulator.crm.seed([company("old", contact("older"), contact(5)), nobody(contact("alone"))])
     send(simulator, company(1, contact(1), contact(2)), company(2, contact(3)))
     send(simulator, company(1, contact("2")), nobody(contact(3), contact(5)), delete=True)
@@ -517,7 +517,7 @@ def test_a_full_load_deletes_what_it_does_not_have(simulator: Simulator) -> None
     assert (counts.companies_deleted, counts.contacts_deleted) == (2, 3)
 
 
-def test_each_full_load_counts_alone(simulator: Simulator) -> None:
+def test_each_load_with_delete_counts_alone(simulator: Simulator) -> None:
     send(simulator, company(1, contact(1)), delete=True)
     send(simulator, company(2, contact(2)), delete=True)
     assert (set(simulator.crm.companies), people(simulator)) == ({"2"}, {"2": "2"})
@@ -551,7 +551,7 @@ def test_seeds_are_judged_and_not_counted(simulator: Simulator) -> None:
 # What tests see of it
 
 
-def test_instances_that_took_the_same_are_the_same(simulator: Simulator) -> None:
+def test_the_same_loads_give_the_same_content(simulator: Simulator) -> None:
     send(simulator, company(1, contact(2), contact(1)), nobody(contact(3)))
     with Simulator(Dataset()) as other:
         send(other, nobody(contact(3)), company(1, contact(1)))
@@ -563,7 +563,7 @@ def test_instances_that_took_the_same_are_the_same(simulator: Simulator) -> None
         assert other.crm.snapshot() != simulator.crm.snapshot()
 
 
-def test_a_snapshot_stays_as_it_is(simulator: Simulator) -> None:
+def test_a_snapshot_does_not_change(simulator: Simulator) -> None:
     send(simulator, company("b", contact(1)), company("a"))
     before = simulator.crm.snapshot()
     assert list(before["companies"]) == ["a", "b"]
@@ -571,7 +571,7 @@ def test_a_snapshot_stays_as_it_is(simulator: Simulator) -> None:
     assert before["contacts"]["1"] == contact(1, company="b")
 
 
-def test_counts_tell_what_was_done(simulator: Simulator) -> None:
+def test_counts_show_the_effects(simulator: Simulator) -> None:
     bodies = [load(company(1, contact(1), contact(2))), load(nobody(contact(3)), delete=True), b"[]" * 500]
     statuses = [post(simulator, body).status_code for body in bodies]
     assert statuses == [200, 200, 400]
@@ -601,7 +601,7 @@ def test_the_log_has_the_facts(simulator: Simulator) -> None:
     assert simulator.requests[1].facts["delete"] is None
 
 
-def test_loads_need_not_be_kept(simulator: Simulator) -> None:
+def test_loads_need_not_be_stored(simulator: Simulator) -> None:
     simulator.crm.seed([company("old", contact("old"))])
     simulator.sync_keep = False
     simulator.faults.append(Fault("503", endpoint="sync", after=2))
@@ -622,7 +622,7 @@ def test_loads_need_not_be_kept(simulator: Simulator) -> None:
 
 
 @pytest.mark.parametrize("body", [load(company(8)), load(company(8, contact(1))), load(nobody(contact("9")))])
-def test_a_load_with_poison_is_refused_and_not_told_why(simulator: Simulator, body: bytes) -> None:
+def test_a_load_with_poison_is_refused_without_a_reason(simulator: Simulator, body: bytes) -> None:
     simulator.sync_poison = {"8", "9"}
     response = post(simulator, body)
     assert response.status_code == 400
@@ -668,7 +668,7 @@ def test_the_envelope_may_have_another_status(simulator: Simulator) -> None:
 
 @pytest.mark.parametrize(("manner", "body"), [("empty", b""), ("text", b"OK")])
 @pytest.mark.parametrize("status", [200, 201])
-def test_the_answer_may_be_less_than_that(simulator: Simulator, manner: str, body: bytes, status: int) -> None:
+def test_the_response_need_not_be_an_envelope(simulator: Simulator, manner: str, body: bytes, status: int) -> None:
     simulator.sync_answer, simulator.sync_status = manner, status
     response = post(simulator, load(company(1)))
     assert (response.status_code, response.content) == (status, body)
@@ -699,7 +699,7 @@ def test_an_option_without_that_value_is_refused(option: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize(("kind", "status"), [("500", 500), ("413", 413), ("html", 200), ("empty", 200)])
-def test_faults_come_instead_of_the_effect(simulator: Simulator, kind: str, status: int) -> None:
+def test_a_fault_prevents_the_effect(simulator: Simulator, kind: str, status: int) -> None:
     simulator.faults.append(Fault(kind, endpoint="sync"))
     assert post(simulator, load(company(1))).status_code == status
     assert simulator.crm.companies == {}
@@ -707,7 +707,7 @@ def test_faults_come_instead_of_the_effect(simulator: Simulator, kind: str, stat
     send(simulator, company(1))
 
 
-def test_a_fault_of_the_lists_is_none_of_the_synchronization(simulator: Simulator) -> None:
+def test_a_fault_of_lists_does_not_apply_to_the_sync(simulator: Simulator) -> None:
     simulator.faults.append(Fault("500", times=None))
     send(simulator, company(1))
     simulator.faults[0].endpoint = "*"
@@ -733,7 +733,7 @@ def test_after_an_effect_the_connection_may_end(simulator: Simulator, kind: str,
     assert (simulator.requests[0].status, simulator.requests[0].facts["applied"]) == (0, True)
 
 
-def test_after_an_effect_there_may_be_silence(simulator: Simulator) -> None:
+def test_after_an_effect_the_response_may_time_out(simulator: Simulator) -> None:
     simulator.faults.append(Fault("applied-timeout", endpoint="sync"))
     headers = {"X-AUTH-TOKEN": simulator.access_token}
     with pytest.raises(requests.ReadTimeout):

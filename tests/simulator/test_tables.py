@@ -1,4 +1,4 @@
-"""Order, ties and indexes: what a plan finds is what a plain scan finds, while rows come, change and go."""
+"""Order, ties and indexes: a plan finds the same rows as a scan while rows change."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ALL = 100_000
 
 
 def plain(rows: list[Row], query: Query) -> list[Row]:
-    """The answer by scanning and sorting everything; null first, the last sort key being unique."""
+    """Return the result of scanning and sorting all rows. Null is first, and the last sort key is unique."""
     found = [row for row in rows if all(predicate("activities", each, "2026")(row) for each in query.filters)]
     for name, direction in reversed(query.sort):
         found.sort(
@@ -78,7 +78,7 @@ def test_every_plan_finds_what_a_scan_finds_while_rows_move() -> None:
         simulator.advance(new_activities=2, close_activities=1)
 
 
-def test_indexes_are_kept_not_made_anew(simulator: Simulator) -> None:
+def test_indexes_are_updated_and_not_rebuilt(simulator: Simulator) -> None:
     store = simulator.stores["activities"]
     first = store.index(("time", "name"))
     simulator.edit("activities", first.rows[0]["name"], time="2026-03-10 11:59:59")
@@ -86,7 +86,7 @@ def test_indexes_are_kept_not_made_anew(simulator: Simulator) -> None:
     assert first.keys == sorted(first.keys)
 
 
-def test_without_a_sort_no_order_is_promised_and_none_kept(simulator: Simulator) -> None:
+def test_without_a_sort_the_order_is_random(simulator: Simulator) -> None:
     orders = [names(simulator, "accounts") for _ in range(3)]
     assert orders[0] != orders[1] != orders[2]
     assert sorted(orders[0]) == sorted(orders[1])
@@ -100,7 +100,7 @@ def test_without_a_sort_pages_overlap(simulator: Simulator) -> None:
     assert len(set().union(*pages)) < 400
 
 
-def test_ties_come_in_a_different_order_each_time() -> None:
+def test_ties_have_a_different_order_in_each_request() -> None:
     dataset = generate(activities=200, burst=("2026-03-01 10:00:00", 150))
     with Simulator(dataset) as simulator:
         asked: dict[str, Any] = {"sort": by("time"), "take": 1000}

@@ -1,7 +1,6 @@
-"""Invented words: names of nobody, numbers that reach nobody, and the texts that break careless readers.
+"""Invented names and texts, including texts that cause errors in careless programs.
 
-In: nothing. Out: tuples to choose from. Telephone numbers come from ranges set aside for fiction, domains
-from those set aside for examples.
+Telephone numbers and domains come from the ranges that are reserved for fiction and examples.
 """
 
 from __future__ import annotations
@@ -74,17 +73,17 @@ DOMAINS = ("example.com", "example.org", "example.net", "posta.example")
 
 
 def phone(serial: int) -> str:
-    """A number of the range that Ofcom keeps free for drama."""
+    """Return a number from the range that Ofcom reserves for drama."""
     return f"00441632960{serial % 1000:03d}"
 
 
 def address(serial: int) -> str:
-    """An e-mail address that cannot exist."""
+    """Return an e-mail address that cannot exist."""
     return f"kontakt{serial}@{DOMAINS[serial % len(DOMAINS)]}"
 
 
 def body(serial: int) -> str:
-    """The HTML of an e-mail; a few hold an odd text."""
+    """Return the HTML of an e-mail. Some contain an unusual text."""
     count = len(PARAGRAPHS)
     text = "".join(PARAGRAPHS[(serial + step * 5) % count] for step in range(serial % 5 + 1))
     odd = ODD_TEXTS[serial // 7 % len(ODD_TEXTS)] if serial % 7 == 0 else ""
