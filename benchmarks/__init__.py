@@ -1,1 +1,1 @@
-"""What the commands cost, as ratios to limits that are measured in the same run: `make bench`."""
+"""The costs of the commands, relative to limits that are measured in the same run: `make bench`."""

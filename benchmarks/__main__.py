@@ -1,6 +1,6 @@
-"""`make bench`: measures both commands and writes `benchmarks/RESULTS.md`.
+"""`make bench`: measure both commands, and write `benchmarks/RESULTS.md`.
 
-Speeds are judged by ratios of medians that were measured in the same run, since machines differ and are noisy.
+Speeds are compared as ratios of medians from the same run, since machines differ and measurements vary.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def _parts() -> dict[str, str]:
-    """Return the parts of the results that there are."""
+    """Return the parts of the results."""
     text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
     parts = (section.partition("\n\n") for section in text.split("\n## ")[1:])
     return {title.lower(): f"{content.strip()}\n" for title, _, content in parts}

@@ -1,6 +1,6 @@
-"""A CRM of any size, as Singer messages: companies with ten contacts each.
+"""A CRM of any size as Singer messages: companies with ten contacts each.
 
-In: a shape, the number of contacts and the day. Out: lines. On the second day, one contact in a hundred differs.
+On the second day, one of a hundred contacts differs from the first day.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _fields(**fields: list[str]) -> list[dict[str, Any]]:
 
 
 def native(number: int, *, changed: bool) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield a contact in the shape of the sync request, after its company if it is the first one there."""
+    """Yield a contact in the format of the sync request. The first contact of a company follows the company."""
     company = number // PER_COMPANY
     if number % PER_COMPANY == 0:
         fields = _fields(number=[f"+42060{company:07}"], email=[])
@@ -82,7 +82,7 @@ def native(number: int, *, changed: bool) -> Iterator[tuple[str, dict[str, Any]]
 
 
 def salesforce(number: int, *, changed: bool) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the same as a tap of Salesforce puts it out."""
+    """Yield the same contact in the format of a tap for Salesforce."""
     company = number // PER_COMPANY
     common = {"IsDeleted": False, "SystemModstamp": _STAMP}
     if number % PER_COMPANY == 0:
@@ -108,7 +108,7 @@ SHAPES = {"daktela": native, "salesforce": salesforce}
 
 
 def write(path: Path, shape: str, contacts: int, *, second_day: bool = False) -> Path:
-    """Write a whole input and return its path."""
+    """Write all messages into a file, and return its path."""
     streams = ("companies", "contacts") if shape == "daktela" else ("Account", "Contact")
     with path.open("w", encoding="utf-8") as file:
         for stream in streams:

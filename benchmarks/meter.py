@@ -1,7 +1,7 @@
-"""A command in; its seconds, those of the processor, and the most memory that it held, out.
+"""Run a command, and measure its seconds, its CPU seconds and its maximum memory.
 
-They come as JSON on standard error; standard input and output are the command's. This is a process of its own, and
-a small one: what the one that starts a command holds is counted as held by the command.
+The result is JSON on standard error. Standard input and output belong to the command. This is a small separate
+process, since the system counts the memory of the parent process as memory of the command.
 """
 
 import json

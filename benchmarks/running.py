@@ -1,4 +1,4 @@
-"""Commands in; what they cost out: seconds, seconds of the processor, and the most memory that they held."""
+"""Run commands, and measure their seconds, their CPU seconds and their maximum memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TOKEN = "benchmark"
 
 
 class Line(NamedTuple):
-    """A line of the table."""
+    """A row of the table of results."""
 
     what: str
     figure: str
@@ -35,17 +35,17 @@ class Line(NamedTuple):
 
 
 def at_most(what: str, value: float, bound: float, unit: str = "") -> Line:
-    """Return the line of a figure that may not be larger than its bound."""
+    """Return the row of a value with an upper bound."""
     return Line(what, f"{value:,.4g}{unit}", f"≤ {bound:g}{unit}", value <= bound)
 
 
 def at_least(what: str, value: float, bound: float, unit: str = "") -> Line:
-    """Return the line of a figure that may not be smaller than its bound."""
+    """Return the row of a value with a lower bound."""
     return Line(what, f"{value:,.4g}{unit}", f"≥ {bound:g}{unit}", value >= bound)
 
 
 class Cost(NamedTuple):
-    """What a command cost."""
+    """The measured costs of a command."""
 
     seconds: float
     processor: float
@@ -53,10 +53,9 @@ class Cost(NamedTuple):
 
 
 def cost(command: list[str], source: Path | None = None, sink: Path | None = None) -> Cost:
-    """Run a command to its end, with files or nothing at its ends.
+    """Run a command, with files or nothing as standard input and output.
 
-    Raises:
-        RuntimeError: it failed.
+    Raises: RuntimeError: the command failed.
     """
     with (source or Path(os.devnull)).open("rb") as read, (sink or Path(os.devnull)).open("wb") as write:
         metered = subprocess.run(
@@ -74,7 +73,7 @@ def cost(command: list[str], source: Path | None = None, sink: Path | None = Non
 
 
 def medians(cases: Mapping[str, Callable[[], Cost]], runs: int) -> dict[str, Cost]:
-    """Run all cases in turns, several times, and return the medians of each; the first turn is not counted."""
+    """Run all cases alternately, several times, and return the medians of each. The first round does not count."""
     metrics: dict[str, list[Cost]] = {name: [] for name in cases}
     for turn in range(runs + 1):
         for name, case in cases.items():
@@ -88,21 +87,21 @@ def medians(cases: Mapping[str, Callable[[], Cost]], runs: int) -> dict[str, Cos
 
 
 class Instance:
-    """A simulator in a process of its own."""
+    """A simulator in a separate process."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     def set(self, **options: Any) -> None:
-        """Set options, such as its latency."""
+        """Set options of the simulator, such as its latency."""
         self._ask("POST", "options", options)
 
     def advance(self, minutes: int) -> None:
-        """Let time pass there, in which nothing happens."""
+        """Move the clock of the simulator without changes."""
         self._ask("POST", "advance", {"minutes": minutes})
 
     def asked(self) -> list[str]:
-        """Return the endpoints asked for since the last call."""
+        """Return the requested endpoints since the last call."""
         found = [entry["endpoint"] for entry in self._ask("GET", "requests").json()]
         self._ask("DELETE", "requests")
         return found
@@ -115,7 +114,7 @@ class Instance:
 
 @contextmanager
 def instance(*options: str) -> Iterator[Instance]:
-    """Start a simulator and wait until it serves."""
+    """Start a simulator, and wait until it is ready."""
     command = [sys.executable, "-m", "tests.simulator", "--port", "0", "--access-token", TOKEN, *options]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -130,7 +129,7 @@ def instance(*options: str) -> Iterator[Instance]:
 
 
 class _AtOnce(BaseHTTPRequestHandler):
-    """Takes in whatever comes, and says so at once."""
+    """Reads each request and answers immediately."""
 
     protocol_version = "HTTP/1.1"
     sizes: list[int]
@@ -146,12 +145,12 @@ class _AtOnce(BaseHTTPRequestHandler):
 
     @override
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def endpoint() -> Iterator[tuple[str, list[int]]]:
-    """Serve an endpoint that answers at once; yield its address and the sizes of the bodies that it gets."""
+    """Serve an endpoint that answers immediately. Yield its address and the sizes of the received bodies."""
     sizes: list[int] = []
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_AtOnce,), {"sizes": sizes}))
     Thread(target=server.serve_forever, daemon=True).start()
@@ -162,6 +161,6 @@ def endpoint() -> Iterator[tuple[str, list[int]]]:
 
 
 def written(path: Path, content: Any) -> str:
-    """Write JSON into a file and return its name."""
+    """Write JSON into a file, and return its name."""
     path.write_text(json.dumps(content), encoding="utf-8")
     return str(path)

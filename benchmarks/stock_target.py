@@ -1,7 +1,4 @@
-"""A target as most people would write it with the SDK: a batch sink that posts nothing at all.
-
-In: Singer messages. Out: their state.
-"""
+"""A target with the standard classes of the SDK: a batch sink that sends nothing."""
 
 from __future__ import annotations
 
@@ -12,13 +9,13 @@ from typing_extensions import override
 
 
 class Nothing(BatchSink):
-    """Does nothing with batches, which is what its speed is compared for."""
+    """Discards batches. It is the comparison for the speed of the target."""
 
     max_size = 1_000
 
     @override
     def process_batch(self, context: dict[str, Any]) -> None:
-        """Forget a batch."""
+        """Discard a batch."""
 
 
 class StockTarget(Target):

@@ -1,4 +1,4 @@
-"""What the target costs: speed, unchanged runs, memory, and how full request bodies are."""
+"""The costs of the target: speed, runs without changes, memory, and the sizes of request bodies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STOCK = [sys.executable, "-m", "benchmarks.stock_target"]
 
 
 def measure(folder: Path, *, contacts: int, runs: int) -> list[Line]:
-    """Return the lines about the target."""
+    """Return the rows about the target."""
     with endpoint() as (url, sizes):
         return [*_speed(folder, url, contacts // 10, runs), *_whole(folder, url, sizes, contacts, runs)]
 
@@ -34,7 +34,7 @@ def _command(folder: Path, url: str, name: str, **settings: Any) -> list[str]:
 
 
 def _speed(folder: Path, url: str, contacts: int, runs: int) -> list[Line]:
-    """Return lines about a tenth, in each shape."""
+    """Return rows about a tenth of the contacts, in each format."""
     records = contacts + contacts // crm.PER_COMPANY
     lines: list[Line] = []
     for shape in crm.SHAPES:
@@ -71,9 +71,10 @@ def _speed(folder: Path, url: str, contacts: int, runs: int) -> list[Line]:
 
 
 def _whole(folder: Path, url: str, sizes: list[int], contacts: int, runs: int) -> list[Line]:
-    """Return lines about all contacts: speed beside the stock target, memory, and how full bodies are.
+    """Return rows about all contacts: speed relative to the stock target, memory, and sizes of bodies.
 
-    The stock target would take two minutes for all of them. It gets a tenth, without the time of its start.
+    The stock target would need two minutes for all contacts. It gets a tenth, and the time of its start is
+    subtracted.
     """
     tenth = folder / "daktela.jsonl"
     source = crm.write(folder / "large.jsonl", "daktela", contacts)

@@ -1,4 +1,4 @@
-"""Write the catalog entry of each stream as a snapshot of the tests: `tests/tap_daktela/catalog/{stream}.json`."""
+"""Write the catalog entry of each stream for the tests: `tests/tap_daktela/catalog/{stream}.json`."""
 
 from __future__ import annotations
 

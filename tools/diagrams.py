@@ -1,4 +1,4 @@
-"""Write the diagrams of the documentation, as SVG files in `docs/images/`."""
+"""Write the diagrams of the documentation as SVG files in `docs/images/`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IMAGES = Path(__file__).parents[1] / "docs" / "images"
 
 
 def overview() -> str:
-    """Return how data flows through both commands."""
+    """Return the diagram of the data flow through both commands."""
     boxes = {
         "daktela": Box(0, 0, ["Daktela", "API v6"]),
         "tap": Box(1, 0, ["tap-daktela"]),
@@ -33,7 +33,7 @@ def overview() -> str:
 
 
 def read_range() -> str:
-    """Return the range of time that an incremental stream reads."""
+    """Return the diagram of the time range that an incremental stream reads."""
     return timeline(
         [
             Span(130, "earlier runs", "read before", "", is_read=False),
@@ -45,7 +45,7 @@ def read_range() -> str:
 
 
 def target() -> str:
-    """Return the way of a record through the target."""
+    """Return the diagram of the path of a record through the target."""
     boxes = {
         "tap": Box(0, 0, ["CRM tap", "Singer messages"]),
         "mapping": Box(1, 0, ["mapping", "preset and streams"]),
@@ -62,7 +62,7 @@ def target() -> str:
 
 
 def deletes() -> str:
-    """Return the two steps of a load with deletes."""
+    """Return the diagram of the two steps of a load with deletes."""
     boxes = {
         "tap": Box(0, 0, ["CRM tap", "full refresh"]),
         "run": Box(1, 0, ["meltano run", "delete_missing"]),
@@ -76,7 +76,7 @@ def deletes() -> str:
 
 
 def stream_joins(sources: Iterable[str]) -> str:
-    """Return the joins of some streams."""
+    """Return the diagram of the joins of some streams."""
     edges = [Edge(join.stream, join.target, join.column, *join.rows) for join in drawn_joins(sources)]
     return joins(edges, {stream.name: stream.keys for stream in STREAMS})
 

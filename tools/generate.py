@@ -1,7 +1,7 @@
-"""All generated files of the repository.
+"""All generators, and the files that they write.
 
-A generator is a module with a function `files`, which returns the text of each of its files. Pages that are partly
-written by hand keep everything outside their markers.
+A generator is a module with a function `files`, which returns the text of each of its files. A page that is partly
+written by hand keeps the text outside its markers.
 """
 
 from __future__ import annotations

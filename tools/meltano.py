@@ -1,7 +1,7 @@
 """Write the parts of `meltano.yml` that repeat the code: capabilities, selection and settings of three plugins.
 
-Such a part stands between two markers, such as `# <tap-daktela>` and `# </tap-daktela>`. Everything else in the
-file is written by hand.
+Such a part is between two markers, such as `# <tap-daktela>` and `# </tap-daktela>`. The rest of the file is
+written by hand.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ DELIVERY_SETTINGS = {
     *("url", "server", "access_token", "username", "password", "verify_tls", "allow_http"),
     *("store_path", "rejects_path", "dry_run"),
 }
-"""The settings that a delivery does not take from its staged load."""
+"""The settings that `--deliver` reads from its own configuration and not from the staged load."""
 _KEYS = ("description", "capabilities", "select", "settings_group_validation", "settings")
 
 

@@ -1,6 +1,6 @@
-"""Write the definitions that `meltano add --from-ref` reads, one for each command, in the form of MeltanoHub's.
+"""Write the plugin definitions for `meltano add --from-ref`, one for each command, in the format of MeltanoHub.
 
-They repeat what the commands report about themselves, the streams, and the Python versions of pyproject.toml.
+They repeat the settings and capabilities of the commands, the streams, and the Python versions of pyproject.toml.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ PLUGINS: dict[str, tuple[str, type[PluginBase]]] = {
     "target-daktela-crm": ("loaders", TargetDaktelaCrm),
 }
 DISTRIBUTION = "tap-daktela"
-"""Both commands come with it."""
+"""The package that contains both commands."""
 
 VARIANT = "community"
-"""On the Hub it is the owner of the repository, once there is one."""
+"""MeltanoHub uses the owner of the repository."""
 
 _WIDTH = 115
 _CLASSIFIER = "Programming Language :: Python :: 3."
@@ -61,7 +61,7 @@ Keep the file at `store_path` between runs. `target-daktela-crm --deliver` sends
 
 
 def expected_setting(name: str, schema: Definition) -> Definition:
-    """Return the entry that a setting has in meltano.yml."""
+    """Return the entry of a setting in meltano.yml."""
     entry = {"name": name, "label": schema["title"], "kind": expected_kind(schema)}
     if is_secret(schema):
         entry["sensitive"] = True
@@ -76,24 +76,24 @@ def expected_setting(name: str, schema: Definition) -> Definition:
 
 
 def expected_kind(schema: Definition) -> str:
-    """Return the kind that a setting has in meltano.yml."""
+    """Return the kind of a setting in meltano.yml."""
     if "enum" in schema:
         return "options"
     if schema.get("format") == "date-time":
         return "date_iso8601"
     [kind] = {*schema["type"]} - {"null"}
-    # Meltano cannot pass on a decimal from the environment; the commands read numbers from texts.
+    # Meltano cannot pass decimals from the environment. The commands convert texts to numbers.
     return "string" if kind == "number" else str(kind)
 
 
 def is_secret(schema: Definition) -> bool:
-    """Return whether a setting is a secret, or holds one somewhere inside."""
+    """Return whether a setting is a secret or contains one."""
     inside = [*schema.get("properties", {}).values(), *filter(None, [schema.get("items")])]
     return bool(schema.get("secret")) or any(is_secret(part) for part in inside)
 
 
 def own_settings(command: type[PluginBase]) -> Definition:
-    """Return the schema of every setting, the SDK's own included."""
+    """Return the schema of all settings, including those of the SDK."""
     schema: Definition = {"properties": dict(command.config_jsonschema["properties"])}
     command.append_builtin_config(schema)
     properties: Definition = schema["properties"]
@@ -101,7 +101,7 @@ def own_settings(command: type[PluginBase]) -> Definition:
 
 
 def definition(name: str) -> dict[str, Any]:
-    """Return the definition of a plugin, in the order in which it is written."""
+    """Return the definition of a plugin. The order of its keys is that of the file."""
     _, command = PLUGINS[name]
     settings = own_settings(command)
     entry: dict[str, Any] = {
@@ -138,28 +138,28 @@ def python_versions() -> list[str]:
 
 
 def path(name: str) -> Path:
-    """Return where the definition of a plugin is kept."""
+    """Return the path of the definition of a plugin."""
     return FOLDER / f"{name}.yaml"
 
 
 def text(name: str) -> str:
-    """Return what the file of a plugin's definition must hold."""
+    """Return the content of the file of a plugin."""
     return f"# Written by `make generate`.\n{as_yaml(definition(name))}"
 
 
 def as_yaml(content: object) -> str:
-    """Return YAML with keys in their order."""
+    """Return YAML with the keys in their order."""
     return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH)
 
 
 def _groups(settings: dict[str, Any]) -> list[list[str]]:
-    """Return the sets of settings of which one is needed."""
+    """Return the sets of required settings. One set is enough."""
     single = [[where, *secrets] for where in ("url", "server") for secrets in CREDENTIALS]
     return [*single, *([["instances"]] if "instances" in settings else [])]
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes paragraphs as they are read, and lists that occur twice twice."""
+    """Writes texts of several lines as blocks, and repeated lists without aliases."""
 
     @override
     def ignore_aliases(self, data: object) -> bool:

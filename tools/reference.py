@@ -1,8 +1,7 @@
-"""Write the reference of streams: contents, joins and a section for each stream, between the markers of a page.
+"""Write the reference of streams: contents, joins, and a section for each stream, between the markers of a page.
 
-The page on the original extractor gets a table of its tables and their streams.
-
-The description of a column says which stream it joins ("joins queues.name", "as in statuses.name").
+The page on the original extractor gets a table of the original tables and their streams. The description of a
+column contains the stream that it joins ("joins queues.name", "as in statuses.name").
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ EXTRACTOR_PAGE = DOCS / "tap" / "from-the-extractor.md"
 BY_NAME = {stream.name: stream for stream in STREAMS}
 ITEM_STREAMS = tuple(stream.name for stream in STREAMS if stream.activity_type)
 MADE = "\N{EN DASH}"
-"""The source of columns that the tap makes."""
+"""The source of columns that the tap computes."""
 ALL_ITEMS = "activities_*"
-"""Stands for all item streams together."""
+"""The name for all item streams together."""
 
 _ACTIVITIES = (
     *("activities_call", "activities_email", "activities_chat", "activities", "tickets", "contacts"),
@@ -50,14 +49,14 @@ TABLES = {
     "activities_email": "activitiesEmail",
     "activities_chat": "activitiesChat",
 }
-"""Stream -> table of the original extractor, where the names differ."""
+"""Stream -> table of the original extractor, if the names differ."""
 
 _JOIN = re.compile(r"(?:joins|as in) (\w+)\.(\w+)")
 
 
 @dataclass(frozen=True)
 class Join:
-    """A column whose value is the key of another row, or whose values are the keys of several."""
+    """A column whose value is the key of another row, or a list of such keys."""
 
     stream: str
     column: str
@@ -67,14 +66,14 @@ class Join:
 
     @property
     def at_most_one(self) -> bool:
-        """Whether a key stands for a single row: one call has a row for each of its activities."""
+        """Whether a key identifies a single row. A call has a row for each of its activities."""
         return BY_NAME[self.target].keys == (self.target_column,)
 
     @property
     def rows(self) -> tuple[str, str]:
-        """How many rows of the stream have the same key, and how many rows of the target a value names."""
+        """Number of rows of the stream with the same key, and number of rows of the target for one value."""
         in_key = self.column in BY_NAME[self.stream].keys
-        # An activity has one item at most.
+        # An activity has at most one item.
         left = "0..1" if in_key else "n"
         if self.is_list or not self.at_most_one:
             return left, "n"
@@ -92,7 +91,7 @@ def joins() -> list[Join]:
 
 
 def without_stream() -> dict[str, list[str]]:
-    """Return the columns that are keys of things which no stream holds, each with its streams."""
+    """Return the columns that are keys of objects without a stream, each with its streams."""
     joined = {(join.stream, join.column) for join in joins()}
     found: dict[str, list[str]] = {}
     for stream in STREAMS:
@@ -104,7 +103,7 @@ def without_stream() -> dict[str, list[str]]:
 
 
 def without_joins() -> list[str]:
-    """Return the streams that name no rows of a stream, and whose rows no stream names."""
+    """Return the streams that join no stream and that no stream joins."""
     joined = {name for join in joins() for name in (join.stream, join.target)}
     return [name for name in BY_NAME if name not in joined]
 
@@ -113,7 +112,7 @@ def without_joins() -> list[str]:
 
 
 def contents() -> str:
-    """Return a row for each stream, linked to its section."""
+    """Return a row for each stream, with a link to its section."""
     lines = ["| stream | selected by default | replication | what it holds |", "|---|---|---|---|"]
     for stream in STREAMS:
         selected = "yes" if stream.selected_by_default else "no"
@@ -128,7 +127,7 @@ def sections() -> str:
 
 
 def section(stream: Stream) -> str:
-    """Return what there is to say of a stream, and a row for each of its columns."""
+    """Return the section of a stream: its description, its properties, and a row for each column."""
     facts = {
         "key": ", ".join(f"`{key}`" for key in stream.keys),
         "replication": _replication(stream),
@@ -189,7 +188,7 @@ def _not_null(types: Iterable[str]) -> str:
 
 
 def joins_table() -> str:
-    """Return a row for each column that names rows of another stream, or of its own."""
+    """Return a row for each column that joins a stream."""
     found = sorted(joins(), key=lambda join: (list(BY_NAME).index(join.target), join.target_column))
     lines = ["| this column | of these streams | names |", "|---|---|---|"]
     for (target, name), group in groupby(found, key=lambda join: (join.target, join.target_column)):
@@ -203,16 +202,16 @@ def joins_table() -> str:
 
 
 def without_stream_table() -> str:
-    """Return a row for each column that is the key of something that no stream holds."""
+    """Return a row for each column that is the key of an object without a stream."""
     lines = ["| this column | of these streams |", "|---|---|"]
     lines += [f"| `{column}` | {_listed(streams)} |" for column, streams in without_stream().items()]
     return "\n".join(lines)
 
 
 def drawn_joins(sources: Iterable[str]) -> list[Join]:
-    """Return the joins of some streams that their diagram draws.
+    """Return the joins that the diagram of some streams shows.
 
-    Of an item stream, only the join to its activity is drawn, since its other joins repeat those of the activity.
+    Of an item stream, it shows only the join to its activity, since the other joins repeat those of the activity.
     """
     names = {*sources}
     return [
@@ -223,7 +222,7 @@ def drawn_joins(sources: Iterable[str]) -> list[Join]:
 
 
 def _listed(streams: list[str]) -> str:
-    """Return names of streams, all item streams as one."""
+    """Return the names of streams, with one name for all item streams together."""
     if set(ITEM_STREAMS) <= set(streams):
         streams = [*(name for name in streams if name not in ITEM_STREAMS), ALL_ITEMS]
     return ", ".join(f"`{name}`" for name in streams)
@@ -233,7 +232,7 @@ def _listed(streams: list[str]) -> str:
 
 
 def extractor_tables() -> str:
-    """Return a row for each table of the original extractor, with its columns in its order."""
+    """Return a row for each table of the original extractor, with its columns in the original order."""
     lines = ["| original table | stream | key | the original's columns, in its order |", "|---|---|---|---|"]
     for name, stream in BY_NAME.items():
         if name not in original.COLUMNS:
@@ -245,7 +244,7 @@ def extractor_tables() -> str:
 
 
 def extractor_columns(name: str) -> list[str]:
-    """Return the columns of an original table, without those that the original added itself."""
+    """Return the columns of an original table, except those that the extractor computed."""
     columns = [path.replace(".", "_") for path in original.COLUMNS[name]]
     return ["activities_name", *columns[1:]] if name in original.ITEMS else columns
 
@@ -254,7 +253,7 @@ def extractor_columns(name: str) -> list[str]:
 
 
 def parts() -> dict[Path, dict[str, str]]:
-    """Return what stands between the markers of each page."""
+    """Return the text between the markers of each page."""
     return {
         STREAMS_PAGE: {
             "contents": contents(),
@@ -268,10 +267,9 @@ def parts() -> dict[Path, dict[str, str]]:
 
 
 def filled(page: Path, text: str) -> str:
-    """Return the text of a page with its generated parts as they must be.
+    """Return the text of a page with its generated parts.
 
-    Raises:
-        ValueError: the page has not exactly one place for each part.
+    Raises: ValueError: the page does not have exactly one place for each part.
     """
     for name, part in parts()[page].items():
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)

@@ -1,6 +1,6 @@
-"""Write the JSON Schemas in the package, one for the records of each stream: `tap_daktela/schemas/{stream}.json`.
+"""Write the JSON Schema of the records of each stream into the package: `tap_daktela/schemas/{stream}.json`.
 
-They are for the tests of users. The tap does not read them.
+They are for tests of users. The tap does not read them.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ DRAFT = "http://json-schema.org/draft-07/schema#"
 
 
 def schema_of(stream: Stream) -> dict[str, Any]:
-    """Return what the file of a stream holds.
+    """Return the JSON Schema of a stream.
 
-    A column may be deselected, those of key and bookmark apart, so no others are required.
+    Only keys and bookmarks are required, since all other columns can be deselected.
     """
     cursor = stream.replication_key
     schema = stream.schema()
@@ -42,7 +42,7 @@ def schema_of(stream: Stream) -> dict[str, Any]:
 
 
 def as_text(schema: dict[str, Any]) -> str:
-    """Return a schema as JSON, a line for each column, so that a change of one is a line of a diff."""
+    """Return a schema as JSON with one line for each column, so that each changed column is one line of a diff."""
     properties = ",\n".join(f"    {_json(name)}: {_json(column)}" for name, column in schema["properties"].items())
     head = "".join(f"  {_json(key)}: {_json(value)},\n" for key, value in schema.items() if key != "properties")
     return f'{{\n{head}  "properties": {{\n{properties}\n  }}\n}}\n'

@@ -1,7 +1,7 @@
-"""Diagrams as SVG texts.
+"""Diagrams as SVG.
 
-The site puts them into its pages, where they take the colours of the page. Elsewhere they have their own colours,
-for light and dark backgrounds.
+The documentation site embeds them into its pages, where they use the colours of the page. Elsewhere they have
+their own colours for light and dark backgrounds.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ _MARGIN = 14
 
 @dataclass(frozen=True)
 class Box:
-    """A box of a flow, in a cell of a grid."""
+    """A box of a flow chart, in a cell of a grid."""
 
     column: int
     row: int
     lines: Sequence[str]
-    """The first one is its name."""
+    """The first line is the name of the box."""
 
     @property
     def centre(self) -> tuple[float, float]:
-        """Its middle."""
+        """The centre of the box."""
         return (
             _MARGIN + self.column * _CELL_WIDTH + _BOX_WIDTH / 2,
             _MARGIN + self.row * _CELL_HEIGHT + _BOX_HEIGHT / 2,
@@ -55,7 +55,7 @@ class Box:
 
 
 def flow(boxes: Mapping[str, Box], arrows: Iterable[tuple[str, str, str]]) -> str:
-    """Return boxes with arrows between neighbours: start, end and label of each."""
+    """Return boxes with arrows between neighbours. An arrow has a start, an end and a label."""
     parts = [_arrow(boxes[start], boxes[end], label) for start, end, label in arrows]
     for box in boxes.values():
         x, y = box.centre
@@ -87,18 +87,18 @@ def _arrow(start: Box, end: Box, label: str) -> str:
 
 @dataclass(frozen=True)
 class Span:
-    """A part of a line of time."""
+    """A part of a timeline."""
 
     width: int
     text: str
     detail: str
     end: str
-    """What its end is called; may be empty."""
+    """The label of its end, which can be empty."""
     is_read: bool
 
 
 def timeline(spans: Sequence[Span]) -> str:
-    """Return a line of time. What a run reads is marked."""
+    """Return a timeline. The parts that a run reads are marked."""
     parts: list[str] = []
     x, top, height = _MARGIN, 34, 46
     for span in spans:
@@ -130,15 +130,15 @@ class Edge:
     target: str
     column: str
     left: str
-    """How many rows of the source have one key: `0..1` or `n`."""
+    """Number of rows of the source with one key: `0..1` or `n`."""
     right: str
-    """How many rows of the target one value names: `1`, `0..1` or `n`."""
+    """Number of rows of the target for one value: `1`, `0..1` or `n`."""
 
 
 def joins(edges: Sequence[Edge], keys: Mapping[str, Sequence[str]]) -> str:
-    """Return tables on the left with a line from each of their columns to the table that it names, on the right.
+    """Return tables on the left, with a line from each column to the table on the right that it joins.
 
-    The edges of a table follow each other. A column says how many rows belong together at both ends of its line.
+    The edges of a table follow each other. The label of a line shows the number of rows at both of its ends.
     """
     parts: list[str] = []
     rows: list[float] = []
@@ -172,7 +172,7 @@ def _height(rows: Sequence[str]) -> int:
 def _right_tables(
     edges: Sequence[Edge], rows: Sequence[float], keys: Mapping[str, Sequence[str]], bottom: float
 ) -> dict[str, float]:
-    """Return the top of each table, in the order of the average place of its lines."""
+    """Return the top of each table on the right, in the order of the average position of its lines."""
     starts: dict[str, list[float]] = {}
     for edge, row in zip(edges, rows, strict=True):
         starts.setdefault(edge.target, []).append(row)

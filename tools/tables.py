@@ -28,7 +28,7 @@ _SELECTION = re.compile(r"(    select:\n)(?:    - \w+\.\*\n)+")
 
 
 def settings_table(schema: Mapping[str, Any] = SCHEMA) -> str:
-    """Return a row for each of a command's own settings."""
+    """Return a row for each setting of a command, without those of the SDK."""
     lines = ["| setting | default | meaning |", "|---|---|---|"]
     for name, setting in schema["properties"].items():
         default = f"`{_shown(setting['default'])}`" if "default" in setting else ""
@@ -38,7 +38,7 @@ def settings_table(schema: Mapping[str, Any] = SCHEMA) -> str:
 
 
 def presets_table() -> str:
-    """Return a row for each preset, from the head of its file."""
+    """Return a row for each preset, from the header of its file."""
     lines = ["| CRM | preset | made for | streams | left out | deletes |", "|---|---|---|---|---|---|"]
     for name in PRESETS:
         notes = preset_notes(name)
@@ -49,7 +49,7 @@ def presets_table() -> str:
 
 
 def functions_table() -> str:
-    """Return a row for each function of our own."""
+    """Return a row for each function that this project adds to JMESPath."""
     lines = ["| function | returns |", "|---|---|"]
     for call, help_text in function_help().items():
         returned = help_text.removeprefix("Return ")
@@ -58,7 +58,7 @@ def functions_table() -> str:
 
 
 def built_in_settings_table() -> str:
-    """Return a row for each setting that the SDK adds to a command, which is the same for both."""
+    """Return a row for each setting that the SDK adds to both commands."""
     added = []
     for command in (TapDaktela, TargetDaktelaCrm):
         schema: dict[str, Any] = {"properties": {}}
@@ -72,7 +72,7 @@ def built_in_settings_table() -> str:
 
 
 def capabilities_table() -> str:
-    """Return a row for each capability of either command."""
+    """Return a row for each capability of the commands."""
     lines = ["| capability | `tap-daktela` | `target-daktela-crm` |", "|---|---|---|"]
     of_each = [[each.value for each in command.capabilities] for command in (TapDaktela, TargetDaktelaCrm)]
     for name in dict.fromkeys([*of_each[0], *of_each[1]]):
@@ -88,7 +88,7 @@ TABLES: dict[Path, dict[str, Callable[[], str]]] = {
     DOCS / "target" / "mapping.md": {"functions": functions_table},
     DOCS / "operations" / "meltano.md": {"capabilities": capabilities_table},
 }
-"""The tables of each page, by the names of their markers."""
+"""Page -> name of a marker -> the function that returns the table."""
 
 
 def filled(path: Path) -> str:

@@ -1,10 +1,10 @@
-"""Years of history in slices, a month of an instance each, which Dagster runs, repeats and remembers.
+"""Load years of history in slices with Dagster. A slice is one month of one instance.
 
-In: `backfill.toml`, or the file that the variable BACKFILL names, and a token for each instance.
-Out: rows in the loader's warehouse, and for each slice a state, from which it goes on after a failure.
+The settings are in `backfill.toml`, or in the file that the variable BACKFILL names. Each instance has a token in
+the environment. Each slice has a state, from which it continues after a failure.
 """
 
-# Dagster reads annotations while it runs, so they are no texts here.
+# Dagster evaluates annotations at run time, so there is no `from __future__ import annotations`.
 import json
 import os
 import subprocess
@@ -19,7 +19,7 @@ import dagster as dg
 SETTINGS = Path(os.environ.get("BACKFILL", Path(__file__).with_name("backfill.toml")))
 
 LAST_ZONE = "Etc/GMT+12"
-"""Where a month ends last of all places. Dagster lists it from then on, when it is over at every instance."""
+"""The zone in which a month ends last. Dagster lists a month after that, when it is over at every instance."""
 
 
 class Pipeline(dg.ConfigurableResource[Any]):
@@ -31,10 +31,9 @@ class Pipeline(dg.ConfigurableResource[Any]):
     loader_settings: dict[str, Any]
 
     def load(self, settings: Mapping[str, Any], streams: Sequence[str], state: Path) -> None:
-        """Load `streams`; go on from the file `state`, if there is one, and keep in it how far that got.
+        """Load `streams`. Start from the file `state` if it exists, and store the reached state in it.
 
-        Raises:
-            dagster.Failure: the streams have not been loaded to their end.
+        Raises: dagster.Failure: the streams have not been loaded completely.
         """
         with TemporaryDirectory() as name:
             folder = Path(name)
@@ -51,7 +50,7 @@ class Pipeline(dg.ConfigurableResource[Any]):
 
 
 def definitions(settings: Mapping[str, Any]) -> dg.Definitions:
-    """Return what Dagster is to know: an asset for each group of streams, partitioned by instance and month."""
+    """Return the definitions for Dagster: an asset for each group of streams, by instance and month."""
     partitions = dg.MultiPartitionsDefinition(
         {
             "instance": dg.StaticPartitionsDefinition(list(settings["instances"])),
@@ -63,7 +62,7 @@ def definitions(settings: Mapping[str, Any]) -> dg.Definitions:
     return dg.Definitions(
         assets=[_asset(name, partitions, settings) for name in settings["assets"]],
         resources={"pipeline": Pipeline(**settings["pipeline"])},
-        # The assets of a slice one after the other; several slices are several runs.
+        # The assets of a slice run one after the other. Each slice is a run of its own.
         executor=dg.in_process_executor,
     )
 
@@ -79,10 +78,10 @@ def _asset(
             **settings["instances"][server],
             "server": server,
             "access_token": _token(server),
-            # Dates without an offset: midnight of the instance, in whatever zone it is.
+            # A date without an offset means midnight in the zone of the instance.
             "start_date": f"{window.start:%Y-%m-%d}",
             "end_date": f"{window.end:%Y-%m-%d}",
-            # What has been read is not read again: looking back is for the regular runs.
+            # A slice reads nothing twice. The look-back is for regular runs.
             "lookback_minutes": 0,
         }
         pipeline.load(of_slice, settings["assets"][name], Path(settings["states"], server, f"{month}.{name}.json"))
@@ -98,7 +97,7 @@ def _token(server: str) -> str:
 
 
 def _catalog(tap: Sequence[str], streams: Sequence[str]) -> dict[str, Any]:
-    """Return the tap's catalog with `streams` selected, all of which must be incremental."""
+    """Return the catalog of the tap with `streams` selected, which must all be incremental."""
     discovery = subprocess.run([*tap, "--discover"], stdout=subprocess.PIPE, check=False)
     if discovery.returncode:
         raise dg.Failure("the tap cannot tell its streams, and its log says why")
@@ -114,14 +113,14 @@ def _catalog(tap: Sequence[str], streams: Sequence[str]) -> dict[str, Any]:
 
 
 def _pipe(tap: Sequence[str], loader: Sequence[str], state: Path) -> tuple[int, int]:
-    """Run `tap` into `loader`, keep each state that the loader confirms, and return their exit codes."""
+    """Run `tap` and `loader`, store each state that the loader confirms, and return their exit codes."""
     with (
         subprocess.Popen(tap, stdout=subprocess.PIPE) as reading,
         subprocess.Popen(loader, stdin=reading.stdout, stdout=subprocess.PIPE) as writing,
     ):
         assert reading.stdout
         assert writing.stdout
-        # The loader's alone from here on, so that the tap hears of it when the loader ends.
+        # Close this copy of the pipe, so that the tap gets an error when the loader ends.
         reading.stdout.close()
         try:
             for line in writing.stdout:
@@ -133,7 +132,7 @@ def _pipe(tap: Sequence[str], loader: Sequence[str], state: Path) -> tuple[int, 
 
 
 def _keep(line: bytes, state: Path) -> None:
-    """Replace the file as a whole: the machine may fail at any time."""
+    """Replace the file in one step, since the machine can fail at any time."""
     state.parent.mkdir(parents=True, exist_ok=True)
     fresh = state.with_suffix(".new")
     fresh.write_bytes(line)

@@ -1,7 +1,7 @@
-"""Two instances, slice by slice into one warehouse; one slice is killed on its way, and goes on.
+"""Load two instances in slices into one warehouse. One slice is killed and continues.
 
-Dagster, tap and loader are the real ones. What the warehouse holds in the end is compared with what the simulators
-hold, by rules written down here once more rather than taken from the tap.
+Dagster, tap and loader are the real ones. The content of the warehouse is compared with the content of the
+simulators. The rules of this comparison do not use code of the tap.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ KEYS: dict[str, Key] = {"tickets": ("name",), "activities": ("name",)} | {
 
 @dataclass
 class Backfill:
-    """A backfill in a folder of its own."""
+    """A backfill in its own folder."""
 
     folder: Path
     simulators: dict[str, Simulator]
@@ -81,7 +81,7 @@ class Backfill:
             "assets": {"activities": ["activities", *ITEMS], "tickets": ["tickets"]},
             "instances": {server: {"url": each.url} for server, each in self.simulators.items()},
             "pipeline": {
-                # Tells its number, and tees to a file what the loader gets.
+                # Writes its process id and a copy of the input of the loader.
                 "tap": self._script("tap", f'echo $$ > "{self.folder}/number"; exec "{TAP}" "$@"'),
                 "tap_settings": {"page_size": 5},
                 "loader": self._script("loader", f'tee "{self.folder}/messages" | "{LOADER}" "$@"'),
@@ -102,11 +102,11 @@ class Backfill:
 
     @property
     def warehouse(self) -> Path:
-        """Where the loader writes."""
+        """The file of the warehouse."""
         return self.folder / "warehouse.duckdb"
 
     def state(self, server: str, month: str, asset: str = "activities") -> Path:
-        """Return where the state of a slice is kept."""
+        """Return the path of the state of a slice."""
         return self.folder / "states" / server / f"{month}.{asset}.json"
 
     def run(self, server: str, month: str, asset: str, *, may_fail: bool = False) -> dg.ExecuteInProcessResult:
@@ -120,14 +120,14 @@ class Backfill:
         )
 
     def emitted(self) -> list[dict[str, Any]]:
-        """Return the records that the last run of the tap has handed to the loader."""
+        """Return the records that the last run of the tap has passed to the loader."""
         lines = (self.folder / "messages").read_bytes().splitlines(keepends=True)
-        # The last line of a run that was killed may be half a line.
+        # The last line of a killed run can be incomplete.
         messages = [json.loads(line) for line in lines if line.endswith(b"\n")]
         return [message for message in messages if message["type"] == "RECORD"]
 
     def kill_on_its_way(self, state: Path) -> None:
-        """Kill the tap as soon as a state has been kept."""
+        """Kill the tap after the first state has been stored."""
         deadline = time.monotonic() + 30
         while not state.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -136,7 +136,7 @@ class Backfill:
 
 @dataclass
 class Story:
-    """What has happened, once all slices have run."""
+    """The results after all slices have run."""
 
     backfill: Backfill
     failed: dg.ExecuteInProcessResult
@@ -150,7 +150,7 @@ class Story:
 
     @property
     def bookmark(self) -> str:
-        """How far the killed run came, as the instance writes it."""
+        """The bookmark of the killed run, as local time."""
         [partition] = self.state_then["bookmarks"]["activities"]["partitions"]
         moment = datetime.fromisoformat(partition["replication_key_value"])
         return f"{moment.astimezone(ZoneInfo(ZONES[KILLED[0]])):%F %T}"
@@ -158,7 +158,7 @@ class Story:
 
 @pytest.fixture(autouse=True, scope="module")
 def environment() -> Iterator[None]:
-    """Tokens, and no telemetry."""
+    """Set the tokens, and switch telemetry off."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAGSTER_DISABLE_TELEMETRY", "1")
         for server in ZONES:
@@ -176,7 +176,7 @@ def simulators() -> Iterator[dict[str, Simulator]]:
 
 
 def contact_centre(zone: str, seed: int) -> Dataset:
-    """Return an instance with more rows before and after the months, and with several on each border second."""
+    """Return an instance with rows before and after the months, and several rows in the first and last seconds."""
     dataset = generate(activities=900, tickets=120, days=90, now="2024-03-10 12:00:00", timezone=zone, seed=seed)
     for table, cursor in (("activities", "time"), ("tickets", "edited")):
         for place, row in enumerate(dataset.tables[table][: 7 * len(BORDERS)]):
@@ -193,7 +193,7 @@ def dagster(tmp_path_factory: pytest.TempPathFactory) -> dg.DagsterInstance:
 
 @pytest.fixture
 def other(tmp_path: Path, simulators: dict[str, Simulator], dagster: dg.DagsterInstance) -> Backfill:
-    """Return a backfill of which nothing has run."""
+    """Return a backfill without any run."""
     return Backfill(tmp_path, simulators, dagster)
 
 
@@ -203,7 +203,7 @@ def story(
 ) -> Story:
     running = Backfill(tmp_path_factory.mktemp("backfill"), simulators, dagster)
     faults = simulators[KILLED[0]].faults
-    # From some request on it answers no more, so that the tap is in the middle whenever the signal comes.
+    # The simulator stops answering after some requests, so the signal always arrives in the middle of the run.
     faults.append(Fault("timeout", endpoint="activities", times=None, after=45))
     killer = threading.Thread(target=running.kill_on_its_way, args=[running.state(*KILLED)])
     killer.start()
@@ -220,7 +220,7 @@ def story(
     return Story(running, failed, set(materialized), state, emitted_then, emitted)
 
 
-# One is killed, and goes on.
+# One slice is killed and continues.
 
 
 def test_a_killed_slice_fails_and_has_a_state(story: Story) -> None:
@@ -233,7 +233,7 @@ def test_a_killed_slice_fails_and_has_a_state(story: Story) -> None:
 
 def test_it_goes_on_from_its_own_state(story: Story) -> None:
     again = [record["record"] for record in story.emitted[KILLED] if record["stream"] == "activities"]
-    # What was closed later comes again; of all else, nothing before the bookmark does.
+    # Activities that were closed later are read again. Nothing else before the bookmark is.
     assert again
     for record in again:
         closed = (record["time_close"] or "").replace("T", " ")
@@ -241,7 +241,7 @@ def test_it_goes_on_from_its_own_state(story: Story) -> None:
     assert len(again) < len(held(story, *KILLED, "activities"))
 
 
-# All together.
+# All slices.
 
 
 @pytest.mark.parametrize("stream", KEYS)
@@ -261,7 +261,7 @@ def test_every_slice_is_done_for_dagster(story: Story) -> None:
 
 @pytest.mark.parametrize("stream", [stream for stream in KEYS if stream != "tickets"])
 def test_no_row_is_read_by_two_slices(story: Story, stream: str) -> None:
-    """Not even by those that the loader would make one row of."""
+    """The emitted records are compared, since the loader removes duplicates."""
     for each, messages in story.emitted.items():
         keys = Counter(key_of(message) for message in messages if message["stream"] == stream)
         if each != KILLED:
@@ -288,7 +288,7 @@ def test_months_are_those_of_each_instance(story: Story) -> None:
     with duckdb.connect(str(story.backfill.warehouse), read_only=True) as warehouse:
         first = dict(warehouse.execute("SELECT server, min(time) FROM activities GROUP BY server").fetchall())
         last = dict(warehouse.execute("SELECT server, max(time) FROM activities GROUP BY server").fetchall())
-    # The loader keeps UTC, and no zone.
+    # The loader stores UTC without a zone.
     for server, zone in ZONES.items():
         assert first[server] == moment("2024-01-01 00:00:00", zone)
         assert last[server] == moment("2024-02-29 23:59:59", zone)
@@ -308,7 +308,7 @@ def test_a_month_is_listed_when_it_is_over_everywhere(story: Story) -> None:
     assert listed("2030-01-01T00:00:00+00:00") == ["2024-01", "2024-02"]
 
 
-# What a slice costs, and how it fails.
+# Costs and failures of a slice.
 
 
 def test_a_slice_that_is_done_costs_a_request(story: Story) -> None:
@@ -366,7 +366,7 @@ def test_the_settings_that_come_with_it_make_slices() -> None:
 
 
 def test_the_slice_of_the_readme_runs(simulators: dict[str, Simulator], tmp_path: Path) -> None:
-    """The environment names a copy of `backfill.toml` with the address of a simulator, and the token."""
+    """The environment names a copy of `backfill.toml` with the address of a simulator, and contains the token."""
     for name in (".venv", ".venv-examples", "examples"):
         (tmp_path / name).symlink_to(FOLDER.parents[1] / name)
     settings = (FOLDER / "backfill.toml").read_text(encoding="utf-8")
@@ -391,11 +391,11 @@ def test_the_slice_of_the_readme_runs(simulators: dict[str, Simulator], tmp_path
     assert (tmp_path / "states" / "acme" / "2024-03.activities.json").exists()
 
 
-# What the simulators hold.
+# The content of the simulators.
 
 
 def held(story: Story, server: str, month: str, stream: str) -> list[Key]:
-    """Return the keys that a slice has to bring."""
+    """Return the keys that a slice must load."""
     tables = story.backfill.simulators[server].dataset.tables
     start, end = MONTHS[month]
     if stream == "tickets":
@@ -415,10 +415,10 @@ def held(story: Story, server: str, month: str, stream: str) -> list[Key]:
 
 
 def key_of(message: dict[str, Any]) -> Key:
-    """Return the key of a record that the tap has emitted."""
+    """Return the key of an emitted record."""
     return tuple(message["record"][column] for column in KEYS[message["stream"]])
 
 
 def moment(text: str, zone: str) -> datetime:
-    """Return the time in UTC that a local time means."""
+    """Return a local time in UTC."""
     return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC).replace(tzinfo=None)

@@ -1,1 +1,1 @@
-"""A warehouse that `tap-daktela` has filled, asked what a contact-centre lead asks, and the answers on a page."""
+"""Answer typical questions about a contact centre from a warehouse that `tap-daktela` has filled."""

@@ -1,7 +1,4 @@
-"""`python -m examples.warehouse WAREHOUSE PAGE`: the answers of a DuckDB file as a page.
-
-In: the path of a DuckDB file, and the path of the page. Out: the page.
-"""
+"""`python -m examples.warehouse WAREHOUSE PAGE`: write the answers from a DuckDB file to an HTML page."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from examples.warehouse.page import write
 
 
 def main() -> int:
-    """Write the page; return the exit code."""
+    """Write the page, and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m examples.warehouse", description="Answers as a page of charts."
     )

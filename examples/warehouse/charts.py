@@ -1,7 +1,7 @@
-"""Charts: the rows of a query in, inline SVG out.
+"""Draw the result of a query as inline SVG.
 
-Nothing is computed here but where things stand: every figure is a cell of the rows. Colours and sizes of text are
-classes of `page.css`. The units of each drawing are about one and a half pixels on a wide screen.
+Only positions are computed here: every number is a cell of the result. Colours and font sizes are classes of
+`page.css`. A unit of a drawing is about 1.5 pixels on a wide screen.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
 
 Row: TypeAlias = dict[str, Any]
 Parts: TypeAlias = "Sequence[tuple[str, str]]"
-"""Columns of a row that are stacked, each with its colour."""
+"""The stacked columns of a row, each with its colour."""
 
 FEW = 10
-"""A share of fewer calls than this says little; its column is pale."""
+"""A share of fewer calls than this is not significant, so its column is pale."""
 
 _WIDTH = 480
 _SMALL_WIDTH = 240
 _HALF_HOURS = 48
 _LONGEST_LABEL = 19
 _MOST_TICKS = 5
-"""Beside that of 0."""
+"""Maximum number of ticks, without the one at 0."""
 
 
 @dataclass(frozen=True)
 class Words:
-    """What a drawing is called, and what it shows, for those who cannot see it."""
+    """The title and the description of a drawing, for screen readers."""
 
     key: str
-    """Of all drawings on the page, only of this one."""
+    """A name that no other drawing on the page has."""
     title: str
     description: str
 
@@ -52,20 +52,20 @@ class Plot:
     width: float
     height: float
     highest: float
-    """The value at the top of the vertical axis, or at the right of a horizontal one."""
+    """The value at the end of the axis."""
 
     def x_of(self, moment: time) -> float:
-        """Return where a half-hour of the day begins."""
+        """Return the left edge of a half-hour of the day."""
         return self.left + self.width * (2 * moment.hour + moment.minute // 30) / _HALF_HOURS
 
     def y_of(self, value: float) -> float:
-        """Return how far down a value stands."""
+        """Return the vertical position of a value."""
         return self.top + self.height * (1 - value / self.highest)
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A horizontal bar: its name, what it is made of, and what stands at its end."""
+    """A horizontal bar: its name, its parts, and the text at its end."""
 
     label: str
     row: Row
@@ -108,7 +108,7 @@ def _service_level_of_queue(number: int, whole: Row, *half_hours: Row) -> str:
 
 
 def abandoned_calls(rows: Sequence[Row]) -> str:
-    """Return a column for each half-hour, of what became of its calls."""
+    """Return a column for each half-hour with the results of its calls."""
     outcomes = (
         ("answered", "first"),
         ("abandoned", "second"),
@@ -128,7 +128,7 @@ def abandoned_calls(rows: Sequence[Row]) -> str:
 
 
 def agent_occupancy(rows: Sequence[Row]) -> str:
-    """Return a bar for each agent, of the shares of talk, wrap-up and other work."""
+    """Return a bar for each agent with the shares of talk, wrap-up and other work."""
     shares = (("talk_share", "first"), ("wrap_up_share", "second"), ("other_share", "fourth"))
     bars = [Bar(row["agent"], row, shares, figure("occupancy", row["occupancy"])) for row in rows]
     words = Words(
@@ -142,7 +142,7 @@ def agent_occupancy(rows: Sequence[Row]) -> str:
 
 
 def first_answer_time(rows: Sequence[Row]) -> str:
-    """Return a bar for each span of time, with the number of tickets of all categories answered in it."""
+    """Return a bar for each range of time with the number of tickets that were answered in it."""
     whole = rows[0]
     spans = [column for column in whole if column.startswith(("up_to_", "over_"))]
     bars = [Bar(heading(span), whole, [(span, "first")], figure(span, whole[span])) for span in spans]
@@ -156,7 +156,7 @@ def first_answer_time(rows: Sequence[Row]) -> str:
 
 
 def reopened_tickets(rows: Sequence[Row]) -> str:
-    """Return a bar for each category, of the shares of its closed tickets that came back."""
+    """Return a bar for each category with the shares of its closed tickets that were reopened."""
     shares = (("open_again_share", "first"), ("contacted_again_share", "second"))
     bars = [Bar(row["category"], row, shares, figure("came_back_share", row["came_back_share"])) for row in rows]
     words = Words(
@@ -168,11 +168,11 @@ def reopened_tickets(rows: Sequence[Row]) -> str:
     return _legend(shares) + _bars(words, bars, as_share=True)
 
 
-# What they are made of.
+# Parts of charts.
 
 
 def _bars(words: Words, bars: Sequence[Bar], *, as_share: bool = False) -> str:
-    """Return horizontal bars, one below the other, each of its parts end to end."""
+    """Return horizontal bars below each other, each with its parts in a row."""
     pitch, thickness = 18, 12
     longest = max((sum(bar.row[column] or 0 for column, _ in bar.parts) for bar in bars), default=0)
     ticks = _ticks(longest)
@@ -195,7 +195,7 @@ def _bars(words: Words, bars: Sequence[Bar], *, as_share: bool = False) -> str:
 
 
 def _column(plot: Plot, row: Row, parts: Parts, also: str = "") -> str:
-    """Return what stands above a half-hour; `also` names one more column of the row, for the tips."""
+    """Return the column of a half-hour. `also` names another column of the row for the tooltip."""
     gap, base, drawn = 0.8, 0.0, []
     for column, kind in parts:
         value = row[column] or 0
@@ -209,7 +209,7 @@ def _column(plot: Plot, row: Row, parts: Parts, also: str = "") -> str:
 
 
 def _grid(plot: Plot, ticks: Iterable[float], *, as_share: bool = False) -> str:
-    """Return a line across the plot for each tick, and its value on the left."""
+    """Return a line across the plot for each tick, with its value on the left."""
     lines = []
     for tick in ticks:
         y = plot.y_of(tick)
@@ -219,7 +219,7 @@ def _grid(plot: Plot, ticks: Iterable[float], *, as_share: bool = False) -> str:
 
 
 def _hours(plot: Plot, y: float, every: int) -> str:
-    """Return the hours of the day below the plot; narrow screens show each sixth only."""
+    """Return the hours of the day below the plot. Narrow screens show only every sixth hour."""
     texts = []
     for hour in range(0, 25, every):
         x = plot.left + plot.width * hour / 24
@@ -228,7 +228,7 @@ def _hours(plot: Plot, y: float, every: int) -> str:
 
 
 def _ticks(highest: float) -> list[float]:
-    """Return four to six round values from 0 on, the last of which is not below the highest one; or 0 and 1."""
+    """Return four to six round values from 0 to at least the highest value, or 0 and 1."""
     if highest <= 0:
         return [0, 1]
     steps = (float(f"{digit}e{power}") for power in range(-9, 19) for digit in (1, 2, 5))
@@ -272,5 +272,5 @@ def _text(x: float, y: float, words: str, kind: str) -> str:
 
 
 def _number(value: float) -> str:
-    """Return a length, to a hundredth."""
+    """Return a length with two decimal places."""
     return f"{value:.2f}".rstrip("0").rstrip(".")

@@ -1,6 +1,6 @@
-"""Figures as people read them: a column's name and a value in, text out.
+"""Format values of columns for people.
 
-The name's ending tells the unit, as in the SQL: `_share`, `_seconds`, `_hours`.
+The end of the column name is the unit, as in the SQL: `_share`, `_seconds`, `_hours`.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 from datetime import date, time
 
 NOTHING = "-"
-"""What stands for null."""
+"""The text for null."""
 
 
 def figure(column: str, value: object) -> str:
-    """Return a value of a column, in its unit."""
+    """Return a value with the unit of its column."""
     if value is None:
         return "all day" if column == "half_hour" else NOTHING
     if isinstance(value, time):
@@ -25,7 +25,7 @@ def figure(column: str, value: object) -> str:
 
 
 def heading(column: str) -> str:
-    """Return what a column is called above a table."""
+    """Return the heading of a column."""
     name = column.removesuffix("_seconds").removesuffix("_hours").replace("_", " ")
     return name.replace("sla", "SLA")
 
@@ -44,6 +44,6 @@ def _duration(seconds: int) -> str:
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     units = [(hours, "h"), (minutes, "min"), (seconds, "s")]
-    # The two largest are enough.
+    # Show only the two largest units.
     said = [f"{count:,} {unit}" for count, unit in units if count][:2]
     return " ".join(said) or "0 s"

@@ -1,7 +1,7 @@
-"""The page: a DuckDB file in, an HTML file out, with an answer to each question.
+"""Write the HTML page with the answer to each question.
 
-Each query is run once. What the page says of it comes from the comment that the query begins with, and every
-figure is a cell of its result. The page is one file: it loads nothing and runs nothing.
+Each query runs once. Its texts come from the comment at its beginning, and every number is a cell of its result.
+The page is one file, which loads no other file and runs no script.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CHARTS = {
     "first_answer_time": charts.first_answer_time,
     "reopened_tickets": charts.reopened_tickets,
 }
-"""The queries, and what draws their answers."""
+"""Query -> the function that draws its chart."""
 
 _TILES = {
     "incoming calls": ("abandoned_calls", "offered"),
@@ -42,7 +42,7 @@ _TILES = {
     "of closed tickets came back": ("reopened_tickets", "came_back_share"),
 }
 _SHORT_TABLE = 12
-"""A table of so many rows is not folded."""
+"""A table with at most this many rows is not folded."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Answer:
 
     name: str
     notes: dict[str, str]
-    """What its comment says, by the word that each part begins with."""
+    """The parts of its comment, by their first words."""
     columns: list[str]
     rows: list[Row]
 
@@ -69,10 +69,9 @@ def write(warehouse: Path, page: Path) -> None:
 
 
 def ask(connection: duckdb.DuckDBPyConnection, name: str) -> Answer:
-    """Return the answer to a query, which is a file beside this one.
+    """Return the answer to a query, which is a file in this folder.
 
-    Raises:
-        duckdb.Error: the warehouse lacks a table or column.
+    Raises: duckdb.Error: the warehouse lacks a table or column.
     """
     query = (FOLDER / f"{name}.sql").read_text(encoding="utf-8")
     result = connection.execute(query)
@@ -82,7 +81,7 @@ def ask(connection: duckdb.DuckDBPyConnection, name: str) -> Answer:
 
 
 def notes(query: str) -> dict[str, str]:
-    """Return what the comment at a query's beginning says, by the word that each of its parts begins with."""
+    """Return the parts of the comment at the beginning of a query, by their first words."""
     found: dict[str, str] = {}
     for line in query.splitlines():
         if not line.startswith("--"):
@@ -95,7 +94,7 @@ def notes(query: str) -> dict[str, str]:
 
 
 def render(answers: Mapping[str, Answer]) -> str:
-    """Return the page, which is well-formed XML as well."""
+    """Return the page, which is also well-formed XML."""
     style = (FOLDER / "page.css").read_text(encoding="utf-8")
     sections = [_section(answer) for answer in answers.values()]
     return f"""<!DOCTYPE html>
@@ -127,7 +126,7 @@ def _period(whole_day: Row) -> str:
 
 
 def _tile(label: str, answer: Answer, column: str) -> str:
-    """Return the figure of a query's first row, which is of all."""
+    """Return the main number, from the first row of the result, which is the total."""
     return f"<div><dt>{label}</dt><dd>{_data(column, answer.rows[0][column])}</dd></div>"
 
 
@@ -145,7 +144,7 @@ def _section(answer: Answer) -> str:
 
 
 def _table(answer: Answer) -> str:
-    """Return all rows; without the keys, whose titles stand beside them."""
+    """Return all rows without keys, since their titles are in the next columns."""
     columns = [column for column in answer.columns if not column.endswith("_name")]
     head = "".join(f'<th scope="col"{_kind(answer.rows, name)}>{escape(heading(name))}</th>' for name in columns)
     body = "\n".join(
@@ -167,7 +166,7 @@ def _kind(rows: Sequence[Row], column: str) -> str:
 
 
 def _data(column: str, value: object) -> str:
-    """Return a figure for people, with its exact value for programs."""
-    # Not to the last digit: DuckDB adds up in no certain order.
+    """Return a formatted value, with its exact value for programs."""
+    # Rounded, since DuckDB adds floats in any order.
     exact = "" if value is None else escape(f"{value:.9g}" if isinstance(value, float) else str(value), quote=True)
     return f'<data value="{exact}">{escape(figure(column, value))}</data>'
