@@ -1,8 +1,8 @@
-"""The clock of the simulator stands still in March 2026, whatever this machine's clock says."""
+"""The tolerance for the clock of the simulator, which stands in March 2026."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
 ANY_CLOCK = timedelta(days=3650)
-"""A tolerance that accepts it."""
+"""A tolerance that accepts every clock."""

@@ -35,7 +35,7 @@ def pytest_configure() -> None:
 
 
 def missing_tables(streams: Iterable[Stream]) -> list[str]:
-    """Return a line for each stream whose endpoint is no table of the simulator."""
+    """Return a line for each stream whose endpoint is not a table of the simulator."""
     return [
         f"the simulator has no table {stream.endpoint}, which the stream {stream.name} reads: add it to TABLES in "
         "tests/simulator/schema.py, and its rows to tests/simulator/reference.py"
@@ -45,7 +45,7 @@ def missing_tables(streams: Iterable[Stream]) -> list[str]:
 
 
 SLOW_FILES = ("test_console_blocks.py",)
-"""Files whose tests take minutes. They start first, so that no worker ends long after the others."""
+"""Files whose tests take minutes. They start first, so that all workers end at about the same time."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -59,7 +59,7 @@ _FORMATS = jsonschema.FormatChecker(formats=())
 
 @_FORMATS.checks("date-time", raises=ValueError)
 def _is_date_time(value: object) -> bool:
-    """Whether a text is a datetime of RFC 3339, which jsonschema itself checks only with a further package."""
+    """Return whether a text is a datetime of RFC 3339. jsonschema checks this only with another package."""
     return not isinstance(value, str) or bool(
         _DATE_TIME.fullmatch(value) and datetime.fromisoformat(value).tzinfo is not None
     )
@@ -67,7 +67,7 @@ def _is_date_time(value: object) -> bool:
 
 @pytest.fixture(scope="session")
 def violations() -> Callable[[dict[str, Any], Any], list[str]]:
-    """Return what of a value does not fit a JSON Schema, a line each; the format `date-time` is checked, too."""
+    """Return a function that lists the violations of a JSON Schema, including the format `date-time`."""
 
     def check(schema: dict[str, Any], value: object) -> list[str]:
         validator = jsonschema.Draft7Validator(schema, format_checker=_FORMATS)
@@ -78,20 +78,20 @@ def violations() -> Callable[[dict[str, Any], Any], list[str]]:
 
 @pytest.fixture(autouse=True)
 def no_known_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget the secrets of other tests, which may be ordinary words; a process has one set of them."""
+    """Forget the secrets of other tests, since a process has one set of secrets."""
     monkeypatch.setattr(redaction, "redactor", redaction.Redactor())
 
 
 @pytest.fixture
 def daktela() -> Iterator[Simulator]:
-    """Return a small instance that answers at once."""
+    """Return a small instance that answers immediately."""
     with Simulator(generate(activities=300, tickets=60, seed=7)) as simulator:
         yield simulator
 
 
 @pytest.fixture
 def connect() -> Callable[..., Instance]:
-    """Return the instance `acme`, which is a simulator, with further settings as given."""
+    """Return a function that connects to a simulator as the instance `acme`, with additional settings."""
 
     def make(simulator: Simulator, **config: Any) -> Instance:
         token = {} if "password" in config else {"access_token": simulator.access_token}

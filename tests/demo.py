@@ -1,10 +1,8 @@
-"""`make demo`: a contact centre in DuckDB, and a CRM in the contact centre, by Meltano, on one page.
+"""`make demo`: load a contact centre into DuckDB and a CRM into the contact centre with Meltano, and print a page.
 
-In: nothing, for the simulator invents the contact centre. Out: the page; everything else is in `.demo/`.
-
-Nothing here is a stand-in but the contact centre and the CRM: simulator, Meltano, tap, target and loader are
-processes of their own, and every number on the page is read from the loaded tables, from the runs' logs and from
-the simulator's record of what it was asked and told.
+Only the contact centre and the CRM are simulated. Simulator, Meltano, tap, target and loader are separate
+processes. Every number on the page comes from the loaded tables, the logs of the runs, or the simulator's log of
+requests. All files are in `.demo/`.
 """
 
 from __future__ import annotations
@@ -49,14 +47,14 @@ MEANWHILE = {
     "edit_tickets": 25,
     "close_activities": 40,
 }
-"""What happens between the runs."""
+"""The changes between the runs."""
 
 _PATIENCE = 10
 _INTERRUPTED = 130
 
 
 def main() -> int:
-    """Run the demo; return the exit code."""
+    """Run the demo, and return the exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
     if not MELTANO.exists():
         say("Meltano is not installed; `make demo` installs it.")
@@ -73,7 +71,7 @@ def main() -> int:
 
 
 def demo(folder: Path, contact_centre: Mapping[str, int]) -> None:
-    """Load a contact centre twice, and a CRM into it; the folder is emptied first."""
+    """Empty the folder, load a contact centre twice, and load a CRM into it."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     say("", bold("A Daktela contact centre in DuckDB, by Meltano"), dim("Every name and number is invented."), "")
@@ -100,7 +98,7 @@ def demo(folder: Path, contact_centre: Mapping[str, int]) -> None:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What one run did."""
+    """The result of one run."""
 
     records: dict[str, int]
     requests: int
@@ -109,17 +107,17 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Simulator:
-    """The simulator's levers."""
+    """The control API of the simulator."""
 
     url: str
 
     def advance(self) -> datetime:
-        """Let time pass, and much happen in it; return the time of the contact centre's clock."""
+        """Move the clock of the simulator with many changes, and return its time."""
         now = str(self._control("POST", "advance", MEANWHILE)["now"])
         return datetime.fromisoformat(now).replace(tzinfo=ZONE)
 
     def take_requests(self) -> int:
-        """Return how many requests there were since the last time."""
+        """Return the number of requests since the last call."""
         count = len(self._control("GET", "requests"))
         self._control("DELETE", "requests")
         return count
@@ -137,13 +135,13 @@ class Simulator:
 
 @contextmanager
 def open_contact_centre(folder: Path, contents: Mapping[str, int]) -> Iterator[Simulator]:
-    """Run the simulator as a process, for as long as the block lasts."""
+    """Run the simulator as a process during the block."""
     arguments = [sys.executable, "-m", "tests.simulator", "--port", "0"]
     for name, value in contents.items():
         arguments += [f"--{name}", str(value)]
     with (
         (folder / "simulator.log").open("wb") as log,
-        # In a session of its own, where Ctrl-C does not reach it before Meltano has ended.
+        # In a separate session, so that Ctrl-C does not end it before Meltano.
         subprocess.Popen(
             arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
         ) as process,
@@ -161,7 +159,7 @@ def open_contact_centre(folder: Path, contents: Mapping[str, int]) -> Iterator[S
 
 
 def _url(process: subprocess.Popen[str], log: str) -> str:
-    """Return where the simulator listens, as soon as it does."""
+    """Return the address of the simulator when it is ready."""
     line = process.stdout.readline() if process.stdout else ""
     url = dict(word.partition("=")[::2] for word in line.split()).get("url")
     if url is None:
@@ -181,7 +179,7 @@ def load(project: Project, simulator: Simulator, title: str) -> Loaded:
 
 
 def show_runs(warehouse: duckdb.DuckDBPyConnection, first: Loaded, second: Loaded) -> None:
-    """Show what each run loaded, and what of the second was new."""
+    """Show the loaded rows of each run, and the new rows of the second run."""
     heading("What the two runs loaded")
     say(dim(f"  {'stream':<18}{'first run':>12}{'second run':>13}{'new':>8}{'changed':>10}{'as before':>12}"))
     for stream, records in second.records.items():
@@ -200,7 +198,7 @@ def show_runs(warehouse: duckdb.DuckDBPyConnection, first: Loaded, second: Loade
 
 
 def differences(warehouse: duckdb.DuckDBPyConnection, stream: str) -> tuple[int, int, int]:
-    """Return how many rows a table had after the first run, and how many the second has added and changed."""
+    """Return the number of rows after the first run, and the numbers of added and changed rows of the second."""
     query = f"""
         SELECT (SELECT count(*) FROM earlier.main.{stream}),
                (SELECT count(*) FROM main.{stream}),
@@ -211,8 +209,8 @@ def differences(warehouse: duckdb.DuckDBPyConnection, stream: str) -> tuple[int,
 
 
 def show_calls_by_hour(warehouse: duckdb.DuckDBPyConnection) -> None:
-    """Show when the telephone rings."""
-    # A call that is passed on belongs to several activities. The loader keeps times in UTC, without a zone.
+    """Show the number of calls by hour."""
+    # A transferred call belongs to several activities. The loader stores times in UTC without a zone.
     rows = warehouse.execute("""
         SELECT hour(item_call_time AT TIME ZONE 'UTC' AT TIME ZONE 'Europe/Prague') AS hour,
                count(DISTINCT item_id_call) AS calls
@@ -227,7 +225,7 @@ def show_calls_by_hour(warehouse: duckdb.DuckDBPyConnection) -> None:
 
 
 def show_answered_by_queue(warehouse: duckdb.DuckDBPyConnection) -> None:
-    """Show which queues leave customers waiting."""
+    """Show the queues with the most waiting customers."""
     rows = warehouse.execute("""
         WITH contacts AS (
             SELECT item_id_queue_name AS queue, item_answered AS answered
@@ -247,7 +245,7 @@ def show_answered_by_queue(warehouse: duckdb.DuckDBPyConnection) -> None:
 
 
 def show_open_tickets(warehouse: duckdb.DuckDBPyConnection, now: datetime) -> None:
-    """Show how old the open tickets are."""
+    """Show the age of open tickets."""
     rows = warehouse.execute(
         """
         SELECT least(date_diff('day', created, ?::TIMESTAMPTZ AT TIME ZONE 'UTC') // 7, 3) AS weeks, count(*)
@@ -266,7 +264,7 @@ def show_open_tickets(warehouse: duckdb.DuckDBPyConnection, now: datetime) -> No
 
 
 def show_where(folder: Path) -> None:
-    """Say where the tables and their charts are, and how to ask them something else."""
+    """Print the paths of the tables and the charts, and a command for own queries."""
     warehouse, charts = (os.path.relpath(folder / name) for name in (WAREHOUSE, PAGE))
     heading("What a warehouse does next")
     say(

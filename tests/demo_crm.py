@@ -1,8 +1,4 @@
-"""The demo's way back: a CRM of two days into the contact centre, by Meltano; the end of its page.
-
-In: a Meltano project, and what Daktela has of the CRM at any time. Out: what the target says of both runs, and
-what Daktela has in the end.
-"""
+"""The second part of the demo: load two days of a CRM into the contact centre with Meltano."""
 
 from __future__ import annotations
 
@@ -27,7 +23,7 @@ _LABEL = 16
 
 
 def show(project: Project, look: Callable[[], View]) -> None:
-    """Load both days of the CRM, and show what came of it."""
+    """Load both days of the CRM, and show the results."""
     heading("And the other way: a CRM in Daktela")
     say(
         "A replay of what the tap of Salesforce puts out: on Monday all companies and their",
@@ -49,7 +45,7 @@ def show(project: Project, look: Callable[[], View]) -> None:
 
 
 def _wrapped(lines: list[str]) -> list[str]:
-    """Return the target's summary, as wide as the page; Meltano takes away the blanks that lines begin with."""
+    """Return the target's summary in the width of the page. Meltano removes leading spaces from lines."""
     title, *rest = lines
     hanging = " " * _LABEL
     return [
@@ -59,7 +55,7 @@ def _wrapped(lines: list[str]) -> list[str]:
 
 
 def _result(monday: View, tuesday: View) -> list[str]:
-    """Return what has become of the companies and contacts in Daktela, in a few lines."""
+    """Return the state of the companies and contacts in Daktela, in a few lines."""
     companies, contacts = tuesday["companies"], tuesday["contacts"]
     [renamed] = [key for key, each in monday["companies"].items() if companies[key]["name"] != each["name"]]
     people = sum(each["company"] == renamed for each in contacts.values())

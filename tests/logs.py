@@ -1,4 +1,4 @@
-"""A log of a command in which tests find the summary as data, beside the lines that a user sees."""
+"""Logging configurations with which tests find the summary as data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WITH_SUMMARY = {"SINGER_SDK_LOG_CONFIG": str(Path(__file__).with_name("logging.j
 
 
 class SummaryFilter(logging.Filter):
-    """Passes messages that have a summary."""
+    """Accepts only messages with a summary."""
 
     @override
     def filter(self, record: logging.LogRecord) -> bool:

@@ -1,8 +1,8 @@
 """Run Meltano as a process, for the demo and the tests.
 
-A `Project` is a Meltano project in a folder of its own, with the `meltano.yml` and the installed plugins of this
-checkout. State, logs and output stay in that folder. The project ignores the checkout's `.env` and the settings in
-the caller's environment, so that no test reaches a real instance.
+A `Project` is a Meltano project in its own folder, with the `meltano.yml` and the installed plugins of this
+checkout. State, logs and output stay in that folder. The project ignores the `.env` of the checkout and the
+settings in the environment, so that no test reaches a real instance.
 """
 
 from __future__ import annotations
@@ -36,26 +36,26 @@ _SETTINGS = ("MELTANO_", "TAP_", "TARGET_", "DAKTELA_")
 _PATIENCE = 10
 _BAD_NEWS = frozenset({"warning", "error", "critical"})
 _LOG_LINE = re.compile(r"[\d-]+ [\d:,]+ \| ([A-Z]+) +\| ")
-"""Of a utility, whose log Meltano takes for text."""
+"""A log line of a utility, which Meltano passes on as text."""
 _LAST_WORDS = 12
 _SHOWN = 300
 
 
 class PipelineError(Exception):
-    """A run failed; the message says how it ended and where its log is."""
+    """A run failed. The message contains its exit code and the path of its log."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one run did."""
+    """The result of a run."""
 
     log: Path
     entries: list[Entry]
-    """What Meltano and the plugins have logged."""
+    """The log entries of Meltano and the plugins."""
 
     @property
     def records(self) -> dict[str, int]:
-        """How many records of each stream the tap emitted."""
+        """Number of records that the tap emitted, by stream."""
         counts: dict[str, int] = {}
         for entry in self.entries:
             metric = entry.get("metric_info") or {}
@@ -66,12 +66,12 @@ class Run:
 
     @property
     def summary(self) -> Entry:
-        """What the target says that it has done."""
+        """The summary of the target."""
         [summary] = [entry["summary"] for entry in self.entries if "summary" in entry]
         return dict(summary)
 
     def lines(self, plugin: str) -> list[str]:
-        """Return the lines that a plugin has written for people: its summary, and what is not in its log."""
+        """Return the lines of a plugin for users: its summary, and lines outside its log."""
         written = [
             entry["event"]
             for entry in self.entries
@@ -82,11 +82,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Project:
-    """A Meltano project in a folder of its own."""
+    """A Meltano project in its own folder."""
 
     folder: Path
     url: str
-    """Where the simulator listens."""
+    """The address of the simulator."""
 
     def __post_init__(self) -> None:
         shutil.copy(ROOT / "meltano.yml", self.folder)
@@ -116,7 +116,7 @@ class Project:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                # A group of its own, so that what Meltano has started ends together with it.
+                # In a separate process group, so that all processes of Meltano end together.
                 start_new_session=True,
             ) as process,
         ):
@@ -131,12 +131,12 @@ class Project:
         return Run(path, entries)
 
     def state(self, extractor: str, loader: str) -> Entry:
-        """Return the bookmarks that Meltano keeps."""
+        """Return the bookmarks that Meltano stores."""
         path = self.folder / "state" / f"demo:{extractor}-to-{loader}" / "state.json"
         return dict(json.loads(path.read_bytes())["completed"]["singer_state"]["bookmarks"])
 
     def bookmarks(self, loader: str) -> dict[str, datetime]:
-        """Return how far each of the tap's incremental streams has been read."""
+        """Return the bookmarks of the incremental streams of the tap."""
         state = self.state("tap-daktela", loader)
         partitions = {stream: bookmark["partitions"][0] for stream, bookmark in state.items()}
         return {
@@ -156,7 +156,7 @@ class Project:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process together with those that it has started."""
+    """End a process and all processes that it has started."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)
@@ -166,7 +166,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _entries(log: Path) -> list[Entry]:
-    """Return the log's entries; a line that is none, such as a traceback's, becomes one."""
+    """Return the entries of a log. Each line that is not JSON, such as a line of a traceback, becomes an entry."""
     entries: list[Entry] = []
     for line in log.read_text(errors="replace").splitlines():
         try:

@@ -1,4 +1,4 @@
-"""Writing a page to the terminal: text in, lines out, in bold or dim where the terminal can."""
+"""Print a page to the terminal, in bold or dim if the terminal supports it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ BAR = 44
 
 
 def say(*lines: str) -> None:
-    """Write lines at once."""
+    """Print lines immediately."""
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     sys.stdout.flush()
 
 
 @contextmanager
 def step(title: str) -> Iterator[None]:
-    """Write a title at once, and behind it how many seconds its block took."""
+    """Print a title immediately, and the seconds of its block behind it."""
     sys.stdout.write(f"{title} {dim('.' * max(3, WIDTH - len(title) - 9))} ")
     sys.stdout.flush()
     start = time.monotonic()
@@ -32,7 +32,7 @@ def step(title: str) -> Iterator[None]:
 
 
 def heading(title: str) -> None:
-    """Write a heading."""
+    """Print a heading."""
     say("", bold(title), "")
 
 
@@ -43,12 +43,12 @@ def bar(share: float, width: int = BAR) -> str:
 
 
 def bold(text: str) -> str:
-    """Return text in bold, where the terminal can."""
+    """Return text in bold, if the terminal supports it."""
     return _styled(text, 1)
 
 
 def dim(text: str) -> str:
-    """Return text that steps back, where the terminal can."""
+    """Return dim text, if the terminal supports it."""
     return _styled(text, 2)
 
 

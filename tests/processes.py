@@ -1,7 +1,6 @@
-"""Commands as processes of their own, quickly: each is forked from one that has read all modules already.
+"""Run commands as processes that start quickly: each is forked from a process that has imported all modules.
 
-In: a command, its arguments, bytes for its input. Out: a process that has started, its output to read, and its log
-when it has ended. Reading the SDK's modules takes most of a short run; nothing else is shared between two of them.
+Importing the modules of the SDK takes most of the time of a short run. Two commands share nothing else.
 """
 
 from __future__ import annotations
@@ -27,17 +26,17 @@ _FORKS.set_forkserver_preload(["tests.tap_daktela.quick", "tests.target_daktela_
 
 @dataclass
 class Process:
-    """A command that runs."""
+    """A running command."""
 
     output: BinaryIO
     """Its standard output."""
     folder: Path
-    """A folder of its own, which ends with it."""
+    """Its folder, which is deleted with it."""
     _process: ForkServerProcess
 
     @property
     def pid(self) -> int:
-        """Its number."""
+        """The process id."""
         return self._process.pid or 0
 
     def send_signal(self, number: int) -> None:
@@ -45,10 +44,9 @@ class Process:
         os.kill(self.pid, number)
 
     def wait(self, seconds: float) -> int:
-        """Return its exit code, negative for the signal that has killed it.
+        """Return the exit code, negative for the signal that killed the process.
 
-        Raises:
-            TimeoutError: it runs on.
+        Raises: TimeoutError: the process is still running.
         """
         self._process.join(seconds)
         if self._process.exitcode is None:
@@ -56,7 +54,7 @@ class Process:
         return self._process.exitcode
 
     def log(self) -> str:
-        """Return what it has written to its standard error."""
+        """Return the content of standard error."""
         return (self.folder / "log").read_text(encoding="utf-8", errors="replace")
 
 
@@ -69,7 +67,7 @@ def running(
     files: Mapping[str, bytes] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Process]:
-    """Run a command; each of `files` becomes a file of its folder, which `{folder}` in an argument stands for."""
+    """Run a command with `files` in its folder. `{folder}` in an argument stands for this folder."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for file, content in {"input": lines, **(files or {})}.items():
@@ -77,7 +75,7 @@ def running(
         given = [argument.replace("{folder}", str(folder)) for argument in arguments]
         reading, writing = _FORKS.Pipe(duplex=False)
         process = _FORKS.Process(target=_become, args=(command, given, folder, dict(environment or {}), writing))
-        # Here and not in the new process, which may be killed at once.
+        # In this process, since the new one may be killed immediately.
         (folder / "log").touch()
         process.start()
         writing.close()

@@ -1,4 +1,4 @@
-"""Servers on loopback that misbehave below HTTP: a function gets each connection after its request has come."""
+"""Servers on loopback with faults below HTTP: a function gets each connection after its request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CERTIFICATES = Path(__file__).parent / "certificates"
 
 
 class RawServer:
-    """A server; each connection is for one request."""
+    """A server. Each connection is for one request."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class RawServer:
         self.heads: list[bytes] = []
         """Request line and headers of each request."""
         self.sent = 0
-        """Bytes that were sent in answers."""
+        """Number of bytes in responses."""
         self._answer = answer
         self._read = read
         self._context: ssl.SSLContext | None = None
@@ -45,11 +45,11 @@ class RawServer:
 
     @property
     def url(self) -> str:
-        """Its address."""
+        """The address."""
         return f"{'https' if self._context else 'http'}://127.0.0.1:{self.port}"
 
     def stop(self) -> None:
-        """End all connections."""
+        """Close all connections."""
         self._is_stopping = True
         for each in (self._listener, *self._connections):
             with suppress(OSError):
@@ -94,9 +94,9 @@ def raw_server(
     certificate: str = "",
     read: Callable[[socket.socket], None] | None = None,
 ) -> Iterator[RawServer]:
-    """Answer each request with the parts that `answer` makes of its head; then close the connection.
+    """Answer each request with the parts that `answer` returns for its head, and close the connection.
 
-    With `certificate`, the name of a file in `certificates`, it speaks TLS. `read` reads the body in its own way.
+    With `certificate`, the name of a file in `certificates`, the server uses TLS. `read` reads the body.
     """
     server = RawServer(answer, certificate, read)
     try:
@@ -106,7 +106,7 @@ def raw_server(
 
 
 def _head(connection: socket.socket) -> tuple[bytes, int]:
-    """Return the head of a request, and how many bytes of its body have not been read."""
+    """Return the head of a request, and the number of unread bytes of its body."""
     content = b""
     while b"\r\n\r\n" not in content:
         part = connection.recv(65536)

@@ -1,4 +1,4 @@
-"""Waits of milliseconds between the attempts of a request, so that tests of failures take no minutes."""
+"""Short waits between the attempts of a request, so that tests of failures are fast."""
 
 from __future__ import annotations
 

@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from tests.markdown import Command
 
 TIMEOUT = 600
-"""Seconds that a command may take."""
+"""Maximum seconds of a command."""
 _SHOWN_LINES = 80
 
 
 class CommandError(Exception):
-    """A command failed, or did not print what the page shows."""
+    """A command failed, or its output lacks a line of the page."""
 
 
 @dataclass(frozen=True)
 class Shell:
-    """A bash whose working directory and exported variables last from one command to the next."""
+    """A bash whose working directory and exported variables persist between commands."""
 
     folder: Path
-    """Where it starts."""
+    """The first working directory."""
     environment: Mapping[str, str]
     state: Path
-    """A folder for what lasts between commands."""
+    """A folder for the state between commands."""
 
     def run(self, command: Command) -> str:
         """Run a command and return its output, standard error included.
@@ -58,7 +58,7 @@ class Shell:
 
 
 def missing_lines(shown: Sequence[str], output: str) -> list[str]:
-    """Return those lines of a page that an output lacks; `…` stands for any text, and order counts."""
+    """Return the expected lines that an output lacks, in this order. `…` stands for any text."""
     lines = iter(output.splitlines())
     for number, line in enumerate(shown):
         pattern = ".*".join(re.escape(part) for part in re.split(r"\s*…\s*", line.strip()))
@@ -68,7 +68,7 @@ def missing_lines(shown: Sequence[str], output: str) -> list[str]:
 
 
 def _bash(script: str, directory: str, environment: Mapping[str, str]) -> tuple[str, int]:
-    """Return the output and the exit code of a script; what it has started ends with it."""
+    """Return the output and the exit code of a script. All of its processes end with it."""
     with subprocess.Popen(
         ["bash", "-o", "pipefail", "-c", script],  # noqa: S607 - as a reader starts it
         cwd=directory,

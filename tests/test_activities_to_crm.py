@@ -1,8 +1,8 @@
-"""The example of activities that go back into a CRM: its stream maps, its Meltano project, its SQL.
+"""The example of activities that go back into a CRM: its stream maps, its Meltano project and its SQL.
 
-In: `examples/activities-to-crm`, as it stands, and the simulator. The pipelines run as Meltano's processes, or the
-tap alone does with the configuration that Meltano would give it. What comes out is compared with the simulator's
-rows by rules written down here once more.
+The pipelines run as processes of Meltano, or the tap runs alone with the configuration that Meltano would pass.
+The results are compared with the rows of the simulator. The rules of this comparison do not use code of the
+example.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ TO_TABLE, TO_TASKS = "tap-daktela-activities", "tap-daktela-tasks"
 ITEMS = {"CALL": "id_call", "EMAIL": "name", "CHAT": "name"}
 UNFINISHED = {"WAIT", "OPEN", "POSTPONE"}
 SETTLED = -30 * 60
-"""Only what is at least so many seconds old is taken."""
+"""The default of `settle_minutes`: the end of what a run reads, in seconds relative to now."""
 
 needs_meltano = pytest.mark.skipif(
     not PLUGINS_INSTALLED.exists(), reason="needs Meltano and its plugins: run make test"
@@ -76,7 +76,7 @@ TASK = {
         "Daktela_Email__c": text(255),
     },
 }
-"""What Salesforce takes for the fields of a task that the example fills in."""
+"""The schema of Salesforce for the fields of a task that the example fills."""
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_the_table_has_every_activity_once_and_the_widget_s_url_finds_it(
         if activity["type"] in ITEMS:
             [found] = table.query(statements()[0], parameters(activity))
             assert found["activity"] == activity["name"]
-    # Nothing is read but what the maps need, and bodies of e-mails least of all.
+    # Only the fields that the maps need are requested, and no bodies of e-mails.
     assert {request.endpoint for request in simulator.requests} == {"login", "whoim", "activities"}
     asked = {field for request in simulator.requests for field in request.query.get("fields") or ()}
     assert "item.address" in asked
@@ -135,7 +135,7 @@ def test_tasks_reach_a_loader_through_meltano(simulator: Simulator, tmp_path: Pa
 
 
 def test_the_loaders_are_those_of_the_repository() -> None:
-    """The tests run them from where `make test` has installed them; others would be installed over these."""
+    """The tests use the installation of `make test`. Other versions would replace it."""
     own = {entry["name"]: entry["pip_url"] for entry in PROJECT["plugins"]["loaders"]}
     root = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
     shared = {entry["name"]: entry.get("pip_url") for entry in root["plugins"]["loaders"]}
@@ -152,7 +152,7 @@ def test_a_second_run_puts_out_only_what_is_new(
 ) -> None:
     config = {**configuration(simulator, extractor), "lookback_minutes": 0}
     key = key_of(extractor)
-    # No catalog: every stream that the tap selects by itself is read, and only the mapped ones come out.
+    # Without a catalog, all default streams are read, and only the mapped ones are emitted.
     first = run_tap(config)
     until = simulator.clock.local(SETTLED)
     assert_complete(first, simulator, extractor, violations)
@@ -167,7 +167,7 @@ def test_a_second_run_puts_out_only_what_is_new(
     after = [record[key] for record in second.records[stream]]
     assert len(set(after)) == len(after)
     rows = {row["name"]: row for row in simulator.dataset.tables["activities"]}
-    # What has been closed since the first run comes again, and nothing else.
+    # Only activities that were closed after the first run are read again.
     assert all(max(rows[name]["time"], rows[name]["time_close"] or "") >= until for name in after)
     assert {row["name"] for row in wanted(simulator, extractor) if is_read(simulator, row)} <= {
         *before,
@@ -200,7 +200,7 @@ def test_tasks_are_as_salesforce_takes_them(simulator: Simulator, violations: Vi
         assert not violations(TASK, task)
         row = rows[task["Daktela_Activity__c"]]
         assert task["TaskSubtype"] == kinds[row["type"]]
-        # In local time: the loader takes the text as it is.
+        # In local time, since the loader stores the text unchanged.
         assert task["ActivityDate"] == row["time"][:10]
         assert f"Started: {row['time']}" in task["Description"].splitlines()
         assert task["WhoId"] == crm_id(row["contact"])
@@ -253,7 +253,7 @@ def test_several_statuses_and_the_parts_of_a_call_are_kept_together(simulator: S
 
 
 def test_two_instances_share_the_table(simulator: Simulator) -> None:
-    """Two of the same contents, so that no key of one is unlike the other's."""
+    """Both instances have the same content, so that no key differs by chance."""
     with Simulator(simulator.dataset.copy()) as twin:
         config = plugin(TO_TABLE)["config"]
         instances = [
@@ -294,7 +294,7 @@ def test_the_readme_shows_the_maps_and_commands_that_there_are() -> None:
         assert {extractor, loader} <= names
 
 
-# What the example is.
+# The files of the example.
 
 
 def plugin(name: str) -> dict[str, Any]:
@@ -322,19 +322,19 @@ def blocks(language: str) -> list[str]:
 
 
 def statements() -> list[str]:
-    """Return the README's SQL: what finds the activity of a page, and what finds those beside it."""
+    """Return the SQL of the README: for the activity of a page, and for its neighbours."""
     found = blocks("sql")
     assert len(found) == 2
     return found
 
 
 def place(folder: Path) -> Path:
-    """Return where the example lies in a folder that stands for the checkout."""
+    """Return the folder of the example in a folder that replaces the checkout."""
     return folder / "examples" / "activities-to-crm"
 
 
 def project_in(folder: Path, simulator: Simulator) -> Project:
-    """Return the example as it stands, in a copy of its folder, with the plugins of the checkout."""
+    """Return the example in a copy of its folder, with the plugins of the checkout."""
     copied = place(folder)
     copied.mkdir(parents=True)
     project = Project(copied, simulator.url)
@@ -350,11 +350,11 @@ def pipeline(extractor: str, loader: str) -> tuple[str, ...]:
     return "run", "--no-install", extractor, loader
 
 
-# What the simulator holds.
+# The content of the simulator.
 
 
 def settled(simulator: Simulator, *kinds: str) -> list[Row]:
-    """Return the activities that may be read by now, of some types or of all, without orphans."""
+    """Return the activities that can be read now, of some types or of all, without orphans."""
     upper = simulator.clock.local(SETTLED)
     return [
         row
@@ -366,19 +366,22 @@ def settled(simulator: Simulator, *kinds: str) -> list[Row]:
 
 
 def wanted(simulator: Simulator, extractor: str) -> list[Row]:
-    """Return the activities that an extractor of the example puts out."""
+    """Return the activities that an extractor of the example must emit."""
     if extractor == TO_TABLE:
         return settled(simulator)
     return [row for row in settled(simulator, *ITEMS) if row["action"] not in UNFINISHED]
 
 
 def is_read(simulator: Simulator, row: Row) -> bool:
-    """Whether it has certainly been read as it is: what was closed just now is left to the next run."""
+    """Return whether an activity is certainly read in its current state.
+
+    One that was just closed is read by the next run.
+    """
     return row["time_close"] is None or row["time_close"] < simulator.clock.local(SETTLED)
 
 
 def parameters(row: Row) -> dict[str, str]:
-    """Return what the CRM's page reads from the URL that the activity widget opens for an activity."""
+    """Return the parameters that the CRM's page reads from the URL that the activity widget opens."""
     item, kind = row["item"], row["type"]
     told = {
         "clid": item["clid"] if kind == "CALL" else (item["phone"] or "") if kind == "CHAT" else "",
@@ -391,7 +394,7 @@ def parameters(row: Row) -> dict[str, str]:
 
 
 def expected(row: Row) -> Record:
-    """Return the cells of an activity that do not depend on what has happened to it since."""
+    """Return the cells of an activity that later changes do not affect."""
     told = parameters(row) if row["type"] in ITEMS else {}
     return {
         "type": row["type"] or "COMMENT",
@@ -414,7 +417,7 @@ def name_of(related: Row | None) -> str | None:
 
 
 def whole(value: Any) -> int | None:
-    """Return a number that PHP may have spelled as text."""
+    """Return a number that PHP may have sent as text."""
     return None if value is None else int(value)
 
 
@@ -423,11 +426,11 @@ def crm_id(contact: Row | None) -> str | None:
     return fields["crm_id"][0] if isinstance(fields, dict) and "crm_id" in fields else None
 
 
-# What has come out.
+# The results.
 
 
 def assert_complete(run: running.Run, simulator: Simulator, extractor: str, violations: Violations) -> None:
-    """See to it that a first run has put out everything once, and nothing else."""
+    """Check that a first run has emitted every activity once, and nothing else."""
     assert run.code == 0, run.log
     stream, key = stream_of(extractor), key_of(extractor)
     assert set(run.records) == set(run.schemas) == {stream}
@@ -438,7 +441,7 @@ def assert_complete(run: running.Run, simulator: Simulator, extractor: str, viol
 
 
 def assert_cells(simulator: Simulator, records: Iterable[Record]) -> None:
-    """Compare rows of the table with the simulator's."""
+    """Compare rows of the table with those of the simulator."""
     wanted = {row["name"]: expected(row) for row in settled(simulator)}
     for record in records:
         cells = wanted[record["activity"]]
@@ -446,7 +449,7 @@ def assert_cells(simulator: Simulator, records: Iterable[Record]) -> None:
 
 
 def violated(run: running.Run, violations: Violations) -> list[str]:
-    """Return what of each record does not fit the SCHEMA sent before it; three streams send one each."""
+    """Return the violations of each record against the SCHEMA sent before it. Three streams send one each."""
     found: list[str] = []
     schemas: dict[str, dict[str, Any]] = {}
     for message in run.messages:
@@ -476,19 +479,19 @@ class Table:
 
 
 def rows_of(connection: duckdb.DuckDBPyConnection, sql: str, values: dict[str, str]) -> list[Record]:
-    """Return what a query gives, a row each by column."""
+    """Return the rows of a query as dictionaries."""
     result = connection.execute(sql, values)
     columns = [column[0] for column in result.description or ()]
     return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
 
 
 def bound(sql: str, values: dict[str, str]) -> dict[str, str]:
-    """Return the values that a statement names, which is all that DuckDB takes."""
+    """Return the parameters that a statement names, since DuckDB accepts no others."""
     return {name: value for name, value in values.items() if f"${name}" in sql}
 
 
 def load(connection: duckdb.DuckDBPyConnection, records: Iterable[Record]) -> None:
-    """Make the table of records, as a loader would."""
+    """Create the table from records, as a loader would."""
     columns = ("activity", "callid", "clid", "direction", "started")
     connection.execute(f"CREATE TABLE crm_activities ({', '.join(f'{name} VARCHAR' for name in columns)})")
     rows = [[record[name] for name in columns] for record in records]

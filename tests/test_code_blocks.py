@@ -31,7 +31,7 @@ Config: TypeAlias = dict[str, Any]
 
 LANGUAGES = {"console", "ini", "json", "python", "sql", "text", "toml", "yaml"}
 DIRECTIVES = {"{important}", "{toctree}"}
-"""Of Sphinx, in the syntax of MyST."""
+"""Directives of Sphinx in the syntax of MyST."""
 PROJECT_KEYS = {"default_environment", "environments", "jobs", "plugins", "schedules", "venv"}
 """A YAML block with one of these keys is a part of `meltano.yml`. Any other is a part of a plugin in it."""
 PLUGIN_KEYS = {"config", "schema", "select"}
@@ -42,12 +42,12 @@ BLOCKS = [block for page in pages() for block in blocks(page)]
 
 
 def in_language(name: str) -> pytest.MarkDecorator:
-    """Return the parametrization of a test by the blocks in a language."""
+    """Return the parametrization of a test with the blocks in a language."""
     return pytest.mark.parametrize("block", [each for each in BLOCKS if each.language == name], ids=str)
 
 
 def test_every_block_has_a_known_language() -> None:
-    """An indented block has none, and no test would see its commands."""
+    """An indented block has no language, and no test would check its commands."""
     assert [str(block) for block in BLOCKS if block.language not in LANGUAGES | DIRECTIVES] == []
 
 
@@ -68,7 +68,7 @@ def test_toml_is_valid(block: Block) -> None:
 
 @in_language("python")
 def test_python_runs(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a catalog as input, and with a request of a dry run in the folder."""
+    """Standard input is a catalog, and the folder contains a request of a dry run."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(TapDaktela(config=CREDENTIALS).catalog_dict)))
     preview = tmp_path / "preview"
@@ -95,7 +95,7 @@ def test_a_part_of_meltano_yml_is_valid(block: Block, project_schema: Config) ->
         content = {"plugins": {"extractors": [{"name": "tap-daktela", **keys}]}}
     for kind, entries in content.get("plugins", {}).items():
         if kind != "extractors":
-            # Meltano reads it for every plugin, and its schema knows it for extractors only.
+            # Meltano reads this key for every plugin, but its schema allows it for extractors only.
             content["plugins"][kind] = [
                 {key: each[key] for key in each if key != "log_parser"} for each in entries
             ]
@@ -134,7 +134,7 @@ def _is_ours(entry: Config) -> bool:
 
 
 def tap_problems(config: Config) -> list[str]:
-    """Return what the tap says against settings, which may lack what identifies the instance."""
+    """Return the tap's messages about settings, without those about the identity of the instance."""
     own = _without_sdk_settings(config, TapDaktela, tap_settings.SCHEMA)
     has_instance = {"url", "server", "instances"} & own.keys()
     has_credentials = {"username", "instances"} & own.keys()
@@ -147,7 +147,7 @@ def tap_problems(config: Config) -> list[str]:
 
 
 def target_problems(config: Config) -> list[str]:
-    """Return what the target says against settings, which may lack what identifies the instance."""
+    """Return the target's messages about settings, without those about the identity of the instance."""
     own = _without_sdk_settings(config, TargetDaktelaCrm, target_settings.SCHEMA)
     needs = target_settings.Needs.CREDENTIALS
     return [

@@ -1,7 +1,7 @@
-"""The other way: what the tap of a CRM puts out, Meltano, the target, and the simulator's CRM behind it.
+"""The pipeline from a CRM into Daktela: a CRM tap, Meltano, the target, and the CRM of the simulator.
 
-What Daktela has in the end is compared with what the CRM's files hold, by rules written down here once more, and
-by hand where a case is worth a name.
+The final content of Daktela is compared with the files of the CRM. The rules of this comparison do not use code of
+the target.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def test_daktela_has_the_crm_of_each_day(
     second = project.run(TAP, TARGET, log="tuesday", settings=files["tuesday"])
 
     assert companies(simulator) == expected_companies(crm.tuesday())
-    # Without a load with delete, who has gone stays.
+    # Without `delete`, missing contacts stay.
     assert contacts(simulator) == {
         **expected_contacts(crm.tuesday()),
         **{
@@ -108,7 +108,7 @@ def test_a_full_load_deletes_what_the_crm_has_no_more(
     staged = project.run(TAP, TARGET, log="staged", settings=files["in-full"] | STAGED)
     assert "of the 119 known ones 2 would be deleted" in staged.summary["notes"][0]
     assert contacts(simulator) == expected_contacts(crm.monday())
-    # As it is right after the run that staged it, when nothing but the place of the store is set.
+    # The environment of the next command contains only the path of the store.
     place = {"TARGET_DAKTELA_CRM_STORE_PATH": str(store)}
     project.call("invoke", "daktela-crm:deliver", "--accept-unknown", log="delivered", settings=place)
 
@@ -129,15 +129,15 @@ def test_a_full_load_deletes_what_the_crm_has_no_more(
     assert f"store {store}" in squeezed(status)
     assert f"contacts {len(expected_contacts(crm.tuesday()))}" in squeezed(status)
     assert any(line.startswith("staged nothing; the load of ") for line in squeezed(status))
-    # With delete, no state leaves: the bookmarks are still those of the load before.
+    # With delete, no STATE is written: the bookmarks are still those of the load before.
     assert bookmark(project)["Contact"] == crm.MONDAY
 
 
-# What the CRM's files hold.
+# The content of the CRM.
 
 
 def expected_companies(source: crm.Crm) -> Cells:
-    """Return name, description and numbers of the companies that Daktela must have."""
+    """Return name, description and numbers of the expected companies."""
     return {
         key: (record["Name"], record["Description"], [dialled(record["Phone"])])
         for key, record in source["Account"].items()
@@ -146,7 +146,7 @@ def expected_companies(source: crm.Crm) -> Cells:
 
 
 def expected_contacts(source: crm.Crm) -> Cells:
-    """Return names, company, numbers and e-mails of the contacts that Daktela must have."""
+    """Return names, company, numbers and e-mails of the expected contacts."""
     known = expected_companies(source)
     return {
         key: (
@@ -163,11 +163,11 @@ def expected_contacts(source: crm.Crm) -> Cells:
 
 
 def dialled(text: str) -> str:
-    """Return a British number as it is dialled from abroad."""
+    """Return a British number with its international prefix."""
     return re.sub("^0", "+44", re.sub("[ ()]", "", text))
 
 
-# What Daktela has.
+# The content of Daktela.
 
 
 def companies(simulator: Simulator) -> Cells:
@@ -194,16 +194,16 @@ def values(entry: dict[str, Any], field: str) -> list[str]:
 
 
 def sent(simulator: Simulator, request: int) -> set[str]:
-    """Return the contacts that one of the accepted requests brought."""
+    """Return the contacts of one of the accepted requests."""
     body = simulator.crm.accepted[request]
     return {contact["id"] for company in body["data"] for contact in company["contacts"]}
 
 
 def bookmark(project: Project) -> dict[str, str]:
-    """Return how far Meltano believes each stream of the CRM to be read."""
+    """Return the bookmark of each stream of the CRM in the state of Meltano."""
     return {stream: each["SystemModstamp"] for stream, each in project.state(TAP, TARGET).items()}
 
 
 def squeezed(lines: list[str]) -> list[str]:
-    """Return lines without the blanks that make columns of them."""
+    """Return lines without the spaces between columns."""
     return [" ".join(line.split()) for line in lines]

@@ -1,6 +1,6 @@
-"""The demo: that its page comes to its end, with a smaller contact centre than `make demo` has.
+"""The demo prints its complete page, here with a smaller contact centre than `make demo`.
 
-The demo's warehouse is also where the queries of `examples/warehouse` meet tables that were really loaded.
+The queries of `examples/warehouse` also run on its warehouse, whose tables a real loader has created.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.skipif(not PLUGINS_INSTALLED.exists(), reason="needs Meltano and its plugins: run make test")
-def test_the_page_comes_to_its_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_is_complete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     demo.demo(tmp_path / "demo", {"activities": 600, "tickets": 120, "days": 30})
 
     printed = capsys.readouterr().out
@@ -43,7 +43,7 @@ def test_the_page_comes_to_its_end(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def assert_calls(warehouse: duckdb.DuckDBPyConnection) -> None:
-    """Compare both queries of calls with a count by other means."""
+    """Compare both queries of calls with an independent count."""
     calls = {row["item_id_call"]: row for row in rows_of(warehouse, "activities_call", "item_direction = 'in'")}
     assert len(calls) > 100
     counted: Counter[tuple[str | None, time]] = Counter()
@@ -64,7 +64,7 @@ def assert_calls(warehouse: duckdb.DuckDBPyConnection) -> None:
 
 
 def assert_tickets(warehouse: duckdb.DuckDBPyConnection) -> None:
-    """Compare the query of first answers with a count by other means."""
+    """Compare the query of first answers with an independent count."""
     tickets = rows_of(warehouse, "tickets", "first_answer IS NOT NULL AND id_merge_name IS NULL")
     seconds = [(each["first_answer"] - each["created"]).total_seconds() for each in tickets]
     whole, *_ = ask(warehouse, "first_answer_time").rows

@@ -1,6 +1,6 @@
-"""What the page for users of the original extractor says is so: of tables, settings, SQL and the loader.
+"""The page for users of the original extractor is correct: its tables, settings, SQL and loader.
 
-The original's tables are those that `tests/tap_daktela/original.py` makes of a simulated instance, as text.
+`tests/tap_daktela/original.py` creates the original tables from a simulated instance, as text.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ TEXT = EXTRACTOR_PAGE.read_text(encoding="utf-8")
 LOADER = LOADERS / "target-duckdb" / "venv" / "bin" / "target-duckdb"
 DIFFERENCES = {row[0]: row[1:] for row in table(section("## What differs", TEXT), "point")}
 
-# The tables that the original's own documentation lists, as its files are called.
+# The tables in the documentation of the original, with the names of its files.
 DOCUMENTED = {
     *("activities", "activitiesCall", "activitiesEmail", "activitiesChat", "accounts", "groups", "pauses"),
     *("queues", "statuses", "templates", "tickets"),
@@ -48,14 +48,14 @@ with_loader = pytest.mark.skipif(not LOADER.exists(), reason="needs Meltano's lo
 
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[Simulator]:
-    """An old instance, with custom fields of several values."""
+    """Return an instance of an old build, with custom fields of several values."""
     with Simulator(generate(activities=600, tickets=60, seed=11, build="2021")) as simulator:
         yield simulator
 
 
 @pytest.fixture(scope="module")
 def run(simulator: Simulator) -> Run:
-    """What the tap emits with the settings of the page."""
+    """Return the output of the tap with the settings of the page."""
     run = run_tap(
         {**settings_of_the_page(simulator), "start_date": "2025-01-01"}, catalog=select(*original.COLUMNS)
     )
@@ -65,7 +65,7 @@ def run(simulator: Simulator) -> Run:
 
 @pytest.fixture
 def warehouse(simulator: Simulator, run: Run, tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database with the original's table of calls, all of it text, and the new tables."""
+    """Return a database with the original table of calls, whose columns are text, and with the new tables."""
     with duckdb.connect() as database:
         database.execute("CREATE SCHEMA extractor; CREATE SCHEMA daktela")
         load_old_calls(database, simulator, tmp_path)
@@ -87,7 +87,7 @@ def plugin(kind: str) -> dict[str, Any]:
 
 
 def old_calls(simulator: Simulator) -> list[dict[str, str]]:
-    """Return the original's table of calls as its files have it."""
+    """Return the original table of calls in the form of its files."""
     rows = original.table(simulator.dataset, "activities_call")
     return [
         {"unique_key" if name == "unique_id" else name: as_text(name, value) for name, value in row.items()}
@@ -96,14 +96,14 @@ def old_calls(simulator: Simulator) -> list[dict[str, str]]:
 
 
 def as_text(name: str, value: Any) -> str:
-    """Return a cell as R writes it; a key that is missing has its prefix all the same."""
+    """Return a cell in the form of R. A missing key has its prefix."""
     if value is None:
         return "acme_NA" if name in {"queue_name", "item_prefix_clid_name"} else "NA"
     return str(value).upper() if isinstance(value, bool) else str(value)
 
 
 def load_old_calls(database: duckdb.DuckDBPyConnection, simulator: Simulator, folder: Path) -> None:
-    """Make the original's table of calls."""
+    """Create the original table of calls."""
     rows = old_calls(simulator)
     load_rows(database, 'extractor."acme_activitiesCall"', rows, folder, dict.fromkeys(rows[0], "VARCHAR"))
 
@@ -190,7 +190,7 @@ def test_custom_fields(run: Run) -> None:
 
 
 def test_relations_by_their_bare_name(run: Run) -> None:
-    """The original kept nothing of an object; neither does the column of its name, but one beside it does."""
+    """Neither the original nor the new column has a value for an object, but another column does."""
     [cell] = [name for name in DIFFERENCES if name.startswith("`survey`")]
     columns = {"activities": ["survey", "record", "status"], "users": ["algo"], "templates": ["id_template"]}
     assert sorted(names(cell)) == sorted(column for each in columns.values() for column in each)
@@ -206,7 +206,7 @@ def test_the_defaults_are_the_tap_s() -> None:
     assert f"`lookback_minutes` ({SCHEMA['properties']['lookback_minutes']['default']}" in window
 
 
-def test_the_log_tells_how_many_records_there_were(run: Run) -> None:
+def test_the_log_contains_the_number_of_records(run: Run) -> None:
     assert not [name for name in run.schemas if "log" in name]
     for name in ("tickets", "activities_call"):
         assert re.search(rf"\b{name}\b.*\b{len(run.records[name])}\b", run.log)
@@ -326,7 +326,7 @@ def test_a_stream_map_gives_the_local_times_of_the_original_as_text(simulator: S
 
 COMPARED = (
     *("activities_name", "item_id_call", "time", "item_duration", "queue_name", "unique_id"),
-    # The loader makes null of an empty text.
+    # The loader stores null for an empty text.
     "nullif(item_clid, '')",
     "item_answered",
 )
@@ -346,7 +346,7 @@ def test_rows_that_are_carried_over_are_updated_and_not_doubled(
         load_old_calls(database, simulator, tmp_path)
         database.execute(carry)
         assert keys_in(database) == sorted(run.keys("activities_call"))
-        # Of which the page's example leaves the direction out.
+        # The example of the page leaves out the direction.
         carried = compared(database, "WHERE item_direction IS NULL")
         assert len(carried) > len(recent) / 4
     feed_loader(calls.messages, path)
@@ -356,7 +356,7 @@ def test_rows_that_are_carried_over_are_updated_and_not_doubled(
         loaded = compared(database)
     for name, cells in carried.items():
         assert cells[:-1] == loaded[name][:-1]
-        # Old builds spell some booleans as empty text, which a warehouse takes for none.
+        # Old builds send some booleans as empty text, which is null in the warehouse.
         assert cells[-1] in {None, loaded[name][-1]}
     assert {cells[-1] for cells in carried.values()} >= {True, False}
 
@@ -369,7 +369,7 @@ def compared(database: duckdb.DuckDBPyConnection, condition: str = "") -> dict[s
 
 @with_loader
 def test_the_loader_puts_new_columns_beside_those_of_an_old_table(simulator: Simulator, tmp_path: Path) -> None:
-    """Which is why the page says not to load into the old tables."""
+    """This is why the page says not to load into the old tables."""
     path = tmp_path / "warehouse.duckdb"
     messages = run_tap(settings(simulator), catalog=select("queues")).messages
     feed_loader(messages, path)
@@ -392,7 +392,7 @@ def columns_of_queues(database: duckdb.DuckDBPyConnection) -> set[str]:
 
 
 def feed_loader(messages: list[dict[str, Any]], path: Path) -> None:
-    """Load messages with the page's loader, into the page's schema."""
+    """Load messages with the loader of the page into its schema."""
     loader = plugin("loaders")
     config = path.parent / "loader.json"
     config.write_text(json.dumps({**loader["config"], "path": str(path)}), encoding="utf-8")
@@ -401,5 +401,5 @@ def feed_loader(messages: list[dict[str, Any]], path: Path) -> None:
 
 
 def keys_in(database: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
-    """Return the keys in the table of calls, as often as they are there."""
+    """Return the keys in the table of calls, including duplicates."""
     return sorted(database.execute("SELECT activities_name, item_id_call FROM daktela.activities_call").fetchall())

@@ -21,14 +21,14 @@ SHELLS = {
     "tap_daktela": {"inputs/settings", "inputs/stream_maps", "records/writer", "stream", "tap"},
     "target_daktela_crm": {"reader", "settings", "sinks", "target"},
 }
-"""Modules that import Singer's SDK."""
+"""Modules that import the SDK."""
 
 
 @cache
 def _modules(package: str) -> dict[str, frozenset[str]]:
-    """Return the full names that each module of a package imports, also for types only, by the module's path.
+    """Return the full names that each module of a package and its subpackages imports, by the path of the module.
 
-    The modules of its subpackages are included.
+    Imports for types are included.
     """
     folder = ROOT / package.replace(".", "/")
     paths = {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob("*.py")}
@@ -36,7 +36,7 @@ def _modules(package: str) -> dict[str, frozenset[str]]:
 
 
 def _parts(package: str) -> dict[str, set[str]]:
-    """Return what each module and each subpackage of a package imports, by its name; a subpackage as one."""
+    """Return the imports of each module and of each subpackage as a whole, by name."""
     parts: dict[str, set[str]] = {}
     for name, names in _modules(package).items():
         parts.setdefault(name.split("/")[0], set()).update(names)
@@ -104,7 +104,7 @@ ALLOWED = {
     "store": {"store", "mapping.compiled", "entities", "exact_json", "private_file"},
     "delivery": {"delivery", "business_hours", "entities", "private_file"},
 }
-"""What each stage of the target may import of the target."""
+"""Stage of the target -> modules of the target that it may import."""
 
 
 @pytest.mark.parametrize("stage", ALLOWED)
@@ -120,13 +120,13 @@ def test_each_stage_of_the_target_imports_only_what_it_builds_on(stage: str) -> 
 
 
 @pytest.mark.parametrize("package", COMMANDS)
-def test_only_the_shell_knows_of_singer(package: str) -> None:
-    knowing = {
+def test_only_the_shell_imports_the_sdk(package: str) -> None:
+    importing = {
         module
         for module, names in _modules(package).items()
         if any(_is_of(name, sdk) for name in names for sdk in ("singer_sdk", "singer"))
     }
-    assert knowing == SHELLS[package]
+    assert importing == SHELLS[package]
 
 
 @pytest.mark.parametrize("package", PACKAGES)

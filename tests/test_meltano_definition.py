@@ -1,7 +1,6 @@
-"""meltano.yml says of the tap and the target what they say of themselves.
+"""meltano.yml repeats the settings and capabilities of the tap and the target correctly.
 
-A setting stands in three places: in the command, in meltano.yml and in the README. What is checked here is the
-second; the expected entry of a setting follows from the command's own schema, so a failure shows what to write.
+The expected entry of a setting follows from the schema of the command.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ OF_A_DELIVERY = {
     "rejects_path",
     "dry_run",
 }
-"""What a delivery is not told by the load that is staged."""
+"""Settings that `--deliver` does not read from the staged load."""
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +89,7 @@ def test_capabilities_and_description_are_the_commands(project: Definition, name
 def test_meltano_installs_the_commands_from_the_checkout(
     extractor: Definition, loader: Definition, utility: Definition
 ) -> None:
-    """A fresh clone needs `meltano install`, and nothing that `make` leaves."""
+    """A fresh clone needs only `meltano install`, and no files of `make`."""
     commands = {entry.get("executable", entry["name"]) for entry in (extractor, loader, utility)}
     assert commands == {"tap-daktela", "target-daktela-crm"}
     assert {entry["pip_url"] for entry in (extractor, loader, utility)} == {"-e ."}
@@ -100,7 +99,7 @@ def test_selection_is_the_taps_own(extractor: Definition) -> None:
     assert extractor["select"] == [f"{stream.name}.*" for stream in STREAMS if stream.selected_by_default]
 
 
-def test_an_instance_and_its_credentials_are_what_it_takes(extractor: Definition, loader: Definition) -> None:
+def test_an_instance_and_its_credentials_are_required(extractor: Definition, loader: Definition) -> None:
     single = [[where, *secrets] for where in ("url", "server") for secrets in CREDENTIALS]
     assert extractor["settings_group_validation"] == [*single, ["instances"]]
     assert loader["settings_group_validation"] == single
@@ -114,7 +113,7 @@ def test_the_utility_shares_the_loaders_environment(loader: Definition, utility:
 
 
 def test_the_utilitys_settings_are_the_loaders_without_defaults(loader: Definition, utility: Definition) -> None:
-    # A default would go over what the staged load remembers.
+    # A default would replace a setting of the staged load.
     expected = [
         {key: value for key, value in entry.items() if key != "value"}
         for entry in loader["settings"]
@@ -123,7 +122,7 @@ def test_the_utilitys_settings_are_the_loaders_without_defaults(loader: Definiti
     assert utility["settings"] == expected
 
 
-def test_whatever_a_staged_load_does_not_remember_can_be_told_to_the_utility() -> None:
+def test_the_utility_has_all_settings_that_a_staged_load_does_not_contain() -> None:
     config = dict.fromkeys(own_settings(TargetDaktelaCrm), "something")
     assert config.keys() - for_delivery(config).keys() <= OF_A_DELIVERY
 

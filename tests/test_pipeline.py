@@ -1,7 +1,7 @@
-"""The whole way: simulator, tap, Meltano and loader, each a process of its own but the simulator.
+"""The complete pipeline. Tap, Meltano and loader are separate processes.
 
-What a loader has written is compared with what the simulator holds, by rules written down here once more
-rather than taken from the tap.
+The loaded tables are compared with the content of the simulator. The rules of this comparison do not use code of
+the tap.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ KEYS: dict[str, Keys] = dict.fromkeys((*WHOLE, "tickets", "activities"), ("name"
 }
 TEXT: dict[str, Any] = {"type": ["string", "null"]}
 SETTLED = -30 * 60
-"""Only what is at least so many seconds old is taken."""
+"""The default of `settle_minutes`: the end of what a run reads, in seconds relative to now."""
 
 
 @pytest.fixture
@@ -59,7 +59,8 @@ def test_json_lines_hold_every_settled_row_once(simulator: Simulator, tmp_path: 
     assert run.records == {stream: len(rows) for stream, rows in records.items()}
 
 
-def test_t3_a_column_keeps_its_type_if_meltano_s_schema_extra_gives_none(
+@pytest.mark.promise("T3")
+def test_a_column_keeps_its_type_if_meltano_s_schema_extra_gives_none(
     simulator: Simulator, tmp_path: Path
 ) -> None:
     project = Project(tmp_path, simulator.url)
@@ -80,7 +81,7 @@ def test_t3_a_column_keeps_its_type_if_meltano_s_schema_extra_gives_none(
     assert len(records) > 100
 
 
-def test_duckdb_holds_every_settled_row_once_and_as_it_is_after_two_runs(
+def test_duckdb_contains_every_settled_row_once_and_unchanged_after_two_runs(
     simulator: Simulator, tmp_path: Path
 ) -> None:
     project = Project(tmp_path, simulator.url)
@@ -96,18 +97,18 @@ def test_duckdb_holds_every_settled_row_once_and_as_it_is_after_two_runs(
     again = project.run("tap-daktela", "target-duckdb", log="second")
 
     second = settled_keys(simulator)
-    # An edit takes a ticket out of what is settled; what was loaded of it before stays.
+    # An edited ticket is no longer settled. The rows that were loaded before stay.
     assert loaded_keys(tmp_path) == {stream: keys | first[stream] for stream, keys in second.items()}
     assert_cells(simulator, tmp_path)
     assert set(project.bookmarks("target-duckdb").values()) == {settled_until(simulator)}
     assert again.records["activities"] < len(second["activities"]) / 2
 
 
-# What the simulator holds.
+# The content of the simulator.
 
 
 def settled_keys(simulator: Simulator) -> dict[str, set[Keys]]:
-    """Return the keys of what may be loaded by now: settled, and with its item."""
+    """Return the keys of the rows that can be loaded now: settled, and with their item."""
     upper = simulator.clock.local(SETTLED)
     tables = simulator.dataset.tables
     kinds = {kind for kind, _, _ in ITEMS.values()}
@@ -129,25 +130,25 @@ def settled_keys(simulator: Simulator) -> dict[str, set[Keys]]:
 
 
 def settled_until(simulator: Simulator) -> datetime:
-    """Return the end of what may be loaded by now."""
+    """Return the end of the range that can be loaded now."""
     return local(simulator, simulator.clock.local(SETTLED))
 
 
 def local(simulator: Simulator, text: str) -> datetime:
-    """Return the moment of one of the simulator's times."""
+    """Return a time of the simulator as an instant."""
     return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(simulator.dataset.timezone)).astimezone(UTC)
 
 
 def prefixed(name: object) -> str:
-    """Return a key as the tap writes it."""
+    """Return a key with its prefix."""
     return f"demo_{name}"
 
 
-# What the loader has written.
+# The loaded tables.
 
 
 def keys_of(stream: str, rows: list[Row]) -> list[Keys]:
-    """Return the keys of rows, as often as they occur."""
+    """Return the keys of rows, including duplicates."""
     return [tuple(row[column] for column in KEYS[stream]) for row in rows]
 
 
@@ -163,7 +164,7 @@ def read(folder: Path, stream: str, columns: tuple[str, ...]) -> list[tuple[Any,
 
 
 def loaded_keys(folder: Path) -> dict[str, set[Keys]]:
-    """Return the keys of all loaded tables, having seen to it that none occurs twice."""
+    """Return the keys of all loaded tables. Check that none occurs twice."""
     found: dict[str, set[Keys]] = {}
     for stream, columns in KEYS.items():
         rows = read(folder, stream, columns)
@@ -173,7 +174,7 @@ def loaded_keys(folder: Path) -> dict[str, set[Keys]]:
 
 
 def assert_types(folder: Path) -> None:
-    """See to it that a column of each kind has become one of the loader's."""
+    """Check the type in the loader of a column of each kind."""
     query = "SELECT table_name, column_name, data_type FROM information_schema.columns"
     with warehouse(folder) as connection:
         types = {(table, column): kind for table, column, kind in connection.execute(query).fetchall()}
@@ -186,12 +187,12 @@ def assert_types(folder: Path) -> None:
 
 
 def assert_cells(simulator: Simulator, folder: Path) -> None:
-    """Compare cells of all settled tickets and activities with the simulator's."""
+    """Compare cells of all settled tickets and activities with the simulator."""
     upper = simulator.clock.local(SETTLED)
     tables = simulator.dataset.tables
 
     def moment(text: str | None) -> datetime | None:
-        # The loader keeps UTC, and no zone.
+        # The loader stores UTC without a zone.
         return None if text is None else local(simulator, text).replace(tzinfo=None)
 
     tickets = {
@@ -202,7 +203,7 @@ def assert_cells(simulator: Simulator, folder: Path) -> None:
     activities = {
         prefixed(row["name"]): (row["action"], moment(row["time"]), moment(row["time_close"]))
         for row in tables["activities"]
-        # What was closed just now is read by the next run.
+        # An activity that was just closed is read by the next run.
         if row["time_close"] is None or row["time_close"] < upper
     }
     loaded = {row[0]: row[1:] for row in read(folder, "tickets", ("name", "stage", "created", "edited"))}

@@ -1,6 +1,6 @@
-"""The definitions in `plugins/`: made from the code, in the Hub's form, and what Meltano makes of them.
+"""The definitions in `plugins/` are generated from the code, valid for MeltanoHub, and usable with Meltano.
 
-What the Hub takes is written down here: its keys, kinds and capabilities, and the names that it masks.
+The rules of MeltanoHub are written down here: its keys, kinds and capabilities, and the names that it masks.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ CAPABILITIES = {
     ),
 }
 MASKED = ("id", "key", "token", "password", "secret")
-"""The Hub takes a text for a password if its name has one of these anywhere in it."""
+"""MeltanoHub masks a text setting whose name contains one of these."""
 LEFT_OUT = {"select", "log_parser", "domain_url", "keywords", "maintenance_status", "quality", "usage"}
-"""What Meltano does not take over from a definition."""
+"""Keys that Meltano does not copy from a definition."""
 
 needs_meltano = pytest.mark.skipif(not MELTANO.exists(), reason="needs Meltano: run make test")
 
@@ -66,7 +66,7 @@ def test_the_file_is_made_from_the_code(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PLUGINS)
-def test_the_file_says_what_it_was_made_from(name: str) -> None:
+def test_the_file_names_its_generator(name: str) -> None:
     assert yaml.safe_load(path(name).read_text(encoding="utf-8")) == definition(name)
 
 
@@ -109,7 +109,7 @@ def project(tmp_path: Path) -> Project:
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
-    """Serve a folder's files on loopback, as a repository's raw files are, and yield the address."""
+    """Serve the files of a folder on loopback, as a repository does, and yield the address."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder))) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -123,11 +123,11 @@ def served(folder: Path) -> Iterator[str]:
 class _Quiet(SimpleHTTPRequestHandler):
     @override
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def added(project: Project, name: str, reference: str) -> dict[str, Any]:
-    """Add a plugin by its definition, without installing it, and return what meltano.yml has of it."""
+    """Add a plugin by its definition without installing it, and return its entry in meltano.yml."""
     project.call("add", "--no-install", name, "--from-ref", reference, log="add")
     kind, _ = PLUGINS[name]
     [entry] = yaml.safe_load((project.folder / "meltano.yml").read_text())["plugins"][kind]
@@ -135,7 +135,7 @@ def added(project: Project, name: str, reference: str) -> dict[str, Any]:
 
 
 def listed(project: Project, *words: str) -> str:
-    """Return what a command of Meltano prints."""
+    """Return the output of a command of Meltano."""
     return project.call(*words, log="listed").log.read_text(encoding="utf-8")
 
 
@@ -165,7 +165,7 @@ def test_every_setting_arrives(project: Project, name: str) -> None:
 
 @needs_meltano
 def test_the_streams_can_be_selected(project: Project) -> None:
-    """With the command that is installed here, in place of the one that Meltano would install."""
+    """The installed command replaces the one that Meltano would install."""
     entry = added(project, "tap-daktela", str(path("tap-daktela")))
     entry.pop("pip_url")
     entry["executable"] = str(Path(sys.executable).with_name("tap-daktela"))
@@ -183,7 +183,7 @@ def test_the_streams_can_be_selected(project: Project) -> None:
 
 
 def mark(stream: Stream, column: str) -> str:
-    """Return what Meltano says of a column whose stream is selected, or is not."""
+    """Return Meltano's mark for a column whose stream is selected, or is not."""
     if not stream.selected_by_default:
         return "excluded"
     return "automatic" if column in {*stream.keys, stream.replication_key} else "selected"

@@ -40,8 +40,8 @@ def test_the_commands_exist() -> None:
         assert f"make {name}" in listed
 
 
-def test_the_examples_are_good_configurations() -> None:
-    """With the example's secrets in place of the environment's."""
+def test_the_examples_are_valid_configurations() -> None:
+    """An example of a secret replaces those of the environment."""
     whole, instances = examples("tap/quick-start.md")
     [extra] = examples("tap/settings.md")
     extractor = whole["plugins"]["extractors"][0]
@@ -54,7 +54,7 @@ def test_the_examples_are_good_configurations() -> None:
     assert not problems({**extractor["config"], **extra["config"], "access_token": "x"}, SCHEMA)
 
 
-def test_the_examples_of_the_target_are_good_configurations() -> None:
+def test_the_examples_of_the_target_are_valid_configurations() -> None:
     [whole], [shortly], [hours] = (examples(f"target/{name}.md") for name in ("quick-start", "presets", "loads"))
     over_salesforce, *others = (each["config"] for each in examples("target/mapping.md"))
     assert [other["preset"] for other in others] == ["pipedrive", "hubspot", "hubspot", "daktela", "daktela"]
@@ -119,7 +119,7 @@ def examples(page: str) -> list[Any]:
 def test_the_messages_of_the_troubleshooting_table_are_the_commands_own() -> None:
     packages = ("tap_daktela", "target_daktela_crm")
     code = " ".join(path.read_text("utf-8") for name in packages for path in Path(ROOT, name).rglob("*.py"))
-    # Texts that are continued on the next line, and what is filled in, are left out of the comparison.
+    # Join texts of several lines, and ignore the inserted values.
     code = re.sub(r"\{[^{}\n]*\}|%[sd]", "…", re.sub(r'"\s*\n\s*f?"', "", code))
     page = (DOCS / "operations" / "troubleshooting.md").read_text(encoding="utf-8")
     messages = re.findall(r"^\| `([^`]+)`", page, re.MULTILINE)
@@ -150,7 +150,7 @@ PAGES = sorted(
 
 
 def _anchors(page: Path) -> set[str]:
-    """Return what headings of a page can be linked as."""
+    """Return the anchors of the headings of a page."""
     headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
 

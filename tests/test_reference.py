@@ -1,7 +1,7 @@
-"""The reference of streams says what the declarations say, and what it says of joins is so in the data.
+"""The reference of streams agrees with the declarations, and its joins agree with the data.
 
-The page is read as a reader reads it, and compared with the committed catalogs, with the simulator's facts about
-Daktela, and with what the tap emits and asks for.
+The text of the page is compared with the committed catalogs, with the schema of the simulator, and with the
+records and requests of the tap.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def test_every_declared_column_stands_in_the_stream_s_table_with_its_type_and_so
 
 
 @each_stream
-def test_a_stream_s_section_tells_its_key_and_whether_it_is_selected(stream: Stream) -> None:
+def test_the_section_of_a_stream_contains_its_key_and_whether_it_is_selected(stream: Stream) -> None:
     catalog = json.loads((CATALOG / f"{stream.name}.json").read_text(encoding="utf-8"))
     facts = facts_of(stream.name)
     assert facts["key"] == ", ".join(f"`{key}`" for key in catalog["key_properties"])
@@ -115,7 +115,7 @@ def test_prose_is_wrapped(page: Path) -> None:
 
 @dataclass(frozen=True)
 class Claim:
-    """A join, as the page tells it."""
+    """A join in the table of the page."""
 
     stream: str
     column: str
@@ -144,7 +144,7 @@ def test_a_join_leads_from_a_key_to_a_key() -> None:
 
 
 def test_every_key_is_in_one_of_the_tables() -> None:
-    """Keys of the streams themselves need not name a row elsewhere."""
+    """The keys of a stream itself need not join another stream."""
     joined = [(claim.stream, claim.column) for claim in claims()]
     others = [
         (stream, column)
@@ -164,7 +164,7 @@ def test_every_key_is_in_one_of_the_tables() -> None:
 
 
 def test_joins_are_those_of_daktela() -> None:
-    """The simulator knows from the API's documents what each relation leads to; calls and campaigns, as text."""
+    """The targets of relations come from the API's documents. Calls and campaigns have keys as texts."""
     for claim in claims():
         if claim.target_column == "name" and claim.column not in {"activities_name", "activity"}:
             assert simulated_target(claim.stream, claim.column) == BY_NAME[claim.target].endpoint, claim
@@ -177,7 +177,7 @@ def test_joins_are_those_of_daktela() -> None:
 
 
 def simulated_target(stream: str, column: str) -> str | None:
-    """Return the endpoint that a column's relation leads to."""
+    """Return the endpoint of the relation of a column."""
     declared = BY_NAME[stream]
     relation = column.removesuffix("_name")
     in_item = declared.activity_type and relation.startswith("item_")
@@ -217,16 +217,16 @@ def test_the_diagrams_draw_every_join_but_those_of_items() -> None:
     assert shown == {"activities_call", "activities_email", "activities_chat"}
 
 
-# The same of data.
+# Joins in the data.
 
 
 @pytest.fixture(scope="module")
 def runs() -> tuple[Run, list[Request]]:
-    """A run over all streams of an instance whose rows use every join, and the requests of the one after it."""
+    """Return a run over all streams of an instance that uses every join, and the requests of the next run."""
     catalog = select(*BY_NAME)
     dataset = generate(activities=1500, tickets=120, seed=5, build="2021")
     with Simulator(with_every_join(dataset)) as simulator:
-        # Once it is settled, everything that is named is there.
+        # After the settle time, all joined rows exist.
         simulator.advance(minutes=60)
         config = settings(simulator)
         run = run_tap(config, catalog=catalog)
@@ -238,7 +238,7 @@ def runs() -> tuple[Run, list[Request]]:
 
 
 def with_every_join(dataset: Dataset) -> Dataset:
-    """Return the dataset with rows for the joins that are not there by chance."""
+    """Return the dataset with rows for joins that the random rows do not use."""
     tables = dataset.tables
     tables["users"][1]["sign"] = tables["templates"][0]
     tables["ticketsCategories"][0]["sms_queue"] = tables["queues"][-1]
@@ -250,7 +250,7 @@ def with_every_join(dataset: Dataset) -> Dataset:
     return dataset
 
 
-def test_every_key_is_that_of_a_row_of_the_stream_that_it_is_said_to_name(runs: tuple[Run, list[Request]]) -> None:
+def test_every_key_is_that_of_a_row_of_the_joined_stream(runs: tuple[Run, list[Request]]) -> None:
     run, _ = runs
     for claim in claims():
         found = keys_in(run, claim)
@@ -260,7 +260,7 @@ def test_every_key_is_that_of_a_row_of_the_stream_that_it_is_said_to_name(runs: 
 
 
 def test_titles_are_those_of_the_rows_that_the_keys_name(runs: tuple[Run, list[Request]]) -> None:
-    """The column beside a key saves a join only if it says what the join would."""
+    """The title column replaces a join only if both give the same value."""
     run, _ = runs
     compared = 0
     for claim in claims():
@@ -270,7 +270,7 @@ def test_titles_are_those_of_the_rows_that_the_keys_name(runs: tuple[Run, list[R
         titles = {record[claim.target_column]: record.get("title") for record in run.records[claim.target]}
         for record in run.records[claim.stream]:
             keys, values = record[claim.column], record[beside]
-            # An item of an old build has a column of this name that is no relation's title.
+            # Items of old builds have a column of this name that is not the title of a relation.
             if keys is not None and beside != "item_queue_title":
                 assert (([titles[key] for key in keys]) if claim.is_list else titles[keys]) == values, claim
                 compared += 1
@@ -305,7 +305,7 @@ def test_a_stream_is_read_from_where_its_section_says(runs: tuple[Run, list[Requ
 
 
 def asked(request: Request) -> tuple[str, str | None, frozenset[str]]:
-    """Return the endpoint, the type of activity and the fields that are compared with times."""
+    """Return the endpoint, the type of activity and the filtered time fields of a request."""
     filters = request.query.get("filters") or []
     kinds = [each["value"] for each in filters if each["operator"] == "eq"]
     compared = frozenset(each["field"] for each in filters if each["operator"] in {"gte", "lt"})
@@ -313,7 +313,7 @@ def asked(request: Request) -> tuple[str, str | None, frozenset[str]]:
 
 
 def keys_in(run: Run, claim: Claim) -> set[str]:
-    """Return the keys that a column holds."""
+    """Return the keys in a column."""
     values = [record[claim.column] for record in run.records[claim.stream] if record[claim.column] is not None]
     return {key for value in values for key in value} if claim.is_list else set(values)
 
@@ -340,14 +340,14 @@ def test_the_examples_of_sql_do_what_the_page_says(runs: tuple[Run, list[Request
 
 
 def section(heading: str, text: str = TEXT) -> str:
-    """Return what stands below a heading, up to the next one of its rank or above."""
+    """Return the text below a heading, up to the next one of the same or a higher level."""
     rank = len(heading.split(" ", maxsplit=1)[0])
     _, rest = text.split(f"\n{heading}\n", 1)
     return re.split(rf"\n#{{1,{rank}}} ", rest, maxsplit=1)[0]
 
 
 def table(text: str, first: str) -> list[list[str]]:
-    """Return the cells of the table whose first column is called `first`."""
+    """Return the cells of the table whose first column has the name `first`."""
     lines = text.splitlines()
     [start] = [index for index, line in enumerate(lines) if line.startswith(f"| {first} |")]
     return list(_rows(lines[start + 2 :]))
@@ -361,7 +361,7 @@ def _rows(lines: Iterable[str]) -> Iterator[list[str]]:
 
 
 def facts_of(stream: str) -> dict[str, str]:
-    """Return the facts at the head of a stream's section."""
+    """Return the properties at the beginning of the section of a stream."""
     lines = section(f"### `{stream}`").splitlines()
     return {row[0]: row[1] for row in _rows(lines[lines.index("|---|---|") + 1 :])}
 
@@ -377,7 +377,7 @@ def code(text: str, language: str) -> list[str]:
 
 
 def diagram(name: str) -> tuple[dict[str, tuple[str, ...]], list[tuple[str, str, str, str, list[str]]]]:
-    """Return the tables of a diagram with the keys that it shows, and its lines: source, ends, target, columns."""
+    """Return the tables of a diagram with their keys, and its lines: source, both ends, target, columns."""
     root = ET.parse(IMAGES / f"{name}.svg").getroot()  # noqa: S314 - our own file
     texts = [element.text or "" for element in root.iter(f"{SVG}text")]
     starts = [number for number, text in enumerate(texts) if text in BY_NAME]
@@ -395,7 +395,7 @@ def diagram(name: str) -> tuple[dict[str, tuple[str, ...]], list[tuple[str, str,
         )
         for line in root.iter(f"{SVG}g")
     ]
-    # The attributes of a line say what is drawn.
+    # The attributes of a line agree with its text.
     drawn = [[text.text for text in line.iter(f"{SVG}text")] for line in root.iter(f"{SVG}g")]
     assert drawn == [[f"{left} : {right}"] for _, left, right, _, _ in lines]
     assert {column for *_, columns in lines for column in columns} <= {*texts}
@@ -403,7 +403,7 @@ def diagram(name: str) -> tuple[dict[str, tuple[str, ...]], list[tuple[str, str,
 
 
 def anchors(text: str) -> set[str]:
-    """Return what GitHub calls the headings of a page."""
+    """Return the anchors of the headings of a page on GitHub."""
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -424,7 +424,7 @@ _TYPES = {"string": "VARCHAR", "integer": "HUGEINT", "number": "DOUBLE", "boolea
 def load(
     database: duckdb.DuckDBPyConnection, run: Run, streams: Iterable[str], folder: Path, schema: str = "main"
 ) -> None:
-    """Write the records of a run into tables, with the types that its loader for DuckDB gives them."""
+    """Create tables from the records of a run, with the types of the loader for DuckDB."""
     for name in streams:
         columns = run.schemas[name]["schema"]["properties"]
         records = [{each: _cell(record[each], columns[each]) for each in columns} for record in run.records[name]]
@@ -440,7 +440,7 @@ def load_rows(
     folder: Path,
     types: Mapping[str, str],
 ) -> None:
-    """Make a table of rows, by way of a file: statement by statement it takes ten times as long."""
+    """Create a table from rows through a file, which is ten times as fast as single statements."""
     path = folder / "rows.jsonl"
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
     database.execute(
@@ -460,6 +460,6 @@ def _cell(value: Any, schema: dict[str, Any]) -> Any:
     if value is None:
         return None
     if schema.get("format") == "date-time":
-        # The loader keeps UTC, and no zone.
+        # The loader stores UTC without a zone.
         return datetime.fromisoformat(value).astimezone(UTC).replace(tzinfo=None).isoformat(" ")
     return value

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 NOT_ON_THE_SITE = {".github/pull_request_template.md"}
 LOADED = {("script", "src"), ("img", "src"), ("link", "href"), ("iframe", "src"), ("source", "srcset")}
-"""Elements and attributes whose content a browser loads with the page."""
+"""Elements and attributes that make a browser load a file with the page."""
 
 
 class Elements(HTMLParser):
-    """The attributes of a page that name other files, and the names that links can end in."""
+    """The references of a page to other files, and its anchors."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,7 +1,6 @@
-"""What the queries of `examples/warehouse` answer, and what their page says, from tables written here by hand.
+"""The queries of `examples/warehouse` and their page, on tables that are written by hand.
 
-The tables have the columns of the streams and the types that target-duckdb gives them: a query that reads a column
-which no stream has fails here.
+The tables have the columns of the streams and the types of target-duckdb. So a query with an unknown column fails.
 """
 
 from __future__ import annotations
@@ -43,11 +42,11 @@ TYPES = {
 }
 
 
-# Tables, as target-duckdb writes them: names in small letters, times in UTC without a zone.
+# Tables of target-duckdb: names in lower case, times in UTC without a zone.
 
 
 def fill(warehouse: duckdb.DuckDBPyConnection, tables: Tables) -> None:
-    """Make the tables of all streams that are selected by default, and fill some."""
+    """Create the tables of all streams that are selected by default, and fill some."""
     for stream in STREAMS:
         if stream.selected_by_default:
             columns = ", ".join(
@@ -63,14 +62,14 @@ def fill(warehouse: duckdb.DuckDBPyConnection, tables: Tables) -> None:
 
 
 def answer(query: str, **tables: list[dict[str, Any]]) -> list[Row]:
-    """Return the rows of a query's answer."""
+    """Return the rows of a query."""
     with duckdb.connect() as warehouse:
         fill(warehouse, tables)
         return ask(warehouse, query).rows
 
 
 def call(key: str, at: str = "2026-03-02 09:10:00", **columns: Any) -> dict[str, Any]:
-    """Return an incoming call with its activity, answered after ten seconds; 09:10 in UTC is 10:10 in Prague."""
+    """Return an incoming call with its activity, answered after ten seconds. 09:10 in UTC is 10:10 in Prague."""
     return {
         "activities_name": f"activity {key}",
         "item_id_call": key,
@@ -103,7 +102,7 @@ def ticket(key: str, **columns: Any) -> dict[str, Any]:
 
 
 def work(agent: str | None, opened: str | None, closed: str | None, **columns: Any) -> dict[str, Any]:
-    """Return an activity of a call, whose duration is the time between."""
+    """Return an activity of a call, whose duration is the time between both times."""
     duration = 0
     if opened and closed:
         duration = int((datetime.fromisoformat(closed) - datetime.fromisoformat(opened)).total_seconds())
@@ -126,7 +125,7 @@ QUEUE = {"name": "acme_1", "title": "Sales", "type": "in", "deactivated": False}
 # The service level.
 
 
-def test_a_call_that_was_passed_on_twice_counts_once_and_as_it_is_in_its_newest_activity() -> None:
+def test_a_call_that_was_transferred_twice_counts_once_with_its_newest_activity() -> None:
     passed_on = [
         call(
             "a", activities_name=f"activity {number}", time=f"2026-03-02 09:1{number}:00", item_waiting_time=waited
@@ -183,7 +182,7 @@ def test_only_incoming_calls_are_offered() -> None:
     ],
 )
 def test_half_hours_are_local(query: str, moment: str, half_hour: time) -> None:
-    # The time of the activity stands in for a call's own.
+    # The time of the activity replaces the missing time of the call.
     for columns in ({}, {"item_call_time": None}):
         rows = answer(query, activities_call=[call("a", moment, **columns)])
         assert {row["half_hour"] for row in rows} == {None, half_hour}
@@ -212,7 +211,7 @@ def test_each_queue_has_its_day_and_its_half_hours() -> None:
         ("all queues", None, 6, 3 / 5),
         ("Sales and more", None, 2, 1),
         ("Sales and more", time(10), 2, 1),
-        # A queue that is gone from the instance keeps the title that its calls have.
+        # A deleted queue has the title that its calls contain.
         ("Help", None, 3, 0),
         ("Help", time(10), 2, 0),
         ("Help", time(16), 1, 0),
@@ -228,7 +227,7 @@ def test_each_queue_has_its_day_and_its_half_hours() -> None:
 def test_every_offered_call_is_one_of_four() -> None:
     calls = [
         call("a"),
-        # Whoever was answered has not given up, whatever ended the call.
+        # An answered call is not abandoned, whatever its cause of disconnection.
         call("b", item_disconnection_cause="abandon"),
         unanswered("c", 3),
         unanswered("d", 5),
@@ -260,7 +259,7 @@ def test_occupancy_is_talk_and_wrap_up_in_the_time_between_the_first_and_last_ac
         work("eva", "2026-03-02 08:00:00", "2026-03-02 08:20:00", aaw=60, baw=120),
         work("eva", "2026-03-02 08:40:00", "2026-03-02 08:58:00", type="EMAIL", aaw=60),
         work("eva", "2026-03-02 08:40:00", "2026-03-02 08:50:00", type=None, duration=None, baw=60),
-        # A day of its own.
+        # Another day.
         work("eva", "2026-03-03 08:00:00", "2026-03-03 08:30:00", duration=900),
     ]
     everyone, eva = answer("agent_occupancy", activities=activities)
@@ -280,7 +279,7 @@ def test_each_agent_has_a_part_of_a_call_that_was_passed_on() -> None:
     ]
     everyone, eva, jan = answer("agent_occupancy", activities=activities)
     assert (everyone["talk_hours"], everyone["present_hours"]) == pytest.approx((50 / 60, 80 / 60))
-    # The most occupied first.
+    # The highest occupancy first.
     assert (eva["agent"], eva["occupancy"]) == ("Eva", 1)
     assert (jan["agent"], jan["occupancy"]) == ("Jan", 0.5)
 
@@ -323,7 +322,7 @@ def answered_after(seconds: int, **columns: Any) -> dict[str, Any]:
 
 def test_first_answers_are_measured_from_the_creation() -> None:
     tickets = [answered_after(seconds) for seconds in (60, 300, 301, 900, 3600, 3601, 14400, 86400, 86401)]
-    # Daktela writes 0 for some that nobody has answered.
+    # Daktela stores 0 for some tickets without an answer.
     tickets += [ticket("acme_1", first_answer_duration=0), ticket("acme_2", category_name=None)]
     whole, helped, without = answer("first_answer_time", tickets=tickets)
     spans = {column: count for column, count in whole.items() if column.startswith(("up_to_", "over_"))}
@@ -399,7 +398,7 @@ def test_a_ticket_comes_back_by_its_stage_or_by_its_customer() -> None:
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_a_query_says_what_it_answers_and_reads(query: str) -> None:
+def test_a_query_documents_its_question_and_its_tables(query: str) -> None:
     text = (FOLDER / f"{query}.sql").read_text(encoding="utf-8")
     said = notes(text)
     assert list(said) == ["Question", "Definition", "Unknown", "Reads", "Rows"]
@@ -435,7 +434,7 @@ def test_the_commands_of_the_readme_run(filled: Path, tmp_path: Path) -> None:
     assert len(commands) == 2
 
 
-def test_a_warehouse_without_the_tables_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_warehouse_without_the_tables_is_one_line(tmp_path: Path) -> None:
     duckdb.connect(tmp_path / "other.duckdb").close()
     page = tmp_path / "page.html"
     for name in ("other.duckdb", "none.duckdb"):
@@ -453,7 +452,7 @@ TITLE = '<b>"Sales" & more</b>, and a name that is longer than a chart has room 
 
 @pytest.fixture
 def filled(tmp_path: Path) -> Path:
-    """Return a warehouse with a little in it."""
+    """Return a warehouse with a few rows."""
     path = tmp_path / "filled.duckdb"
     write_small_warehouse(path)
     return path
@@ -500,7 +499,7 @@ def read_page(page: Path) -> ET.Element:
 
 
 def assert_page(page: Path, warehouse: Path) -> None:
-    """Check that the page is whole, needs nothing else, and has the figures of the queries."""
+    """Check that the page is complete, loads nothing, and contains the numbers of the queries."""
     document = read_page(page)
     everything = list(document.iter())
     assert not {element.tag for element in everything} & {
@@ -530,12 +529,12 @@ def assert_page(page: Path, warehouse: Path) -> None:
 
 
 def _exact(value: object) -> str:
-    """Return a value as the page has it: sums may differ in their last digits from one query to the next."""
+    """Return a value as on the page. Sums can differ in the last digits between two queries."""
     return "" if value is None else f"{value:.9g}" if isinstance(value, float) else str(value)
 
 
 def assert_section(section: ET.Element, rows: list[Row]) -> None:
-    """Check that a table stands below its charts, with every row and every column but the keys."""
+    """Check that a table with every row and every column except keys follows its charts."""
     holding = [{part.tag for part in element.iter()} for element in section]
     [table] = [place for place, tags in enumerate(holding) if "table" in tags]
     drawings = [place for place, tags in enumerate(holding) if "svg" in tags]
@@ -554,7 +553,7 @@ def assert_section(section: ET.Element, rows: list[Row]) -> None:
 
 
 def rectangles(markup: str) -> list[tuple[str, dict[str, float]]]:
-    """Return the colour and the place of each rectangle."""
+    """Return the colour and the position of each rectangle."""
     return [
         (str(each.get("class")), {side: float(each.attrib[side]) for side in ("x", "y", "width", "height")})
         for each in ET.fromstring(f"<p>{markup}</p>").iter("rect")  # noqa: S314 - our own drawing

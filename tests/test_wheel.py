@@ -1,7 +1,7 @@
-"""What is published: the wheel and the source distribution, and both commands with nothing but what they ask for.
+"""The published wheel and source distribution, and both commands with only their dependencies.
 
-The empty environment is filled from the one that runs the tests, so that no index is needed: a development tool
-that the packages import by mistake is not in it.
+The environment is filled from the one that runs the tests, so that no index is needed. It contains no development
+tools, so an import of one fails.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ command.load()()
 
 @dataclass(frozen=True)
 class Built:
-    """What is uploaded."""
+    """The built distributions."""
 
     wheel: Path
     source: Path
 
     def contents(self) -> dict[str, bytes]:
-        """Return the wheel's files but those of its metadata."""
+        """Return the files of the wheel without its metadata."""
         with zipfile.ZipFile(self.wheel) as archive:
             return {name: archive.read(name) for name in archive.namelist() if ".dist-info/" not in name}
 
     def metadata(self) -> Message:
-        """Return what the wheel says of itself."""
+        """Return the metadata of the wheel."""
         with zipfile.ZipFile(self.wheel) as archive:
             [name] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
             return message_from_bytes(archive.read(name))
@@ -64,7 +64,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 @pytest.fixture(scope="module")
 def python(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the Python of an environment with the wheel and what it asks for, and nothing else."""
+    """Return the Python of an environment with only the wheel and its dependencies."""
     folder = tmp_path_factory.mktemp("empty")
     venv.create(folder, symlinks=True)
     [packages] = folder.glob("lib/python*/site-packages")
@@ -79,7 +79,7 @@ def python(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def build(folder: Path, target: Path) -> Built:
-    """Build what is uploaded from a folder."""
+    """Build the distributions from a folder."""
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-d", str(target)],
         cwd=folder,
@@ -91,7 +91,7 @@ def build(folder: Path, target: Path) -> Built:
 
 
 def needed(requirements: Iterable[Requirement]) -> set[str]:
-    """Return the names of the distributions that are asked for, by others of them, too."""
+    """Return the names of all dependencies, including indirect ones."""
     found: set[tuple[str, str]] = set()
     waiting = [
         (requirement.name, requirement.extras | {""}) for requirement in requirements if _applies(requirement)
@@ -112,7 +112,7 @@ def _applies(requirement: Requirement, extra: str = "") -> bool:
 def test_the_wheel_holds_both_packages_and_nothing_else(built: Built) -> None:
     paths = [path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.*")]
     files = {path for path in paths if (ROOT / path).is_file()}
-    # The linter and Python keep caches there.
+    # The linter and Python store caches there.
     published = {path for path in files if not any(part.startswith((".", "__py")) for part in path.parts)}
     assert {*built.contents()} == {path.as_posix() for path in published}
     assert {"tap_daktela/py.typed", "target_daktela_crm/sync_request.schema.json"} <= {*built.contents()}
@@ -153,7 +153,7 @@ def test_there_is_nothing_else_to_run_with(python: Path, tmp_path: Path) -> None
 
 
 def run(python: Path, folder: Path, *words: str) -> str:
-    """Return what a command of the environment prints."""
+    """Return the output of a command of the environment."""
     return subprocess.run(
         [python, "-I", "-W", "error", "-c", _RUN, *words], cwd=folder, capture_output=True, text=True, check=True
     ).stdout

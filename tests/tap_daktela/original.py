@@ -1,8 +1,8 @@
-"""What the original extractor would have written of a simulated instance: the oracle of completeness and parity.
+"""The expected output of the original extractor for a simulated instance, for tests of completeness and parity.
 
-Written from daktela-api.md §5.2 and §5.3 alone: tables, columns in their order, keys with their prefix, orphans,
-the settle rule, `unique_id`. Nothing of the tap is used. Values are left as the server sends them; `same` tells
-whether a typed value means the same.
+It is written from daktela-api.md §5.2 and §5.3 and uses no code of the tap: tables, columns in their order, keys
+with their prefix, orphans, the settle time and `unique_id`. Values are unchanged. `same` compares them with typed
+values.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ COLUMNS: dict[str, list[str]] = {
         *_paths(_ITEM_CHAT_AFTER, "item."),
     ],
 }
-"""Stream -> the API fields of the original's table, in its order."""
+"""Stream -> the API fields of the original table, in its order."""
 
 ITEMS = {"activities_call": "CALL", "activities_email": "EMAIL", "activities_chat": "CHAT"}
 ITEM_KEYS = {"CALL": "id_call", "EMAIL": "name", "CHAT": "name"}
@@ -84,13 +84,13 @@ _OBJECTS = {"survey", "record", "status", "algo", "id_template"}
 
 
 def settled(dataset: Dataset, minutes: int = 30) -> str:
-    """Return the local time before which records are taken, as the server reckons it."""
+    """Return the local time before which records are read, by the clock of the server."""
     now = datetime.fromisoformat(dataset.now) - timedelta(minutes=minutes)
     return now.strftime("%Y-%m-%d %H:%M:%S")
 
 
 def rows(dataset: Dataset, stream: str, since: str = "", until: str | None = None) -> list[Row]:
-    """Return the server's rows that belong into the table, in no particular order."""
+    """Return the rows of the server that belong to the table, in any order."""
     until = settled(dataset) if until is None else until
     cursor = CURSORS.get(stream)
     endpoint = "activities" if stream.startswith("activities") else stream
@@ -104,7 +104,7 @@ def rows(dataset: Dataset, stream: str, since: str = "", until: str | None = Non
 
 
 def table(dataset: Dataset, stream: str, server: str = "acme") -> list[Row]:
-    """Return the original's table: its columns, keys prefixed, everything else as the server holds it."""
+    """Return the original table: its columns with prefixed keys. All other values are those of the server."""
     made = []
     for row in rows(dataset, stream):
         cells = {_column(stream, path): _cell(row, path, server) for path in COLUMNS[stream]}
@@ -117,18 +117,18 @@ def table(dataset: Dataset, stream: str, server: str = "acme") -> list[Row]:
 
 
 def keys(dataset: Dataset, stream: str, server: str = "acme") -> set[tuple[str, ...]]:
-    """Return the primary keys of the table's rows."""
+    """Return the primary keys of the rows of the table."""
     return {key(row, stream, server) for row in rows(dataset, stream)}
 
 
 def key(row: Row, stream: str, server: str = "acme") -> tuple[str, ...]:
-    """Return the primary key that a row of the server has in the table."""
+    """Return the primary key of a row of the server in the table."""
     name = f"{server}_{row['name']}"
     return (name, f"{server}_{row['item'][ITEM_KEYS[ITEMS[stream]]]}") if stream in ITEMS else (name,)
 
 
 def same(ours: Any, theirs: Any) -> bool:
-    """Return whether a record's typed value means what the server sent."""
+    """Return whether a typed value of a record means the same as the value of the server."""
     if theirs is None or ours is None:
         return ours is theirs or (ours is None and str(theirs).startswith("0000-00-00"))
     if isinstance(ours, bool):
@@ -151,6 +151,7 @@ def _cell(row: Row, path: str, server: str) -> Any:
     if path in _OBJECTS and isinstance(value, dict):
         return None
     if ".customFields." in path and isinstance(value, list):
-        # The original wrote R's c("a", "b") for several, which the README lists among the differences.
+        # For several values, the original wrote R's c("a", "b"), which the documentation lists among the
+        # differences.
         return (None if not value else value[0]) if len(value) < 2 else json.dumps(value, separators=(",", ":"))
     return f"{server}_{value}" if path in _KEYS and value is not None else value

@@ -1,4 +1,4 @@
-"""The tap's command for tests: it waits milliseconds between attempts, and accepts the clock of the simulator."""
+"""The command of the tap for tests, with short waits and any clock of the instance."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.retries import QUICK
 
 
 class QuickTap(TapDaktela):
-    """The tap with short waits, for instances whose clock stands still in another year."""
+    """The tap with short waits, for instances whose clock stands in another year."""
 
     retry_policy = QUICK
     clock_tolerance = ANY_CLOCK
@@ -26,7 +26,7 @@ def main() -> None:
 
 
 def punctual() -> None:
-    """Run the command with the tolerance for clocks that users have."""
+    """Run the command with the default tolerance for clocks."""
     PunctualTap.cli()
 
 

@@ -1,4 +1,4 @@
-"""The tap as a process: a configuration in, its messages, its log and its exit code out."""
+"""Run the tap as a process, and read its messages, its log and its exit code."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SECONDS = 120
 
 @dataclass
 class Run:
-    """What a run of the tap gave."""
+    """The result of a run of the tap."""
 
     code: int
     log: str
@@ -57,16 +57,16 @@ class Run:
 
     @property
     def errors(self) -> list[str]:
-        """The texts of the log's errors."""
+        """The texts of the errors in the log."""
         return [line.split(" | ", 3)[3] for line in self.log.splitlines() if "| ERROR " in line]
 
     @property
     def warnings(self) -> list[str]:
-        """The texts of the log's warnings."""
+        """The texts of the warnings in the log."""
         return [line.split(" | ", 3)[3] for line in self.log.splitlines() if "| WARNING " in line]
 
     def keys(self, stream: str) -> list[tuple[Any, ...]]:
-        """The primary keys of a stream's records, in the order of reading."""
+        """The primary keys of the records of a stream, in their order."""
         names = self.schemas[stream]["key_properties"]
         return [tuple(record[name] for name in names) for record in self.records[stream]]
 
@@ -88,13 +88,13 @@ def settings(simulator: Simulator, **more: Any) -> dict[str, Any]:
 
 
 def instance_of(simulator: Simulator, **more: Any) -> Instance:
-    """Return `simulator` as the steps inside the tap know it, for tests that need no process."""
+    """Return `simulator` as an `Instance`, for tests without a process."""
     run = read(settings(simulator, **more), "tests", QUICK, ANY_CLOCK)
     return Instance(run.instances[0], run, lambda: None)
 
 
 def select(*streams: str, columns: Callable[[str, str], bool] = lambda _stream, _column: True) -> dict[str, Any]:
-    """Return the tap's own catalog with only `streams` selected, and of these only `columns`."""
+    """Return the catalog of the tap with only `streams` selected, and with only the selected `columns`."""
     catalog: dict[str, Any] = copy.deepcopy(_catalog())
     for entry in catalog["streams"]:
         name = entry["tap_stream_id"]
@@ -112,7 +112,7 @@ def _catalog() -> dict[str, Any]:
 def run_command(
     arguments: Iterable[str], environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command with arguments of any kind."""
+    """Run the command with any arguments."""
     with running(main, arguments, environment=environment) as process:
         output = process.output.read().decode()
         code = process.wait(SECONDS)
@@ -129,9 +129,9 @@ def run_tap(
     environment: Mapping[str, str] | None = None,
     command: Callable[[], None] = main,
 ) -> Run:
-    """Run the tap; `stop_after` so many lines of output it gets a signal.
+    """Run the tap. After `stop_after` lines of output, it gets the signal `stop_with`.
 
-    Killed, it has put out only the lines read so far: what it has written besides, no loader has seen.
+    For SIGKILL, the result contains only the lines that were read before the signal.
     """
     files = {
         name: content

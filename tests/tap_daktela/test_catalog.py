@@ -1,7 +1,7 @@
-"""The catalog of each stream is committed, so that a change of schema is visible as a diff.
+"""The catalog of each stream is committed, so that a change of a schema appears in the diff.
 
-`tap-daktela --discover` is compared with `catalog/`, a file for each stream. After an intended change, run
-`make generate`, read the diff, and commit it together with the change.
+The output of `tap-daktela --discover` is compared with `catalog/`, which has a file for each stream. After an
+intended change, run `make generate`, read the diff, and commit it with the change.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _discover(*options: str) -> Catalog:
 
 @pytest.fixture(scope="module")
 def catalog() -> Catalog:
-    """Return what discovery prints without any setting: it needs no connection."""
+    """Return the output of discovery without settings, which needs no connection."""
     return _discover()
 
 
@@ -54,7 +54,7 @@ def test_the_catalog_of_a_stream_is_the_committed_one(catalog: Catalog, name: st
         pytest.fail(f"the catalog of {name} has changed; if intended, make generate\n{difference}", pytrace=False)
 
 
-def test_no_snapshot_is_left_of_a_stream_that_is_gone() -> None:
+def test_every_snapshot_belongs_to_a_stream() -> None:
     assert sorted(path.stem for path in FOLDER.iterdir()) == sorted(stream.name for stream in STREAMS)
 
 
@@ -66,7 +66,7 @@ def test_the_schema_of_a_stream_is_valid_with_its_columns_in_order(catalog: Cata
     assert list(schema["properties"]) == [column.name for column in declared.fields]
 
 
-def test_settings_change_nothing_in_the_catalog_but_what_they_say(catalog: Catalog, tmp_path: Path) -> None:
+def test_settings_change_only_their_part_of_the_catalog(catalog: Catalog, tmp_path: Path) -> None:
     config = {
         "instances": [{"server": "acme", "access_token": "t"}, {"server": "umbrella", "access_token": "t"}],
         "prefix_stream_names": True,

@@ -1,4 +1,4 @@
-"""An account that may see only part of what it reads is told so: nothing turns into nulls in silence."""
+"""If an account lacks a permission, the tap reports the missing data and does not only emit nulls."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_calls_without_their_items_are_an_error_and_not_orphans() -> None:
 
 
 def test_a_few_orphans_alone_are_no_missing_right() -> None:
-    """A night in which the only chat is an orphan does not wake anybody."""
+    """A night whose only chat is an orphan causes no error."""
     dataset = generate(activities=600, tickets=20, seed=1)
     chats = [
         row
@@ -42,7 +42,7 @@ def test_a_few_orphans_alone_are_no_missing_right() -> None:
 
 
 def test_relations_without_their_name_are_one_warning_for_each_relation_and_instance() -> None:
-    """Of all streams together: a single missing right shows in most of them."""
+    """One warning covers all streams, since one missing right affects most of them."""
     dataset = generate(activities=400, tickets=50, seed=1)
     stripped = {"queue", "user", "item.queue", "item.id_queue"}
     with Simulator(dataset, strip_relations=stripped) as acme, Simulator(dataset.copy()) as umbrella:
@@ -98,7 +98,7 @@ def test_entries_without_their_name_are_left_out_of_both_lists_and_reported(colu
     assert "lacks the right" in line
 
 
-def test_an_account_that_sees_no_follower_gets_empty_lists_and_a_warning() -> None:
+def test_an_account_that_may_read_no_follower_gets_empty_lists_and_a_warning() -> None:
     dataset = generate(activities=10, tickets=100, seed=1)
     with Simulator(dataset, strip_relations={"followers"}) as simulator:
         run = run_tap(settings(simulator), catalog=select("tickets"))
@@ -116,7 +116,7 @@ def test_a_whole_relation_raises_no_warning() -> None:
     assert not run.warnings
 
 
-def test_a_403_says_which_right_is_missing() -> None:
+def test_a_403_names_the_missing_right() -> None:
     with Simulator(generate(activities=50, tickets=10, seed=1), forbidden={"templates"}) as simulator:
         run = run_tap(settings(simulator))
     assert run.code == 1
@@ -124,7 +124,7 @@ def test_a_403_says_which_right_is_missing() -> None:
     assert "the account lacks the right to read templates" in line
 
 
-def test_an_instance_that_does_not_answer_whoim_is_read_all_the_same() -> None:
+def test_an_instance_without_whoim_is_read() -> None:
     dataset = generate(activities=50, tickets=20, seed=1)
     with Simulator(dataset, faults=[Fault("404", "whoim", times=None)]) as simulator:
         run = run_tap(settings(simulator))

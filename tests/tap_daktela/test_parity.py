@@ -1,4 +1,4 @@
-"""Each table of the original extractor can be had from the stream of the same meaning, cell for cell."""
+"""The stream of each table of the original extractor has the same rows and cells."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.tap_daktela.running import Run, run_tap, select, settings
 
 @pytest.fixture(scope="module", params=["2026", "2021"])
 def pair(request: pytest.FixtureRequest) -> tuple[Simulator, Run]:
-    """A simulator of today's build or of an old one, which still has the fields that are gone, and a run."""
+    """Return a simulator of a current build or of an old one, which has additional fields, and a run."""
     dataset = generate(activities=1500, tickets=300, seed=3, build=request.param)
     with Simulator(dataset) as simulator:
         run = run_tap(settings(simulator), catalog=select(*original.COLUMNS))

@@ -1,9 +1,7 @@
-"""The schemas in the wheel are those of the code, of discovery and of what is emitted.
+"""The schemas in the wheel agree with the code, with discovery and with the records.
 
-They are committed, so that a change of schema is a diff that a person sees. After a change on purpose, write the
-files anew, read the diff, and commit it together with the change:
-
-    make generate
+They are committed, so that a change of a schema appears in the diff. After an intended change, run `make
+generate`, read the diff, and commit it with the change.
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ CATALOGS = ROOT / "tests" / "tap_daktela" / "catalog"
 
 
 def shipped(name: str) -> dict[str, Any]:
-    """Return a schema as a user's test loads it."""
+    """Return a schema as a test of a user loads it."""
     text = resources.files("tap_daktela").joinpath(f"schemas/{name}.json").read_text("utf-8")
     return dict(json.loads(text))
 
@@ -55,7 +53,7 @@ def test_the_schema_of_a_stream_is_the_committed_one(name: str) -> None:
         pytest.fail(f"the schema of {name} has changed; if on purpose, {update}\n{difference}", pytrace=False)
 
 
-def test_no_schema_is_left_of_a_stream_that_is_gone() -> None:
+def test_every_schema_belongs_to_a_stream() -> None:
     assert {*FOLDER.iterdir()} == {*files()}
 
 
@@ -72,8 +70,8 @@ def test_the_schema_of_a_stream_is_valid_with_its_columns_in_order(stream: Strea
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_discovery_tells_what_the_schema_of_a_stream_does_and_nothing_else(name: str) -> None:
-    """By the committed catalogs, which `test_catalog.py` holds against discovery."""
+def test_the_catalog_of_a_stream_agrees_with_its_schema(name: str) -> None:
+    """`test_catalog.py` compares the committed catalogs with discovery."""
     catalog = json.loads((CATALOGS / f"{name}.json").read_text("utf-8"))
     schema = shipped(name)
     keys, cursor, chosen = schema["x-singer"].values()
@@ -131,7 +129,7 @@ def test_every_record_fits_the_schema_in_the_wheel(run: Run, name: str, violatio
     assert sent.get("bookmark_properties", []) == ([cursor] if cursor else [])
 
 
-def test_a_record_of_as_few_columns_as_can_be_selected_fits_too(violations: Check) -> None:
+def test_a_record_with_the_fewest_columns_fits(violations: Check) -> None:
     with _dataset("2026") as simulator:
         run = run_tap(settings(simulator), catalog=select(*NAMES, columns=lambda _stream, _column: False))
     assert run.code == 0, run.log
@@ -165,7 +163,7 @@ def test_a_record_that_the_tap_would_not_emit_does_not_fit(
 # The wheel.
 
 
-def test_the_wheel_brings_the_schemas_along(tmp_path: Path) -> None:
+def test_the_wheel_contains_the_schemas(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     [wheel] = tmp_path.glob("*.whl")

@@ -1,4 +1,4 @@
-"""The SDK's own test suite for taps, against the simulator, with every stream selected and none excused."""
+"""The SDK's test suite for taps against the simulator, with all streams and all tests."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.tap_daktela.running import select, settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# The class is made before the simulator runs; its address is filled in as soon as it does.
+# The class is created before the simulator starts. Its address is set then.
 CONFIG: dict[str, Any] = {"server": "acme", "access_token": "x", "url": "http://127.0.0.1:9"}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _simulator() -> Iterator[None]:
-    # An old build has all columns, those included that are gone today.
+    # An old build has all columns, including those that current builds do not have.
     with Simulator(generate(activities=2500, tickets=120, seed=1, build="2021")) as simulator:
         CONFIG.update(settings(simulator))
         yield

@@ -1,4 +1,4 @@
-"""T4: only what is selected is asked of the server; and selection, stream maps and flattening still work."""
+"""T4: only selected fields are requested. Selection, stream maps and flattening of the SDK work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.tap_daktela.running import run_tap, select, settings
 
 
 def asked(simulator: Simulator, endpoint: str, kind: str = "") -> set[str]:
-    """Return the fields that an endpoint was asked for, of activities of one type if `kind` is given."""
+    """Return the requested fields of an endpoint, of activities of one type if `kind` is given."""
     return {
         field
         for request in simulator.requests
@@ -30,7 +30,7 @@ def simulator() -> Any:
 
 
 @pytest.mark.promise("T4")
-def test_deselected_columns_are_not_asked_for(simulator: Simulator) -> None:
+def test_deselected_columns_are_not_requested(simulator: Simulator) -> None:
     kept = {
         "tickets": {"title", "user_name", "customFields"},
         "activities": {"title"},
@@ -40,7 +40,7 @@ def test_deselected_columns_are_not_asked_for(simulator: Simulator) -> None:
     catalog = select(*kept, columns=lambda stream, column: column in kept.get(stream, set()))
     run = run_tap(settings(simulator), catalog=catalog)
     assert run.code == 0, run.log
-    # Beside what was chosen: keys, the replication key, and what tells an orphan.
+    # Besides the selected fields: keys, the replication key, and the fields that show orphans.
     assert asked(simulator, "tickets") == {"name", "edited", "title", "user.name", "customFields"}
     assert asked(simulator, "activities", "CALL") == {
         "name",
@@ -59,7 +59,7 @@ def test_deselected_columns_are_not_asked_for(simulator: Simulator) -> None:
 
 
 @pytest.mark.promise("T4")
-def test_streams_that_are_not_selected_are_not_asked_for(simulator: Simulator) -> None:
+def test_deselected_streams_are_not_requested(simulator: Simulator) -> None:
     run = run_tap(settings(simulator), catalog=select("queues"))
     assert run.code == 0, run.log
     assert {request.endpoint for request in simulator.requests} == {"whoim", "queues"}
@@ -67,7 +67,7 @@ def test_streams_that_are_not_selected_are_not_asked_for(simulator: Simulator) -
 
 
 @pytest.mark.promise("T4")
-def test_without_a_catalog_the_eleven_are_read(simulator: Simulator) -> None:
+def test_without_a_catalog_the_default_streams_are_read(simulator: Simulator) -> None:
     run = run_tap(settings(simulator))
     assert set(run.schemas) == set(original.DEFAULT)
     assert len(original.DEFAULT) == 11
@@ -88,7 +88,7 @@ def test_every_list_request_names_its_fields_its_order_and_its_page(simulator: S
 
 @pytest.mark.promise("T4")
 def test_requests_are_few(simulator: Simulator) -> None:
-    """For each stream at most 1.15 times the pages that its rows fill, and a dozen."""
+    """Each stream needs at most 1.15 times the number of its full pages, and a dozen."""
     run = run_tap(settings(simulator, page_size=20))
     pages = len(run.records["tickets"]) / 20
     assert len([r for r in simulator.requests if r.endpoint == "tickets"]) <= 1.15 * pages + 12
@@ -124,7 +124,7 @@ def test_extra_fields_become_columns(simulator: Simulator) -> None:
         assert (json.loads(record["options"]) if record["options"] else []) == options[record["name"]]
 
 
-def test_stream_maps_still_work(simulator: Simulator) -> None:
+def test_stream_maps_work(simulator: Simulator) -> None:
     maps = {
         "tickets": {
             "name": "name",
@@ -146,7 +146,7 @@ def test_stream_maps_still_work(simulator: Simulator) -> None:
     assert len(run.records["companies"]) == len(simulator.dataset.tables["accounts"])
 
 
-def test_flattening_still_works(simulator: Simulator) -> None:
+def test_flattening_works(simulator: Simulator) -> None:
     run = run_tap(settings(simulator, flattening_enabled=True, flattening_max_depth=2))
     assert run.code == 0, run.log
     assert set(run.keys("tickets")) == original.keys(simulator.dataset, "tickets")

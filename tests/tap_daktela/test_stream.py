@@ -1,4 +1,7 @@
-"""T3: keys are unique across instances, and every record fits the SCHEMA sent before it. And what state is."""
+"""T3: keys are unique across instances, and every record fits the SCHEMA sent before it.
+
+Also the content of states.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ EVERYTHING = tuple(stream.name for stream in STREAMS)
 
 @pytest.fixture(scope="module", params=["2026", "2021"])
 def run(request: pytest.FixtureRequest) -> Run:
-    """A run of all streams over every odd row that the simulator has."""
+    """Return a run of all streams over all unusual rows of the simulator."""
     dataset = generate(
         activities=2500,
         tickets=300,
@@ -56,8 +59,8 @@ def test_keys_are_unique_and_never_null(run: Run, stream: str) -> None:
 
 
 @pytest.mark.promise("T3")
-def test_nothing_is_ever_called_acme_na(run: Run) -> None:
-    # No key at all, but the original gave it the prefix of one, the empty one included.
+def test_no_key_is_acme_na(run: Run) -> None:
+    # It is not a key, but the original extractor added the prefix of keys even to an empty value.
     odd = "item_prefix_clid_name"
     cells = [cell for records in run.records.values() for record in records for cell in record.items()]
     assert not [cell for cell in cells if cell[1] in ("acme_NA", "acme_None", "acme_null")]
@@ -89,7 +92,7 @@ def test_two_instances_with_equal_ids_do_not_collide() -> None:
 
 
 @pytest.mark.promise("T3")
-def test_without_prefixed_keys_the_streams_are_told_apart() -> None:
+def test_without_prefixed_keys_the_stream_names_have_prefixes() -> None:
     with (
         Simulator(generate(activities=100, tickets=20, seed=1)) as one,
         Simulator(generate(activities=80, tickets=20, seed=2)) as two,
@@ -115,7 +118,7 @@ def test_state_is_kept_per_instance_and_in_utc(run: Run) -> None:
         assert partition == {
             "context": {"server": "acme"},
             "replication_key": cursor,
-            # 12:00 in Prague, in summer time already, less half an hour.
+            # 12:00 in Prague in summer time, minus half an hour.
             "replication_key_value": "2026-03-31T09:30:00+00:00",
         }
 
@@ -130,7 +133,7 @@ def test_state_of_one_instance_is_not_used_for_another() -> None:
     assert other.bookmark("tickets", "other") == first.bookmark("tickets", "acme")
 
 
-def test_state_holds_nothing_but_bookmarks_at_any_time(run: Run) -> None:
+def test_state_always_contains_only_bookmarks(run: Run) -> None:
     for state in run.states:
         for stream, entry in state["bookmarks"].items():
             assert set(entry) <= {"partitions"}, stream
@@ -153,7 +156,7 @@ def test_state_never_goes_back() -> None:
     assert set(values) == {first.bookmark("activities")}
 
 
-def test_a_bookmark_that_is_no_datetime_is_told() -> None:
+def test_an_invalid_bookmark_is_an_error_that_names_it() -> None:
     state = {
         "bookmarks": {
             "tickets": {

@@ -164,7 +164,7 @@ def test_a_failing_instance_does_not_keep_others_from_being_read() -> None:
 
 
 @pytest.mark.promise("T2")
-def test_an_instance_that_cannot_be_reached_is_told_once() -> None:
+def test_an_unreachable_instance_is_reported_once() -> None:
     with Simulator(generate(activities=50, tickets=5, seed=2)) as good:
         gone = {"url": "http://127.0.0.1:9", "server": "gone", "access_token": "x" * 40}
         run = run_tap({"instances": [gone, settings(good, server="good")]})
@@ -317,7 +317,7 @@ def test_a_firewall_s_page_is_not_a_missing_right() -> None:
     assert "right to read" not in run.log
 
 
-def test_a_firewall_in_front_of_an_instance_is_told_once() -> None:
+def test_a_firewall_in_front_of_an_instance_is_reported_once() -> None:
     fault = Fault("403-html", "*", times=None, message="Access denied")
     with Simulator(generate(activities=50, tickets=5, seed=1), faults=[fault]) as simulator:
         run = run_tap(settings(simulator))

@@ -63,7 +63,7 @@ def test_who_is_signed_in_is_known_afterwards(daktela: Simulator, connect: Conne
     assert instance.user == daktela.dataset.tables["users"][0]["name"]
 
 
-def test_an_instance_that_tells_no_zone_is_taken_to_be_in_the_vendor_s(
+def test_the_default_zone_applies_if_the_instance_names_none(
     kolkata: Simulator, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     kolkata.timezone_in_answer = False
@@ -78,7 +78,7 @@ def test_a_configured_zone_is_that_of_the_rows(kolkata: Simulator, connect: Conn
 
 
 @pytest.mark.parametrize("told", [True, False])
-def test_a_zone_that_agrees_or_stands_alone_is_not_warned_about(
+def test_a_zone_without_a_contradiction_causes_no_warning(
     kolkata: Simulator,
     connect: Connect,
     caplog: pytest.LogCaptureFixture,
@@ -105,7 +105,7 @@ def test_in_an_hour_that_comes_twice_it_is_the_first_so_that_nothing_unsettled_i
 
 
 @pytest.mark.parametrize("kind", ["400", "403", "404"])
-def test_an_instance_without_whoim_tells_its_clock_with_a_row(
+def test_without_whoim_the_clock_comes_from_a_list_response(
     daktela: Simulator, connect: Connect, kind: str
 ) -> None:
     daktela.faults = [Fault(kind, endpoint="whoim", times=None)]
@@ -119,7 +119,7 @@ def test_an_instance_without_whoim_tells_its_clock_with_a_row(
 @pytest.mark.parametrize(
     ("kind", "told"), [("503", "answered 503"), ("redirect", "not followed"), ("reset", "closed the connection")]
 )
-def test_an_instance_that_cannot_be_asked_says_so_to_every_stream_and_is_not_asked_again(
+def test_a_failed_instance_fails_all_streams_without_further_requests(
     daktela: Simulator, connect: Connect, kind: str, told: str
 ) -> None:
     daktela.faults = [Fault(kind, endpoint="*", times=None)]
@@ -140,7 +140,7 @@ def test_an_instance_that_cannot_be_asked_says_so_to_every_stream_and_is_not_ask
         ({"username": "robot", "password": "hush"}, "check username and password"),
     ],
 )
-def test_refused_credentials_are_told_once_with_their_setting(
+def test_refused_credentials_are_one_error_that_names_the_setting(
     daktela: Simulator, connect: Connect, credentials: dict[str, str], told: str
 ) -> None:
     instance = connect(daktela, **credentials)
@@ -157,7 +157,7 @@ def test_keys_are_prefixed_with_the_server_unless_they_are_not_to_be(daktela: Si
     assert connect(daktela, prefix_keys=False).prefix == ""
 
 
-def test_nothing_is_asked_before_something_is_needed(daktela: Simulator, connect: Connect) -> None:
+def test_no_request_is_made_before_the_first_use(daktela: Simulator, connect: Connect) -> None:
     instance = connect(daktela)
     assert (instance.server, instance.fetcher.outstanding) == ("acme", 0)
     assert daktela.requests == []

@@ -61,7 +61,7 @@ NUMBERS = [f"field.x{number}" for number in range(64)]
 
 
 @given(st.sets(st.sampled_from(NUMBERS), max_size=4))
-def test_only_what_is_refused_is_given_up_with_few_requests(refused: set[str]) -> None:
+def test_only_refused_fields_are_left_out_with_few_requests(refused: set[str]) -> None:
     accepted, requests = search(NUMBERS, lambda asked: bool(asked & refused))
     assert accepted == tuple(field for field in NUMBERS if field not in refused)
     assert requests <= 2 + len(refused) * 2 * math.log2(len(NUMBERS))
@@ -82,7 +82,7 @@ def test_as_many_fields_as_the_server_takes_are_kept(most: int) -> None:
     assert requests <= 61
 
 
-def test_nothing_is_given_up_where_that_would_not_help_or_is_not_needed() -> None:
+def test_no_field_is_left_out_if_that_does_not_help_or_is_not_necessary() -> None:
     assert search(NUMBERS, lambda _: True) == (None, 1)
     assert search(NUMBERS, lambda _: False) == (tuple(NUMBERS), 2)
     assert search([], lambda _: False) == (None, 0)

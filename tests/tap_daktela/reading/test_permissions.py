@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 BY_NAME = {stream.name: stream for stream in STREAMS}
 
 
-def _classify_client_error(status: int) -> RequestError:
+def _client_error(status: int) -> RequestError:
     return RequestError(Outcome(Action.FAIL, f"answered {status}", status), "GET x.json")
 
 
-def _tally(orphans: dict[str, int], items: dict[str, int]) -> RowStats:
+def _stats(orphans: dict[str, int], items: dict[str, int]) -> RowStats:
     stats = RowStats()
     stats.orphans.update(orphans)
     stats.items.update(items)
@@ -38,12 +38,12 @@ def test_only_a_stream_of_one_type_filters_by_it() -> None:
     assert type_condition(BY_NAME["tickets"]) == ()
 
 
-def test_a_refusal_is_followed_by_what_to_do_about_it() -> None:
+def test_a_refused_request_gets_a_hint() -> None:
     assert "lacks the right to read ticketsCategories" in hint_for(
-        _classify_client_error(403), BY_NAME["ticket_categories"]
+        _client_error(403), BY_NAME["ticket_categories"]
     )
-    assert "has no campaignsRecords" in hint_for(_classify_client_error(404), BY_NAME["campaign_records"])
-    assert hint_for(_classify_client_error(400), BY_NAME["tickets"]) == ""
+    assert "has no campaignsRecords" in hint_for(_client_error(404), BY_NAME["campaign_records"])
+    assert hint_for(_client_error(400), BY_NAME["tickets"]) == ""
     assert hint_for(RequestError(Outcome(Action.RETRY, "x"), "y"), BY_NAME["tickets"]) == ""
 
 
@@ -52,15 +52,15 @@ def test_a_refusal_is_followed_by_what_to_do_about_it() -> None:
 
 def test_a_few_orphans_are_no_missing_right_and_cost_no_request(daktela: Simulator, connect: Connect) -> None:
     instance = connect(daktela)
-    assert missing_items(BY_NAME["activities"], instance, _tally({"CALL": 3}, {"CALL": 1})) == ""
-    assert missing_items(BY_NAME["activities"], instance, _tally({}, {})) == ""
+    assert missing_items(BY_NAME["activities"], instance, _stats({"CALL": 3}, {"CALL": 1})) == ""
+    assert missing_items(BY_NAME["activities"], instance, _stats({}, {})) == ""
     assert daktela.requests == []
 
 
 def test_rows_without_their_items_are_orphans_if_the_latest_have_theirs(
     daktela: Simulator, connect: Connect
 ) -> None:
-    assert missing_items(BY_NAME["activities"], connect(daktela), _tally({"CALL": 3}, {})) == ""
+    assert missing_items(BY_NAME["activities"], connect(daktela), _stats({"CALL": 3}, {})) == ""
     (asked,) = daktela.requests
     assert asked.endpoint == "activities"
     assert asked.query["fields"] == ["name", "item.id_call"]
@@ -72,43 +72,43 @@ def test_a_type_none_of_whose_rows_has_its_item_is_a_missing_right(
     daktela: Simulator, connect: Connect, stream: str, kind: str
 ) -> None:
     daktela.strip_items = {kind}
-    told = missing_items(BY_NAME[stream], connect(daktela), _tally({kind: 7}, {}))
-    assert f"none of 7 activities of type {kind}" in told
-    assert "lacks the right" in told
+    message = missing_items(BY_NAME[stream], connect(daktela), _stats({kind: 7}, {}))
+    assert f"none of 7 activities of type {kind}" in message
+    assert "lacks the right" in message
 
 
-def test_a_type_of_which_there_are_two_may_well_be_orphans(daktela: Simulator, connect: Connect) -> None:
+def test_two_activities_of_a_type_can_be_orphans(daktela: Simulator, connect: Connect) -> None:
     calls = [row for row in daktela.dataset.tables["activities"] if row["type"] == "CALL"]
     for row in calls[2:]:
         daktela.remove("activities", row["name"])
     daktela.strip_items = {"CALL"}
-    assert missing_items(BY_NAME["activities"], connect(daktela), _tally({"CALL": 2}, {})) == ""
+    assert missing_items(BY_NAME["activities"], connect(daktela), _stats({"CALL": 2}, {})) == ""
 
 
-def test_each_type_is_looked_at(daktela: Simulator, connect: Connect) -> None:
+def test_each_type_is_checked(daktela: Simulator, connect: Connect) -> None:
     daktela.strip_items = {"CHAT"}
-    told = missing_items(BY_NAME["activities"], connect(daktela), _tally({"CALL": 1, "CHAT": 2}, {"EMAIL": 5}))
-    assert "type CHAT" in told
+    message = missing_items(BY_NAME["activities"], connect(daktela), _stats({"CALL": 1, "CHAT": 2}, {"EMAIL": 5}))
+    assert "type CHAT" in message
     count = len(daktela.requests)
     assert count == 2
 
 
-# Remarks.
+# Warnings.
 
 
-def test_what_was_lost_is_told_in_plain_words() -> None:
+def test_each_kind_of_missing_data_is_one_line() -> None:
     stats = RowStats(records=100, keyless=2)
     stats.nameless["queue"] = 90
     stats.mismatches["priority"] = 3
     stats.orphans["CALL"] = 4
-    told = list(data_warnings(stats))
-    assert [line.split()[0] for line in told] == ["90", "3", "2"]
-    assert "90 of 100 records" in told[0]
-    assert "queue" in told[0]
-    assert "lacks the right" in told[0]
-    assert "3 values of priority" in told[1]
-    assert "2 rows" in told[2]
+    message = list(data_warnings(stats))
+    assert [line.split()[0] for line in message] == ["90", "3", "2"]
+    assert "90 of 100 records" in message[0]
+    assert "queue" in message[0]
+    assert "lacks the right" in message[0]
+    assert "3 values of priority" in message[1]
+    assert "2 rows" in message[2]
 
 
-def test_nothing_is_told_where_nothing_was_lost() -> None:
+def test_complete_data_causes_no_line() -> None:
     assert list(data_warnings(RowStats(records=5))) == []

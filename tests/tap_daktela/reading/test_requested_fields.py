@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 BY_NAME = {stream.name: stream for stream in STREAMS}
 
 
-def asked(simulator: Simulator, endpoint: str) -> list[Request]:
+def list_requests(simulator: Simulator, endpoint: str) -> list[Request]:
     """Return the list requests that name fields."""
     found = [request for request in simulator.requests if request.endpoint == endpoint]
     return [request for request in found if request.query.get("fields")]
@@ -55,17 +55,17 @@ def test_150_custom_fields_are_read_and_the_urls_stay_short() -> None:
     filled = [record for record in run.records["activities"] if record["record_customFields_field_number_149"]]
     assert len(records) == len(filled) > 0
     assert {request.status for request in simulator.requests} == {200}
-    for request in asked(simulator, "tickets"):
+    for request in list_requests(simulator, "tickets"):
         assert "customFields" in request.query["fields"]
         assert not [field for field in request.query["fields"] if field.startswith("customFields.")]
 
 
 @pytest.mark.promise("T4")
-def test_a_few_custom_fields_are_requested_alone() -> None:
+def test_a_few_custom_fields_are_requested_one_by_one() -> None:
     with Simulator(generate(activities=40, tickets=30, seed=3)) as simulator:
         extra = {"activities": ["record.customFields.outcome"]}
         run_tap(settings(simulator, extra_fields=extra))
-    fields = {field for request in asked(simulator, "activities") for field in request.query["fields"]}
+    fields = {field for request in list_requests(simulator, "activities") for field in request.query["fields"]}
     assert "record.customFields.outcome" in fields
     assert "record.customFields" not in fields
 
@@ -92,7 +92,7 @@ def test_a_refused_field_of_the_user_is_named_and_all_others_are_read() -> None:
     assert len(requests) < 16
 
 
-def test_refused_fields_of_older_builds_are_given_up_alone() -> None:
+def test_only_the_refused_fields_of_older_builds_are_left_out() -> None:
     dataset = generate(activities=40, tickets=60, seed=3, build="2021")
     with Simulator(dataset, refused_fields={"satisfaction", "survey_offered"}) as simulator:
         run = run_tap(settings(simulator))
@@ -116,7 +116,7 @@ def test_a_server_that_limits_requests_gets_as_many_fields_as_it_takes(kind: str
     with Simulator(dataset) as simulator:
         setattr(simulator, kind, {"url_limit": 2600, "field_limit": 70}[kind])
         run = run_tap(settings(simulator, extra_fields={"tickets": fields}))
-        last = asked(simulator, "tickets")[-1]
+        last = list_requests(simulator, "tickets")[-1]
     assert run.code == 0, run.log
     assert last.status == 200
     [line] = [
@@ -138,7 +138,9 @@ def test_a_server_that_takes_shorter_urls_than_assumed_gets_whole_custom_fields_
     assert run.code == 0, run.log
     assert not [line for line in run.warnings if "refuses" in line]
     whole = [
-        request for request in asked(simulator, "activities") if "record.customFields" in request.query["fields"]
+        request
+        for request in list_requests(simulator, "activities")
+        if "record.customFields" in request.query["fields"]
     ]
     assert whole
     assert all(request.status == 200 for request in whole)
@@ -154,7 +156,7 @@ def test_a_url_that_is_too_long_without_optional_fields_is_one_line() -> None:
     assert run.records["groups"]
 
 
-def test_a_fault_while_fields_are_tried_is_no_refusal(daktela: Simulator, connect: Connect) -> None:
+def test_a_fault_during_the_search_is_no_refusal(daktela: Simulator, connect: Connect) -> None:
     daktela.faults = [Fault("503", times=None)]
     stream = BY_NAME["queues"]
     requested = RequestedFields(stream, stream.fields, connect(daktela))
