@@ -215,7 +215,8 @@ _LONG = 30
 """A time-out of a request, in seconds; see `short_deadline`."""
 
 
-def test_t5_a_whole_request_may_take_ten_time_outs(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.promise("T5")
+def test_a_whole_request_may_take_ten_time_outs(monkeypatch: pytest.MonkeyPatch) -> None:
     limits: list[float] = []
 
     def recorded(seconds: float) -> AbstractContextManager[None]:

@@ -416,7 +416,8 @@ class _MovedWhileAnswered(PagedServer):
 
 @pytest.mark.parametrize("concurrency", [1, 3])
 @pytest.mark.parametrize("seed", range(5))
-def test_t1_a_second_is_read_completely_if_rows_change_while_it_is_answered(concurrency: int, seed: int) -> None:
+@pytest.mark.promise("T1")
+def test_a_second_is_read_completely_if_rows_change_while_it_is_answered(concurrency: int, seed: int) -> None:
     server = _MovedWhileAnswered(seed, rows=[{"name": name, "at": time_of(7)} for name in range(60)])
     server.most_moved = 3
     reading = window_reading(server, 10, concurrency)
@@ -425,7 +426,8 @@ def test_t1_a_second_is_read_completely_if_rows_change_while_it_is_answered(conc
     assert sorted(row["name"] for row in reading.rows) == list(range(60))
 
 
-def test_t1_a_second_fails_if_rows_change_in_every_response() -> None:
+@pytest.mark.promise("T1")
+def test_a_second_fails_if_rows_change_in_every_response() -> None:
     server = _MovedWhileAnswered(rows=[{"name": name, "at": time_of(7)} for name in range(60)])
     server.most_moved = 10**6
     with pytest.raises(ReadError, match="another at"):
@@ -433,7 +435,8 @@ def test_t1_a_second_fails_if_rows_change_in_every_response() -> None:
     assert server.moved < 10
 
 
-def test_t1_a_second_that_changes_in_every_pass_is_reported_as_partial() -> None:
+@pytest.mark.promise("T1")
+def test_a_second_that_changes_in_every_pass_is_reported_as_partial() -> None:
     class Changing(PagedServer):
         """In each pass, a row is inserted before those that have been read."""
 

@@ -181,7 +181,8 @@ def test_a_text_is_the_same_for_every_reader(texts: list[str]) -> None:
     assert [json.loads(line)["record"] for line in lines] == [{text: text} for text in texts]
 
 
-def test_t7_pages_of_any_size_are_written_completely() -> None:
+@pytest.mark.promise("T7")
+def test_pages_of_any_size_are_written_completely() -> None:
     # Longer than several parts of the output. Some lines are longer than a part and consist of escaped characters.
     texts = [
         f"{number} {'é' * 70 * (number % 30)}" + "\u2028\x85\u2029" * (number % 7 == 0) for number in range(400)

@@ -324,7 +324,8 @@ def test_records_fit_a_catalog_with_other_types(map_: dict[str, Any] | None, vio
     assert {type(record["customFields"]) for record in run.records["tickets"]} == {str}
 
 
-def test_t3_a_schema_of_the_catalog_without_a_type_keeps_that_of_the_tap() -> None:
+@pytest.mark.promise("T3")
+def test_a_schema_of_the_catalog_without_a_type_keeps_that_of_the_tap() -> None:
     """As Meltano's `schema` extra leaves it, which replaces the complete schema of a column."""
     [own] = [stream.schema()["properties"] for stream in STREAMS if stream.name == "tickets"]
     rules: dict[str, dict[str, Any]] = {
