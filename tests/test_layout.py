@@ -19,18 +19,9 @@ WITHOUT_TESTS = {
     "target_daktela_crm/__main__.py",
     # Types without behaviour.
     "target_daktela_crm/entities.py",
-    # Tested through the modules that use them.
-    "tap_daktela/api/json_text.py",
-    "tap_daktela/api/retry.py",
-    "tap_daktela/api/room.py",
-    "tap_daktela/api/session.py",
-    "tap_daktela/cli/config.py",
-    "tap_daktela/cli/errors.py",
-    "tap_daktela/cli/json_files.py",
-    "tap_daktela/paging/pages.py",
-    "tap_daktela/paging/plan.py",
 }
-"""Modules that have no test file of their own."""
+"""Modules without a test file: three at most."""
+BEING_REMOVED = {"tap_daktela/api/room.py"}
 
 
 @pytest.mark.parametrize("package", ["tap_daktela", "target_daktela_crm"])
@@ -42,7 +33,8 @@ def test_each_module_has_a_test_file(package: str) -> None:
         for path in modules
         if not (ROOT / "tests" / path.relative_to(ROOT).parent / f"test_{path.name}").exists()
     }
-    assert missing <= WITHOUT_TESTS
+    assert missing <= WITHOUT_TESTS | BEING_REMOVED
+    assert len(WITHOUT_TESTS) <= 3
 
 
 def test_a_missing_table_of_the_simulator_is_one_line() -> None:
