@@ -99,7 +99,7 @@ def test_a_quota_of_six_requests_a_minute_loses_nothing(counts_refused: bool) ->
         client = Client(
             parse(simulator.url), Credentials(access_token=simulator.access_token), HttpSettings(retries=SCALED)
         )
-        fetcher = Fetcher(client, 5, lambda: None)
+        fetcher = Fetcher(client, 5, _patient())
         query = Query(endpoint="activities", fields=("name",), sort=("name",), take=2)
         futures = [fetcher.submit(query.page(skip)) for skip in range(0, 60, 2)]
         names = [row["name"] for future in futures for row in fetcher.take(future).rows]
@@ -127,7 +127,7 @@ def test_only_one_request_is_repeated_while_the_others_wait(caplog: pytest.LogCa
         client = Client(
             parse(simulator.url), Credentials(access_token=simulator.access_token), HttpSettings(retries=policy)
         )
-        fetcher = Fetcher(client, 5, lambda: None)
+        fetcher = Fetcher(client, 5, _patient())
         together = [fetcher.submit(GROUPS) for _ in range(5)]
         for future in together:
             assert fetcher.take(future).rows

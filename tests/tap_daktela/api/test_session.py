@@ -60,16 +60,19 @@ def _try(request: str, server: RawServer, timeout: float = 10) -> RequestError:
 
 # Size.
 
+_MUCH = 300 * MIB
+"""Bytes after which a response without end ends, so that a test without a limit fails."""
+
 
 def _endless(head: bytes, part: bytes = b"x" * 65536) -> Callable[[bytes], Iterator[bytes]]:
-    return lambda _: itertools.chain([head], itertools.repeat(part))
+    return lambda _: itertools.chain([head], itertools.repeat(part, _MUCH // len(part)))
 
 
 def _gzip_bomb(_: bytes) -> Iterator[bytes]:
     yield b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n"
     packer = zlib.compressobj(9, wbits=31)
     zeros = b"0" * MIB
-    while True:
+    for _number in range(_MUCH // MIB):
         yield packer.compress(zeros)
 
 
@@ -78,8 +81,8 @@ def _empty_gzip(_: bytes) -> Iterator[bytes]:
     yield b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n"
     packer = zlib.compressobj(wbits=31)
     yield packer.flush(zlib.Z_SYNC_FLUSH)
-    while True:
-        yield b"\x00\x00\x00\xff\xff" * 10_000
+    empty = b"\x00\x00\x00\xff\xff" * 10_000
+    yield from itertools.repeat(empty, _MUCH // len(empty))
 
 
 TOO_LARGE: dict[str, Callable[[bytes], Iterable[bytes]]] = {

@@ -36,7 +36,10 @@ class _Gate:
         self.asked: deque[int] = deque()
         self.cancelled: list[threading.Event | None] = []
         self.lock = threading.Lock()
-        self.in_flight = self.most_in_flight = 0
+        self.in_flight = self.most_in_flight = self.closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
 
     def page(self, query: Query, _limits: RetryLimits, cancelled: threading.Event) -> Page:
         with self.lock:
@@ -249,6 +252,23 @@ def test_requests_that_are_cancelled_before_they_are_sent_are_never_sent() -> No
     gate.open.release(10)
     assert fetcher.page(GROUPS.page(9)).rows[0]["name"] == 9
     assert list(gate.asked) == [0, 9]
+
+
+def test_closing_cancels_requests() -> None:
+    gate = _Gate()
+    fetcher = _gated(gate, 1)
+    fetcher.submit(GROUPS)
+    fetcher.submit(GROUPS.page(2))
+    _until(lambda: len(gate.asked) == 1)
+    fetcher.close()
+    assert fetcher.outstanding == 0
+    [cancelled] = gate.cancelled
+    assert cancelled is not None
+    assert cancelled.is_set()
+    assert gate.closed == 1
+    gate.open.release(10)
+    assert fetcher.page(GROUPS.page(9)).rows[0]["name"] == 9
+    assert 2 not in gate.asked
 
 
 def test_a_discarded_page_is_no_longer_outstanding_and_never_requested() -> None:

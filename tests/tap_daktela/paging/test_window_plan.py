@@ -261,6 +261,20 @@ def test_a_range_that_fits_a_page_costs_one_further_request(count: int, total: s
     assert window_reading(server, 10).pool.requests <= most
 
 
+def test_t1_a_full_page_is_not_a_complete_range_although_earlier_totals_were_right() -> None:
+    seconds = [*range(15), *range(500, 540)]
+    server = PagedServer(
+        rows=[{"name": name, "at": time_of(second)} for name, second in enumerate(seconds)], total="limited to 20"
+    )
+    source = source_of(Pool(server, 1))
+    names: list[Any] = []
+    for start, end in ((0, 400), (400, SPAN)):
+        batches = read_windows(source, query_for(20), "at", Window(time_of(start), time_of(end)))
+        names += [row["name"] for batch in batches for row in batch.rows]
+        assert source.limit.has_right_totals
+    assert names == list(range(55))
+
+
 @pytest.mark.parametrize("count", [99, 100, 101, 138, 139, 977, 1000])
 @pytest.mark.parametrize("concurrency", [1, 4])
 def test_pages_of_an_unchanged_range_overlap_a_little(count: int, concurrency: int) -> None:
