@@ -6,6 +6,7 @@ import re
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -189,6 +190,21 @@ def test_a_login_waits_for_no_other_request() -> None:
         simulator.revoke()
         futures = [fetcher.submit(GROUPS) for _ in range(5)]
         assert all(fetcher.take(future).rows for future in futures)
+
+
+def test_a_login_does_not_wait_while_another_request_holds_the_others() -> None:
+    with Simulator(generate(activities=10, tickets=10, seed=1)) as simulator:
+        client = Client(
+            parse(simulator.url), Credentials(username="robot", password="secret"), HttpSettings(retries=SCALED)
+        )
+        client._rate_limit.hold(threading.Event())
+        with ThreadPoolExecutor(1) as pool:
+            login = pool.submit(client.sign_in)
+            try:
+                login.result(timeout=30)
+            finally:
+                client._rate_limit.release()
+        assert [request.endpoint for request in simulator.requests] == ["login"]
 
 
 def _patient() -> Callable[[], None]:
