@@ -349,7 +349,7 @@ class Client:
         if outcome.rate_limited and rate_limit.hold(cancelled):
             # This thread has waited while the request of another one was retried.
             return
-        shortened = f", less than the {outcome.wait:,.0f} s asked for" if (outcome.wait or 0) > seconds else ""
+        shortened = f", less than the requested {outcome.wait:,.0f} s" if (outcome.wait or 0) > seconds else ""
         logger.warning(
             "%s; attempt %d of %d follows in %.1f s%s (%s)",
             outcome.text,

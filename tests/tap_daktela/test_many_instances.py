@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 def _config(simulator: Simulator, count: int) -> dict[str, Any]:
     entry = {"url": simulator.url, "username": simulator.username, "password": simulator.password}
-    # Pages so small that an instance uses all of its connections.
+    # With small pages, an instance uses all its connections.
     return {"instances": [{**entry, "server": f"i{number}"} for number in range(count)], "page_size": 10}
 
 
 def _run(folder: Path, open_files: int, *arguments: str, **files: Any) -> subprocess.CompletedProcess[str]:
-    """Run the tap, which may open so many files at the same time."""
+    """Run the tap with a limit on the number of open files."""
     given: list[str] = []
     for name, content in files.items():
         path = folder / f"{name}.json"
@@ -46,7 +46,7 @@ def _run(folder: Path, open_files: int, *arguments: str, **files: Any) -> subpro
     ("count", "open_files", "arguments"),
     [
         (200, 256, []),
-        # It reads all streams, and not in parallel.
+        # It reads all streams, one after the other.
         (60, 50, ["--test"]),
     ],
 )
@@ -92,7 +92,7 @@ def _until(condition: Callable[[], bool]) -> None:
 
 
 def _use(instance: Instance) -> None:
-    """Make as many requests at a time as may be."""
+    """Send as many concurrent requests as are allowed."""
     query = Query(endpoint="activities", fields=("name",), sort=("name",), take=2)
     futures = [instance.fetcher.submit(query.page(skip)) for skip in range(0, 20, 2)]
     for future in futures:

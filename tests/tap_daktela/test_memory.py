@@ -1,4 +1,4 @@
-"""T5: the pages in flight and buffered are bounded, whatever the rows look like."""
+"""T5: the number of pages in memory is limited, whatever their rows are."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def outstanding(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many pages are held with each that is asked for."""
+    """The number of outstanding pages at each request for a page."""
     numbers: list[int] = []
     submit = Fetcher.submit
 
@@ -62,7 +62,7 @@ def test_pages_held_are_bounded_with_one_dense_window_among_sparse_ones(
                 checkpoints += 1
             else:
                 records += len(step)
-                # A slow loader: pages would pile up now if nothing held them back.
+                # A slow loader: without a limit, pages would accumulate now.
                 if records % 400 < len(step):
                     time.sleep(0.05)
     assert records > 3900

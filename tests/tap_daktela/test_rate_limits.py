@@ -1,4 +1,4 @@
-"""T1: a run survives a quota without `Retry-After`, and ends soon where nothing is answered."""
+"""T1: a run completes despite a quota without `Retry-After`, and ends soon if all requests are refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LIMITED = Outcome(Action.RETRY, "asked for fewer requests (429)", 429)
 FAILED = Outcome(Action.RETRY, "answered 503", 503)
 GROUPS = Query(endpoint="groups", fields=("name",), sort=("name",), take=2)
 SCALE = 100
-"""Waits are shorter than in reality by so much."""
+"""The factor by which waits are shorter than in reality."""
 SCALED = RetryPolicy(
     first_wait=1 / SCALE, max_wait=16 / SCALE, max_rate_limit_wait=90 / SCALE, max_retry_after=600 / SCALE
 )
@@ -107,7 +107,7 @@ def test_a_quota_of_six_requests_a_minute_loses_nothing(counts_refused: bool) ->
         assert sorted(names) == sorted(row["name"] for row in simulator.dataset.tables["activities"])
         answered = [request for request in simulator.requests if request.status == 200]
         assert len(answered) == 30
-        # Other threads wait instead of asking, too.
+        # Meanwhile, the other threads wait and send no requests.
         assert len(simulator.requests) < 30 + 5 * 5 * 10
 
 
@@ -173,11 +173,11 @@ def test_a_wait_shorter_than_asked_for_is_logged_as_such(caplog: pytest.LogCaptu
             parse(simulator.url), Credentials(access_token=simulator.access_token), HttpSettings(retries=policy)
         )
         client.page(GROUPS)
-    assert "attempt 2 of 10 follows in 0.0 s, less than the 3,600 s asked for (GET groups" in caplog.text
+    assert "attempt 2 of 10 follows in 0.0 s, less than the requested 3,600 s (GET groups" in caplog.text
 
 
 def test_a_login_waits_for_no_other_request() -> None:
-    """Otherwise a request that holds the others would wait for a token, and the login for the request."""
+    """Otherwise the request that the others wait for would wait for a token, and the login for the request."""
     policy = RetryPolicy(first_wait=0.05, max_rate_limit_wait=0.05)
     with Simulator(
         generate(activities=10, tickets=10, seed=1), faults=[Fault("429-plain", "groups", times=4)]
@@ -253,9 +253,9 @@ class TestRateLimit:
             except CancelledError as error:
                 failures.append(error)
 
-        thread = threading.Thread(target=wait)
+        thread = threading.Thread(target=wait, daemon=True)
         thread.start()
-        thread.join()
+        thread.join(30)
         assert len(failures) == 1
 
     def test_a_success_after_a_request_has_failed_ends_the_exhaustion(self) -> None:

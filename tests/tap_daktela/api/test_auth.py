@@ -87,7 +87,7 @@ def test_a_static_token_cannot_be_replaced() -> None:
 
 
 def test_credentials_that_were_refused_are_not_tried_again() -> None:
-    """A second attempt would fail like the first, and one of many might lock the account."""
+    """A second attempt would fail as well, and many attempts might lock the account."""
     attempts = count(1)
 
     def sign_in() -> str:

@@ -53,7 +53,7 @@ ONCE = (
     ),
     *("html", "empty", "error-200", "no-result", "data-null"),
 )
-"""Faults that another attempt gets over."""
+"""Faults that a retry avoids."""
 REFUSED = {
     "400": "answered 400: title: Simulated: the request was refused",
     "403": "answered 403",
@@ -163,7 +163,7 @@ def test_a_token_may_expire_any_number_of_times(daktela: Simulator) -> None:
 
 def test_a_new_token_that_is_refused_ends_the_request(daktela: Simulator) -> None:
     daktela.token_uses = 0
-    # Ends what would otherwise sign in for ever.
+    # Ends a loop of logins, so that the test fails instead of hanging.
     daktela.faults = [Fault("404", after=10, times=None)]
     with pytest.raises(RequestError, match="refused the token"):
         _by_password(daktela).page(GROUPS)
@@ -430,7 +430,7 @@ def test_a_token_that_is_not_valid_in_a_header_is_not_reported(daktela: Simulato
 
 
 class _Recorder(HTTPAdapter):
-    """Notes how requests would be sent, and sends none."""
+    """Records how requests would be sent, and sends none."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -480,7 +480,7 @@ def test_proxies_of_the_environment_are_used_for_every_request_and_searched_once
 
 
 class _Raw(ThreadingHTTPServer):
-    """A server that answers each request with bytes that it is given; the last ones again and again."""
+    """A server that answers requests with the given bytes, and further ones with the last of them."""
 
     daemon_threads = True
 
@@ -488,7 +488,7 @@ class _Raw(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _RawHandler)
         self.answers: list[bytes] = []
         self.cookies: list[str | None] = []
-        """Of each request."""
+        """The cookie header of each request."""
 
 
 class _RawHandler(BaseHTTPRequestHandler):
@@ -534,7 +534,7 @@ _USUAL = _answer(_GOOD)
 def test_a_cookie_is_never_sent_back(raw: _Raw) -> None:
     raw.answers = [_answer(_GOOD, b"Set-Cookie: c_user=somebody; Path=/")]
     client = _raw_client(raw)
-    # Of one list, the request is prepared once.
+    # The request for a list is prepared once, so a cookie in it would be sent with later pages.
     for query in (GROUPS, GROUPS, replace(GROUPS, endpoint="users")):
         client.page(query)
     assert raw.cookies == [None, None, None]
@@ -613,7 +613,7 @@ def test_a_successful_request_leaves_no_reference_cycles(daktela: Simulator) -> 
     try:
         client.page(GROUPS)
         gc.collect()
-        # The simulator, in the same process, is not to be judged.
+        # The simulator runs in the same process; its objects do not count.
         left = [each for each in gc.garbage if type(each).__module__.startswith("tap_daktela")]
         assert not left
     finally:

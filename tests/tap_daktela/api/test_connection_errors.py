@@ -1,4 +1,4 @@
-"""What is said of a request without an answer: what happened, who did it, and which setting to look at."""
+"""The messages for requests without a response: what happened, and which setting to check."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TOKEN = "feedface0123456789abcdef0123456789abcdef"
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without proxies and certificates of the machine that runs the tests."""
+    """Ignore proxies and certificates of the machine that runs the tests."""
     for name in [*os.environ]:
         if name.lower().endswith("_proxy") or name in {"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}:
             monkeypatch.delenv(name)
@@ -157,7 +157,7 @@ def test_an_issuer_in_the_environment_is_trusted(
 ) -> None:
     path = CERTIFICATES / "authority.pem"
     if folder:
-        # The name that OpenSSL looks for: `openssl x509 -hash`.
+        # The file name that OpenSSL expects: `openssl x509 -hash`.
         (tmp_path / "b9fb2c12.0").write_bytes(path.read_bytes())
         path = tmp_path
     monkeypatch.setenv(variable, str(path))
@@ -361,7 +361,7 @@ def test_plain_http_to_this_machine_never_goes_through_a_proxy(
 def test_plain_http_to_another_host_goes_through_a_proxy_with_allow_http(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As `allow_http` says: the network sees the token, and so does a proxy in it."""
+    """The setting accepts that the network sees the token, and the proxy is a part of the network."""
     with raw_server(lambda _: [GOOD]) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         assert len(_client("http://acme.example", allow_http=True).page(QUERY).rows) == 1

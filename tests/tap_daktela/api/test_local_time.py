@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 PRAGUE = ZoneInfo("Europe/Prague")
 SECOND = timedelta(seconds=1)
 
-# Clock changes by an hour and by half of one, in both halves of the year, one of "negative summer time", a zone
-# that jumped over a day, one that moved its whole offset back, and two without any.
+# Clock changes of an hour and of half an hour, in both halves of the year, one of "negative summer time", a
+# zone that skipped a day, one that reduced its standard offset, and two without any change.
 ZONES = [
     ZoneInfo(name)
     for name in (
@@ -38,12 +38,12 @@ ZONES = [
 
 
 class _Endless(BaseException):
-    """Raised where a search for a clock change does not end; no Exception, so that Hypothesis lets it through."""
+    """Raised if a search for a clock change does not end. It is no Exception, so Hypothesis does not handle it."""
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _no_endless_search() -> Iterator[None]:
-    """Fail, rather than wait for ever."""
+    """Fail instead of waiting without end."""
 
     def fail(*_: object) -> None:
         raise _Endless
@@ -64,7 +64,7 @@ def _at(text: str) -> datetime:
 
 
 def _changes(zone: ZoneInfo) -> list[datetime]:
-    """Return the instants, to the second, at which the clocks change, of the years in question."""
+    """Return the instants, to the second, at which the clocks change in the tested years."""
     found = []
     hours = [datetime(2005, 1, 1, tzinfo=UTC) + timedelta(hours=hour) for hour in range(0, 24 * 366 * 23, 12)]
     for early, late in pairwise(hours):
@@ -83,10 +83,10 @@ CHANGES = {zone: _changes(zone) or [datetime(2026, 3, 1, tzinfo=UTC)] for zone i
 
 @st.composite
 def _moments(draw: st.DrawFn) -> tuple[ZoneInfo, datetime]:
-    """Draw a zone, and an instant that is often close to a change of its clocks."""
+    """Draw a zone, and an instant that is often close to a clock change."""
     zone = draw(st.sampled_from(ZONES))
     around = draw(st.sampled_from(CHANGES[zone]))
-    # Whole hours and minutes, and a second more or less, are where something may go wrong.
+    # Errors are likely at whole hours and minutes, and a second before or after them.
     seconds = draw(st.one_of(st.sampled_from([0, 1, -1, 1800, 3599, 3600, 3601]), st.integers(-9000, 9000)))
     micro = draw(st.sampled_from([0, 0, 0, 1, 999_999]))
     return zone, around + draw(st.sampled_from([-1, 1])) * timedelta(seconds=seconds) + timedelta(
@@ -99,7 +99,7 @@ _FEW = st.lists(_DISTANCES, min_size=1, max_size=30)
 
 
 def _text(instant: datetime, zone: ZoneInfo) -> str:
-    """Return what the server writes for an instant."""
+    """Return the local time that the server sends for an instant."""
     return instant.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
 
 
@@ -143,7 +143,7 @@ def test_bounds_are_as_tight_as_the_clock_allows(moment: tuple[ZoneInfo, datetim
     after = [_text(each, zone) for each in near if each >= whole]
     before = [_text(each, zone) for each in near if each < instant]
     assert lower_text(instant, zone) == min(after)
-    # A gap of spring may lie between the last second before and the bound.
+    # The times that a spring clock change skips may lie between the last second and the bound.
     assert max(before) < upper_text(instant, zone) <= max(next_second(max(before)), _text(whole + SECOND, zone))
 
 
@@ -155,7 +155,7 @@ def test_bounds_are_as_tight_as_the_clock_allows(moment: tuple[ZoneInfo, datetim
         # Spring: 02:00 to 03:00 does not exist.
         ("2026-03-29T01:59:59+01:00", "2026-03-29 01:59:59", "2026-03-29 01:59:59"),
         ("2026-03-29T02:00:00+01:00", "2026-03-29 03:00:00", "2026-03-29 03:00:00"),
-        # Autumn: 02:00 to 03:00 comes twice.
+        # Autumn: 02:00 to 03:00 is repeated.
         ("2026-10-25T01:59:59+02:00", "2026-10-25 01:59:59", "2026-10-25 01:59:59"),
         ("2026-10-25T02:00:00+02:00", "2026-10-25 02:00:00", "2026-10-25 02:00:00"),
         ("2026-10-25T02:30:00+02:00", "2026-10-25 02:00:00", "2026-10-25 02:30:00"),
@@ -205,7 +205,7 @@ def test_reading_on_from_the_end_of_a_window_leaves_no_gap(moment: tuple[ZoneInf
         ("2026-03-10 12:00:00", "2026-03-10T11:00:00+00:00"),
         ("2026-07-10 12:00:00", "2026-07-10T10:00:00+00:00"),
         ("2026-10-25 02:30:00", "2026-10-25T00:30:00+00:00"),
-        # No row has a time in the gap; whatever follows it comes after this.
+        # No row has a time that the clock change skips; all later times are after this instant.
         ("2026-03-29 02:30:00", "2026-03-29T00:30:00+00:00"),
     ],
 )

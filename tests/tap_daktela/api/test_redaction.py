@@ -1,4 +1,4 @@
-"""T6: a secret is removed from a text in whatever spelling it occurs, and ordinary words stay."""
+"""T6: a secret is removed from a text in any spelling, and ordinary words are not removed."""
 
 from __future__ import annotations
 

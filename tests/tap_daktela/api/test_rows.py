@@ -1,4 +1,4 @@
-"""Pages as objects of the fields asked for: what they hold is what the body holds, in every spelling."""
+"""Structs with the requested fields: their values are those of the body, in all formats of the server."""
 
 from __future__ import annotations
 

@@ -319,6 +319,16 @@ def test_another_request_runs_in_the_same_threads_and_is_not_outstanding() -> No
     assert fetcher.outstanding == 0
 
 
+def test_a_thread_is_used_again_when_it_is_free() -> None:
+    fetcher = _gated(_Gate(), 5)
+    workers, names = fetcher._workers, set()
+    for _ in range(5):
+        names.add(fetcher.run(lambda: threading.current_thread().name))
+        # The thread becomes free a moment after its result is there.
+        _until(lambda: workers._unfinished == 0)
+    assert names == {"fetch-0"}
+
+
 def test_threads_do_not_prevent_the_process_from_ending() -> None:
     fetcher = _gated(_Gate(), 2)
     assert fetcher.run(lambda: threading.current_thread().daemon)

@@ -261,6 +261,13 @@ def test_a_range_that_fits_a_page_costs_one_further_request(count: int, total: s
     assert window_reading(server, 10).pool.requests <= most
 
 
+@pytest.mark.parametrize("take", [8, 12, 15, 19])
+def test_t1_a_total_that_is_limited_as_the_offsets_are_does_not_end_a_range(take: int) -> None:
+    rows = [{"name": name, "at": time_of(name)} for name in range(50)]
+    server = PagedServer(rows=rows, total="limited to 20", reach=20)
+    assert [row["name"] for row in window_reading(server, take).rows] == list(range(50))
+
+
 def test_t1_a_full_page_is_not_a_complete_range_although_earlier_totals_were_right() -> None:
     seconds = [*range(15), *range(500, 540)]
     server = PagedServer(
