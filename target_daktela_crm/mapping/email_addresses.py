@@ -30,12 +30,13 @@ _LONGEST_PLAIN = 64
 _PLAIN = re.compile(
     r"[a-z0-9_][a-z0-9_+&'-]*(?:\.[a-z0-9_+&'-]+)*@(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}", re.ASCII
 )
-_PUNCTUATION = r"\u00ab\u00bb\u2000-\u206f\u3000-\u303f"
+_PUNCTUATION = r"\u00ab\u00bb\u2000-\u206f\u3000-\u303f\uff01-\uff0f\uff1a-\uff1f"
 """Punctuation that is not ASCII."""
 _LOCAL_PART = re.compile(rf"[^\s<>()\[\]:;,\"\\@\x00-\x1f\x7f{_PUNCTUATION}]+")
 _LABEL = rf"[^\x00-,./:-@\[-`{{-\x9f\s{_PUNCTUATION}]+"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")
 _BEFORE_LOCAL_PART = "'*/|=~#!?{}^&$%`."
+_BEHIND_DOMAIN = f"{_BEFORE_LOCAL_PART}+-_"
 """Characters at the beginning of a local part that are probably no part of it, though most of them are allowed."""
 _MAILTO = re.compile(r"mailto:([^?\s<>\"]*)(?:\?[^\s<>\"]*)?", re.IGNORECASE)
 _SEPARATOR = re.compile(r"[;\n]")
@@ -121,6 +122,7 @@ def _shortened(text: str) -> tuple[str, bool]:
 
 def _simplified(text: str) -> str:
     """Return a text without invisible characters, and with ASCII characters for those that look the same."""
+    text = text.replace("\x00", "")
     if not text.isascii():
         visible = "".join(each for each in text if each.isascii() or unicodedata.category(each) != "Cf")
         text = unicodedata.normalize("NFC", _INVISIBLE.sub("", visible).translate(_SIMPLE_CHARACTERS))
@@ -141,7 +143,7 @@ def _candidates(text: str) -> Iterator[str | None]:
     """Yield what may be an address for each `@` of a text, or None if there is none around it."""
     before, *behind = text.split("@")
     for place, after in enumerate(behind, 1):
-        local = _local_part(before)
+        local = _local_part(before.lstrip(_BEHIND_DOMAIN) if place > 1 else before)
         domain = _DOMAIN.match(after)
         end = 0 if domain is None else domain.end()
         # As in `a@b.cz@c.cz`, or `a@b.cz_c`.
@@ -163,9 +165,8 @@ def _local_part(text: str) -> str | None:
         return None
     before = text[: -found.end()]
     local = found[0][::-1].lstrip(_BEFORE_LOCAL_PART)
-    if not local or before.endswith(("@", "\\")) or _is_after_entity(before) or _is_after_word(before):
-        return None
-    return local
+    is_part = before.endswith("@") or _is_after_entity(before) or ("." not in local and _is_after_word(before))
+    return None if is_part or not local else local
 
 
 def _is_after_entity(before: str) -> bool:
