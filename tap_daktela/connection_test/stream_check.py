@@ -44,7 +44,7 @@ class StreamCheck(StreamReader):
             page = self._newest_page()
             self._page = page
             self._instance.server_clock.observe(page.time, page.timezone)
-            self._table(page.rows)
+            self._records(page.rows)
             if problem := missing_items(self._stream, self._instance, self._mapper.stats):
                 raise StreamError(problem)
             count = self._count(page)

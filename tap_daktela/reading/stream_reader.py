@@ -1,8 +1,8 @@
-"""One stream of one instance, from beginning to end: what to read, in which order, and how far that got.
+"""Read one stream of one instance.
 
-In: a declaration, the columns wanted, an instance and the bookmark of earlier runs. Out: records, and between
-them `Checkpoint`s, each a time before which nothing is left to read. Anything that keeps the stream from being
-read to its end is a `StreamError`, raised after the records that could be had.
+`plan_range` determines the range of time from the settings, the bookmark and the clock of the instance.
+`StreamReader` reads it and yields records, and between them checkpoints that can become bookmarks. If the stream
+cannot be read to its end, it raises a `StreamError` after the records that could be read.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ logger = logging.getLogger(__name__)
 _FIRST = datetime.min.replace(tzinfo=UTC)
 _DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
-"""A clock change alone can make a range end this long before it begins."""
+"""A clock change can make the end of a range precede its start by this much."""
 
 
 class StreamError(Exception):
-    """A stream of one instance cannot be read to its end; the message says why, and what to do."""
+    """A stream of one instance cannot be read to its end. The message says why, and what to do."""
 
 
 class RangeError(StreamError):
@@ -52,11 +52,11 @@ class RangeError(StreamError):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Everything before `instant`, in UTC, has been read, as far as it lies in the run's range."""
+    """All rows of the run's range before `instant`, in UTC, have been read."""
 
     instant: datetime
     replaces_bookmark: bool = False
-    """Whether the bookmark goes back to it, because the bookmark of the state cannot be right."""
+    """Whether an earlier bookmark replaces that of the state, which cannot be right."""
 
 
 class _ClockChanged(Exception):  # noqa: N818 - not an error but a request to plan again
@@ -65,14 +65,14 @@ class _ClockChanged(Exception):  # noqa: N818 - not an error but a request to pl
 
 @dataclass(frozen=True)
 class ReadRange:
-    """What an incremental stream reads in this run."""
+    """The range of time that an incremental stream reads in this run."""
 
     lower: str | None
-    """Local time, inclusive; None for the beginning of all time."""
+    """Local time, inclusive; None for no lower bound."""
     upper: str
     """Local time, exclusive."""
     end: datetime
-    """The instant that `upper` stands for."""
+    """The instant of `upper`."""
     replaces_bookmark: bool = False
     """Whether the bookmark of the state cannot be right."""
 
@@ -169,11 +169,11 @@ class StreamReader:
     def __init__(
         self, stream: Stream, columns: Iterable[Field], instance: Instance, bookmark: datetime | None
     ) -> None:
-        """Prepare to read `columns`; `bookmark` is None for a stream that begins anew.
+        """Prepare to read `columns`; `bookmark` is None if the state has none.
 
         Raises:
-            InstanceError: nothing of the instance can be read.
-            StreamError: this stream cannot be.
+            InstanceError: no stream of the instance can be read.
+            StreamError: this stream cannot be read.
         """
         self._stream = stream
         self._columns = tuple(columns)
@@ -183,20 +183,20 @@ class StreamReader:
         self._is_confirmed = False
         """Whether a response of the stream has confirmed its clock."""
         self.rows = 0
-        """How many rows have been read."""
+        """Number of rows read."""
         self.expected: int | None = None
-        """How many there are, as far as the server has told."""
+        """Number of rows according to the server, None if it has not sent a total."""
         self._is_partial = False
         self._take = instance.tap_settings.page_size
-        """How many rows the server can send in a page, as far as the stream has shown."""
-        self._who = f"{stream.name} ({instance.server})"
+        """Number of rows that the server can send in a page, according to its responses."""
+        self._label = f"{stream.name} ({instance.server})"
         with self._as_stream_error():
             self._clock = instance.clock(stream.endpoint)
         self._compile()
         self._fields = RequestedFields(stream, self._columns, instance)
 
     def read(self) -> Iterator[RecordBatch | Checkpoint]:
-        """Yield tables of records, and checkpoints between them.
+        """Yield batches of records, and checkpoints between them.
 
         Raises:
             StreamError: the stream cannot be read to its end.
@@ -217,9 +217,10 @@ class StreamReader:
         self._report()
 
     def why_incomplete(self) -> str:
-        """Return what the instance did that may make its records incomplete, or an empty text; valid after `read`.
+        """Return why the records of the instance may be incomplete, an empty text if they are complete.
 
-        An instance that returns no rows counts as incomplete: missing permissions look like an empty table.
+        Call it after `read`. An instance that returns no rows counts as incomplete, since missing permissions look
+        like an empty table.
         """
         stats = self._mapper.stats
         if stats.keyless:
@@ -265,7 +266,7 @@ class StreamReader:
             logger.warning(
                 "%s: pages of %d rows are too large for the server; reading pages of %d rows. Set page_size to %d "
                 "to avoid the failed requests",
-                self._who,
+                self._label,
                 self._instance.tap_settings.page_size,
                 page.take,
                 page.take,
@@ -274,7 +275,7 @@ class StreamReader:
     def _read(self) -> Iterator[RecordBatch | Checkpoint]:
         cursor = self._stream.replication_key
         if cursor is None:
-            yield from self._tables(read_by_name(self._source, self._fields.query))
+            yield from self._batches(read_by_name(self._source, self._fields.query))
             return
         wanted = plan_range(self._instance, self._clock, self._bookmark)
         if wanted is None:
@@ -284,9 +285,9 @@ class StreamReader:
         yield from self._read_range(cursor, wanted)
 
     def _read_late_closures(self, cursor: str, wanted: ReadRange) -> Iterator[RecordBatch]:
-        """Read again what began before the range and was closed in it, for closing moves no replication key.
+        """Read again the rows from before the range that were closed in it: closing changes no replication key.
 
-        What was postponed before it was closed, or changed without being closed, this cannot see
+        Rows that were postponed before they were closed, or changed without being closed, are not found
         (daktela-api.md §4.2).
         """
         closed = self._stream.closed
@@ -298,14 +299,14 @@ class StreamReader:
             conditions=(*self._fields.query.conditions, Condition(cursor, "lt", wanted.lower)),
         )
         window = Window(wanted.lower, wanted.upper)
-        yield from self._tables(read_windows(self._source, query, closed, window))
+        yield from self._batches(read_windows(self._source, query, closed, window))
 
     def _read_range(self, cursor: str, wanted: ReadRange) -> Iterator[RecordBatch | Checkpoint]:
         stats = self._mapper.stats
         window = Window(wanted.lower, wanted.upper)
         for batch in self._counted(read_windows(self._source, self._fields.query, cursor, window)):
-            yield self._table(batch.rows)
-            # While all rows of a type lack their item, the account may lack a right. No bookmark passes them.
+            yield self._records(batch.rows)
+            # If all rows of a type lack their item, a permission may be missing. The bookmark stays before them.
             if batch.end and not stats.itemless:
                 at_end = batch.end == wanted.upper
                 yield self._checkpoint(
@@ -318,20 +319,20 @@ class StreamReader:
             yield self._checkpoint(wanted, wanted.end)
 
     def _checkpoint(self, wanted: ReadRange, instant: datetime) -> Checkpoint:
-        """Return the checkpoint for rows that have been read up to `instant`, as far as the clocks agree on it."""
+        """Return the checkpoint for rows that have been read up to `instant`; it is later than neither clock."""
         settled = self._instance.server_clock.latest_bookmark - timedelta(
             minutes=self._instance.tap_settings.settle_minutes
         )
         return Checkpoint(min(instant, settled), wanted.replaces_bookmark)
 
-    def _tables(self, batches: Iterator[Batch]) -> Iterator[RecordBatch]:
-        """Yield the tables of batches, and note how far that is."""
+    def _batches(self, batches: Iterator[Batch]) -> Iterator[RecordBatch]:
+        """Yield the records of batches of rows, and update the progress."""
         for batch in self._counted(batches):
-            yield self._table(batch.rows)
+            yield self._records(batch.rows)
             del batch
 
     def _counted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """Yield batches, and note how far that is."""
+        """Yield batches of rows, and update the progress."""
         before, rows = self.expected or 0, 0
         for batch in batches:
             rows += len(batch.rows)
@@ -340,23 +341,23 @@ class StreamReader:
                 self.expected = before + max(batch.total, rows)
             self._is_partial = self._is_partial or batch.is_partial
             yield batch
-            # Or its rows would be in memory together with the next ones; so wherever rows are handed on.
+            # Free these rows before the next ones are fetched.
             del batch
 
     def _compile(self) -> None:
-        run, instance = self._instance.tap_settings, self._instance
-        dialect = InstanceFormat(
+        settings, instance = self._instance.tap_settings, self._instance
+        instance_format = InstanceFormat(
             server=instance.server,
             prefix=instance.prefix,
             zone=self._clock.zone,
-            local_datetimes=run.local_datetimes,
-            nulls_for_mismatches=run.nulls_for_mismatches,
+            local_datetimes=settings.local_datetimes,
+            nulls_for_mismatches=settings.nulls_for_mismatches,
         )
-        self._mapper = RowMapper(self._stream, self._columns, dialect)
+        self._mapper = RowMapper(self._stream, self._columns, instance_format)
         self._without_value = {column.name for column in self._columns if column.extra}
 
-    def _table(self, rows: list[Any]) -> RecordBatch:
-        """Return the records of a page, and note which further fields have values."""
+    def _records(self, rows: list[Any]) -> RecordBatch:
+        """Return the records of a page, and note which extra fields have values."""
         records = self._mapper(rows)
         if self._without_value:
             self._without_value = {name for name in self._without_value if not records.has_value(name)}
@@ -374,19 +375,19 @@ class StreamReader:
             raise StreamError(str(error)) from None
 
     def _report(self) -> None:
-        stats, who = self._mapper.stats, self._who
-        logger.info("%s: %d records", who, stats.records)
+        stats, label = self._mapper.stats, self._label
+        logger.info("%s: %d records", label, stats.records)
         for kind, count in stats.orphans.items():
-            logger.info("%s: left out %d activities of type %s without their item (orphans)", who, count, kind)
+            logger.info("%s: left out %d activities of type %s without their item (orphans)", label, count, kind)
         if self._is_partial:
             logger.warning(
                 "%s: rows were added or deleted during each attempt to read them, so rows that were added "
                 "meanwhile may be missing until a later run reads them",
-                who,
+                label,
             )
         self._log([*losses(stats), *self._fields.take_warnings()])
         self._instance.nameless.add(self._stream.name, stats)
 
     def _log(self, warnings: Iterable[str]) -> None:
         for warning in warnings:
-            logger.warning("%s: %s", self._who, warning)
+            logger.warning("%s: %s", self._label, warning)

@@ -1,12 +1,12 @@
-"""Records in, RECORD messages on standard output, a page at a time.
+"""Write records as RECORD messages to standard output, a page at a time.
 
-The SDK takes each record through six function calls, a walk over its columns, and a write that wakes the loader.
-For a page whose records nothing changes any more, one call of the encoder and one write are enough. The lines are
-the same, byte for byte (`tests/tap_daktela/test_writer.py`), in a twentieth of the time.
+The SDK calls six functions for each record, iterates over its columns, and writes a line. If no stream map changes
+the records of a page, one call of the encoder is enough. The output is the same, byte for byte
+(`tests/tap_daktela/records/test_writer.py`), in a twentieth of the time. The SDK has no public hook for that.
 
-U+2028, U+2029 and U+0085 are escaped in all messages. JSON allows them in texts as they are, but Python's
-`str.splitlines` and similar functions of other languages end a line there, so loaders that use these would see two
-broken lines.
+U+2028, U+2029 and U+0085 are escaped in all messages. JSON allows them in texts, but `str.splitlines` of Python
+and similar functions of other languages end a line there. Loaders with such a function would read two broken
+lines.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _PREFIXES = {mark[:1]: len(mark) for mark in _ESCAPES}
 
 
 class _RecordMessage(msgspec.Struct, tag_field="type", tag="RECORD", omit_defaults=True, gc=False):
-    """As the SDK's class of this name is written."""
+    """The fields of the SDK's `RecordMessage`, in the same order."""
 
     stream: str
     record: Any
@@ -41,19 +41,19 @@ class _RecordMessage(msgspec.Struct, tag_field="type", tag="RECORD", omit_defaul
 
 
 _PART_BYTES = 60_000
-"""Lines are written in parts of about this size. Copies of a whole page, 1 MB, would not fit into the processor's
-cache, and their memory would come from the system each time: 6 % of a run if all pages have such characters."""
+"""Lines are written in parts of about this size. A copy of a whole page (1 MB) does not fit into the cache of the
+processor. Such copies take 6 % of a run if all pages contain escaped characters."""
 
 _encode_lines = msgspec.json.Encoder(enc_hook=enc_hook, decimal_format="number").encode_lines
 
 
 class PageWriter(MsgSpecWriter):
-    """The SDK's writer, which can write many records at once."""
+    """The SDK's writer, extended by a method that writes many records."""
 
     def write_records(
         self, stream: str, records: Iterable[Any], version: int | None, time_extracted: datetime
     ) -> None:
-        """Write a message for each record, all of them at once."""
+        """Write a message for each record."""
         _write(_encode_lines([_RecordMessage(stream, record, version, time_extracted) for record in records]))
 
     @override
