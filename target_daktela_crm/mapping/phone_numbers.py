@@ -76,10 +76,14 @@ _STRONG = re.compile(r"/| - ")
 """Separators that are rarely inside a number."""
 _HARD = re.compile(
     r"[;|\n\r\v\f]|(?<=[\d)]) \+ |^ *[1-9][.)] "
-    r"|\([1-9]\d?(?:[:.]\d\d)? ?- ?\d{1,2}(?:[:.]\d\d)?\)(?!-?\d)",
+    r"|\([1-9]\d?(?:[:.]\d\d)? ?- ?\d{1,2}(?:[:.]\d\d)?\)(?!-?\d)"
+    r"|(?:^|(?<=[^\d(+-]))(?:[6-9]|1[0-2])-(?:1[2-9]|2[0-4]) (?=[+(\d])"
+    r"|(?<![\d:])[012]?\d:[0-5]\d(?![\d:])|(?<!\d)24 ?/ ?7(?!\d)"
+    r"|(?<![\d./+-])(?:0?[1-9]|[12]\d|3[01])([./]) ?(?:0?[1-9]|1[0-2])\1 ?(?:19|20)\d\d(?![./-]?\d)"
+    r"|(?<![\d./+-])(?:19|20)\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])(?![./-]?\d)",
     re.ASCII,
 )
-"""What is never inside a number: separators, numbers of a list, and office hours in brackets."""
+"""What is never inside a number: separators, numbers of a list, office hours, times and dates."""
 _ENDING = re.compile(r"(?:\A[^/]*|\d{5,} ?)(/ ?-?\d{1,4})\Z", re.ASCII)
 """The last digits of a second number, as in `+212522940770/74`, unless there are slashes between all groups."""
 _COMMA = re.compile(r",")
