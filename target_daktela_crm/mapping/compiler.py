@@ -106,7 +106,7 @@ def compile_mapping(
         null_values=frozenset(definition.get("null_values", ())),
         places=tuple(definition.get("places", ())),
         html_entities=bool(definition.get("html_entities")),
-        phone_region=phone_region,
+        phone_region=phone_region.upper() if phone_region else None,
         left_out=LeftOut(),
     )
     value_roles = {name: content["value"] for name, content in merged.items() if _is_object(content.get("value"))}

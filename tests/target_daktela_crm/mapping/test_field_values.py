@@ -77,8 +77,9 @@ def test_raw_values_are_never_invalid() -> None:
     assert not mapping.left_out.counts
 
 
-def test_with_a_region_phone_numbers_are_sent_as_e164() -> None:
-    (contact,) = map_salesforce("Contact", CONTACT, phone_region="CZ")
+@pytest.mark.parametrize("region", ["CZ", "cz"])
+def test_with_a_region_phone_numbers_are_sent_as_e164(region: str) -> None:
+    (contact,) = map_salesforce("Contact", CONTACT, phone_region=region)
     assert body_of(contact)["fields"][0]["value"] == ["+420601000002", "+420601000003"]
 
 
