@@ -79,8 +79,8 @@ def test_raw_values_are_never_invalid() -> None:
 
 @pytest.mark.parametrize("region", ["CZ", "cz"])
 def test_with_a_region_phone_numbers_are_sent_as_e164(region: str) -> None:
-    (contact,) = map_salesforce("Contact", CONTACT, phone_region=region)
-    assert body_of(contact)["fields"][0]["value"] == ["+420601000002", "+420601000003"]
+    (contact,) = map_salesforce("Contact", {**CONTACT, "MobilePhone": "601 000 004"}, phone_region=region)
+    assert body_of(contact)["fields"][0]["value"] == ["+420601000002", "+420601000004", "+420601000003"]
 
 
 def test_invalid_values_are_counted_over_all_records() -> None:
