@@ -261,6 +261,20 @@ def test_a_range_that_fits_a_page_costs_one_further_request(count: int, total: s
     assert window_reading(server, 10).pool.requests <= most
 
 
+def test_t1_a_total_that_is_the_length_of_the_first_page_does_not_end_a_later_range() -> None:
+    seconds = [*range(50), *range(500, 550)]
+    server = PagedServer(
+        rows=[{"name": name, "at": time_of(second)} for name, second in enumerate(seconds)], total="of the page"
+    )
+    source = source_of(Pool(server, 1))
+    names: list[Any] = []
+    for start, end, cap in ((0, 400, 20), (400, SPAN, 10)):
+        server.cap = lambda _asked, _random, cap=cap: cap  # type: ignore[misc]
+        batches = read_windows(source, query_for(100), "at", Window(time_of(start), time_of(end)))
+        names += [row["name"] for batch in batches for row in batch.rows]
+    assert names == list(range(100))
+
+
 @pytest.mark.parametrize("take", [8, 12, 15, 19])
 def test_t1_a_total_that_is_limited_as_the_offsets_are_does_not_end_a_range(take: int) -> None:
     rows = [{"name": name, "at": time_of(name)} for name in range(50)]
