@@ -9,6 +9,7 @@ PYTHON ?= python3
 VENV := .venv
 MELTANO_VENV := .venv-meltano
 EXAMPLES_VENV := .venv-examples
+NEXT_VENV := .venv-next
 LOADERS_VENV := .venv-loaders
 # The loaders that the tests run without Meltano.
 LOADERS := target-csv target-postgres
@@ -32,6 +33,12 @@ test: ## Run all tests, those that run Meltano as a process included.
 	@$(MAKE) --silent --no-print-directory -j 2 $(VENV)/installed .meltano/demo.installed .meltano/test.installed \
 		$(LOADERS:%=$(LOADERS_VENV)/%/installed)
 	@$(VENV)/bin/python -m pytest
+
+.PHONY: test-next
+test-next: $(NEXT_VENV)/installed ## Run the tests with the newest pre-release of the SDK, without Meltano.
+	@$(NEXT_VENV)/bin/python $(INSTALL) --upgrade --constraint $(NEXT_VENV)/locked.txt '$(NEXT_SDK)'
+	@$(NEXT_VENV)/bin/python -m pip list --disable-pip-version-check | grep singer-sdk
+	@$(NEXT_VENV)/bin/python -m pytest
 
 .PHONY: test-examples
 test-examples: $(VENV)/installed $(EXAMPLES_VENV)/installed ## Run the tests of the examples that need an environment of their own.
@@ -71,7 +78,7 @@ pins: $(MELTANO_VENV)/installed ## Choose the newest versions that pyproject.tom
 
 .PHONY: clean
 clean: ## Remove all that make has installed or written, Meltano's state included.
-	@rm -rf $(VENV) $(MELTANO_VENV) $(EXAMPLES_VENV) $(LOADERS_VENV) .meltano .demo .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist output
+	@rm -rf $(VENV) $(MELTANO_VENV) $(EXAMPLES_VENV) $(LOADERS_VENV) $(NEXT_VENV) .meltano .demo .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist output
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # For all systems and versions of Python at once, and without a word about where packages come from. uv comes with
@@ -91,6 +98,18 @@ $(VENV)/installed: requirements/dev.txt pyproject.toml | python
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(VENV)/bin/python $(INSTALL) --requirement requirements/dev.txt
 	@$(VENV)/bin/python $(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# All dependencies as locked, except the SDK. Its version is a pre-release, so that pip accepts pre-releases of the SDK
+# and of no other package. The wheel is not asked whether it allows this version (`--no-deps`).
+NEXT_SDK := singer-sdk[msgspec,testing]>=0.55.0.dev0
+
+$(NEXT_VENV)/installed: requirements/dev.txt pyproject.toml | python
+	@echo "Installing the tap with the newest pre-release of the SDK into $(NEXT_VENV)"
+	@$(PYTHON) -m venv --clear $(NEXT_VENV)
+	@grep -v '^singer-sdk' requirements/dev.txt > $(NEXT_VENV)/locked.txt
+	@$(NEXT_VENV)/bin/python $(INSTALL) --requirement $(NEXT_VENV)/locked.txt '$(NEXT_SDK)'
+	@$(NEXT_VENV)/bin/python $(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(MELTANO_VENV)/installed: requirements/meltano.txt | python

@@ -199,6 +199,9 @@ class DaktelaStream(Stream):
             self._run.note_failure(self.name, [instance.server], unexpected(error))
         finally:
             instance.end_stream()
+            # This creates the partition of the instance in the state. For full tables, it records that the table
+            # has rows of the instance, which `activation.py` reads. The SDK 0.55 creates none for full tables.
+            self.get_context_state(context)
 
     @override
     def _sync_records(

@@ -60,7 +60,7 @@ def steps(path: Path) -> list[dict[str, Any]]:
 
 
 def test_there_are_workflows_and_forms() -> None:
-    assert {path.name for path in WORKFLOWS} == {"ci.yml", "release.yml"}
+    assert {path.name for path in WORKFLOWS} == {"ci.yml", "next-sdk.yml", "release.yml"}
     assert {path.name for path in FORMS} == {"bug.yml", "crm-preset.yml"}
 
 
@@ -92,6 +92,13 @@ def test_every_job_has_a_timeout_and_newer_runs_cancel_older_ones(path: Path) ->
     assert {"group", "cancel-in-progress"} <= content(path)["concurrency"].keys()
     for name, job in jobs(path).items():
         assert "uses" in job or 0 < int(job["timeout-minutes"]) <= 30, name
+
+
+def test_the_next_sdk_is_tested_every_week() -> None:
+    workflow = content(GITHUB / "workflows" / "next-sdk.yml")
+    [schedule] = workflow["on"]["schedule"]
+    assert re.fullmatch(r"\d+ \d+ \* \* [0-6]", schedule["cron"])
+    assert workflow["jobs"]["test"]["steps"][-1] == {"run": "make test-next"}
 
 
 def test_a_release_and_its_checks_do_not_wait_for_each_other() -> None:

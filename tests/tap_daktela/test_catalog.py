@@ -47,10 +47,11 @@ def test_discovery_lists_every_stream(catalog: Catalog) -> None:
 @pytest.mark.parametrize("name", [stream.name for stream in STREAMS])
 def test_the_catalog_of_a_stream_is_the_committed_one(catalog: Catalog, name: str) -> None:
     path = FOLDER / f"{name}.json"
-    committed = path.read_text(encoding="utf-8") if path.exists() else ""
-    lines = (committed.splitlines(), as_text(catalog[name]).splitlines())
-    difference = "\n".join(difflib.unified_diff(*lines, "committed", "discovered", lineterm=""))
-    if difference:
+    committed = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    # The order of an entry's keys depends on the SDK's version. The order of columns has a test of its own.
+    if committed != catalog[name]:
+        lines = (as_text(committed).splitlines(), as_text(catalog[name]).splitlines())
+        difference = "\n".join(difflib.unified_diff(*lines, "committed", "discovered", lineterm=""))
         pytest.fail(f"the catalog of {name} has changed; if intended, make generate\n{difference}", pytrace=False)
 
 

@@ -193,6 +193,7 @@ def test_a_run_that_is_interrupted_activates_nothing_more(acme: Simulator, stop_
 def test_a_test_run_activates_nothing(acme: Simulator) -> None:
     environment = {
         "TAP_DAKTELA_URL": acme.url,
+        "TAP_DAKTELA_SERVER": "acme",
         "TAP_DAKTELA_ACCESS_TOKEN": acme.access_token,
         "TAP_DAKTELA_EMIT_ACTIVATE_VERSION_MESSAGES": "true",
     }
