@@ -1,9 +1,7 @@
-"""The one stream class: the SDK's shell around `sync.py`.
+"""The class of all streams: the SDK's shell around `reading/stream_reader.py`.
 
-In: a declaration, the catalog and the state. Out: records, and the state reached.
-
-The SDK writes the records; the bookmark is written here. It is a checkpoint, in UTC and per instance, and never
-the value of a record: the SDK compares bookmarks as texts, and local times run backwards in autumn.
+The bookmark of a stream is a checkpoint of the reader, in UTC and for each instance. It is never the value of a
+record, because the SDK compares bookmarks as texts, and local times are not in order when the clocks go back.
 """
 
 from __future__ import annotations
@@ -79,8 +77,8 @@ class Run(Protocol):
 class DaktelaStream(Stream):
     """A stream of Daktela's, over one instance or several."""
 
-    # The shape has made every value fit its column already. Where the SDK writes the records, half of a run's time
-    # would go into doing it again.
+    # The row mapper has already converted every value to the type of its column. If the SDK did it again, a run
+    # that writes record by record would take twice as long.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
     def __init__(
@@ -107,24 +105,31 @@ class DaktelaStream(Stream):
 
     @override
     def get_replication_key_signpost(self, context: Context | None = None) -> None:
-        """Return nothing: no record's value becomes a bookmark, so none has to be capped."""
+        """Return nothing: no value of a record becomes a bookmark, so the SDK has nothing to limit."""
 
     @override
     def compare_start_date(self, value: str, start_date_value: str) -> str:
-        """Return the bookmark: a state is followed, whatever the start date says."""
+        """Return the bookmark, since it takes precedence over the setting `start_date`."""
         return value
 
     @override
     def _increment_stream_state(self, latest_record: Record, *, context: Context | None = None) -> None:
-        """Leave the bookmark alone; `advance` writes it."""
+        """Do nothing, since `advance` writes the bookmark.
+
+        The SDK would write the value of each record. It has no public hook for the source of a bookmark.
+        """
 
     @override
     def log_sync_costs(self) -> None:
-        """Log what all streams cost, and raise what failed: the SDK calls this once all have been read."""
+        """Log the metrics of the run, and raise an error if a stream failed.
+
+        The SDK calls this method at the end of `Tap.sync_all`, and has no public hook of the tap for this time.
+        The error becomes exit code 1 in `OneLineErrorCommand.main`; see `TapDaktela.raise_failures`.
+        """
         super().log_sync_costs()
         for instance in self._run.instances.values():
             instance.release()
-        # Not the stream's logger: from the SDK's version 0.55 on, that one drops further fields on Python 3.11.
+        # The logger of the tap, because the stream's logger of the SDK 0.55 drops `extra` on Python 3.11.
         self._run.metrics.log(self._tap.logger)
         self._run.activation.log(self.logger)
         self._run.log_missing_rights()
@@ -142,11 +147,16 @@ class DaktelaStream(Stream):
     def _write_activate_version_message(self, full_table_version: int) -> None:
         """Write nothing at the start of the stream, where the SDK writes the message.
 
-        There it would delete the rows of an instance that fails later.
+        There it would delete the rows of an instance that fails later. `_activate_version` writes the message at
+        the end. The SDK has no public hook for the time.
         """
 
     @override
     def _generate_record_messages(self, record: Record) -> Generator[RecordMessage, None, None]:
+        """Yield the messages of a record, and note their tables.
+
+        Stream maps decide about the tables here. The SDK has no public hook between the maps and the writer.
+        """
         for message in super()._generate_record_messages(record):
             self._tables_written.add(message.stream)
             yield message
@@ -166,7 +176,7 @@ class DaktelaStream(Stream):
 
     @override
     def get_records(self, context: Context | None) -> Iterator[Record]:
-        """Yield the records of one instance; what keeps it from its end is kept for the end of the run."""
+        """Yield the records of one instance. A failure is noted, and raised at the end of the run."""
         for table in self._tables(context):
             yield from table
 
@@ -183,7 +193,7 @@ class DaktelaStream(Stream):
                         cost.rows += len(step)
                         self._run.metrics.reporter.tell(sync.rows, sync.expected)
                         yield step
-                    # Or it would be in memory together with the next one.
+                    # Free this page before the next one is fetched.
                     del step
                 self._gaps[instance.server] = sync.why_incomplete()
         except (InstanceError, RangeError) as error:
@@ -194,7 +204,7 @@ class DaktelaStream(Stream):
             self.logger.debug("What went wrong:", exc_info=True)
             self._run.note_failure(self.name, [instance.server], "a value is nested too deeply to be read")
         except Exception as error:
-            # Whatever it is, it must not keep the other streams from being read.
+            # The other streams are still read.
             self.logger.debug("What went wrong:", exc_info=True)
             self._run.note_failure(self.name, [instance.server], unexpected(error))
         finally:
@@ -207,9 +217,11 @@ class DaktelaStream(Stream):
     def _sync_records(
         self, context: Context | None = None, *, write_messages: bool = True
     ) -> Generator[dict[str, Any], Any, Any]:
-        """Write records page by page where the SDK would change nothing of them, otherwise as the SDK does.
+        """Write records page by page if the SDK would not change them, otherwise as the SDK does.
 
-        Of a run's time, the SDK's way takes two thirds. It yields the records to nobody; here none are yielded.
+        The SDK writes record by record and has no public hook for pages. For 68,000 calls from a local server, a
+        run takes 1.3 to 1.6 seconds of CPU time this way, and 2.8 to 2.9 with the SDK's method. A test compares
+        the output of both. The records are not yielded, because the SDK does not use what this generator yields.
         """
         writer = self._tap.message_writer
         if not write_messages or not isinstance(writer, PageWriter) or not self._is_written_as_read():
@@ -217,7 +229,7 @@ class DaktelaStream(Stream):
                 yield from super()._sync_records(context, write_messages=write_messages)
             self._activate_version()
             return
-        # What follows is the SDK's method of this name, for pages.
+        # A copy of the SDK's method, for pages instead of records.
         counter, timer = self.get_record_counter(), self.get_sync_timer()
         count = 0
         with counter, timer:
@@ -253,7 +265,7 @@ class DaktelaStream(Stream):
                 part, records = records[:room], records[room:]
                 count += len(part)
                 yield part
-                # Or they would be in memory together with the next ones.
+                # Free these records before the next ones are converted.
                 del part
             del table, records
 
@@ -266,11 +278,11 @@ class DaktelaStream(Stream):
         try:
             yield
         except RecursionError:
-            # It could be decoded, if only just.
+            # Decoding a value needs fewer levels of the stack than writing it.
             self.logger.debug("What went wrong:", exc_info=True)
             self._run.note_failure(self.name, servers, "a value is nested too deeply to be written")
         except (AbortedSyncExceptionBase, RequestedAbortException):
-            # The SDK has the number of records that it wants.
+            # `--test` has read enough records.
             raise
         except ExpressionError as error:
             self.logger.debug("What went wrong:", exc_info=True)

@@ -1,7 +1,7 @@
-"""The tap: settings and catalog in, Singer messages out.
+"""The tap, and its command.
 
-Discovery needs no connection. A failure of one stream of one instance is kept until all others have been read;
-then the run ends with exit code 1. A signal ends it between two messages, with the state reached so far.
+Discovery needs no connection. If a stream of an instance fails, the others are still read, and then the run ends
+with exit code 1. A signal ends the run between two messages, with the state reached so far.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ if TYPE_CHECKING:
 
 
 _ENVIRONMENT = "ENV"
-"""What `--config` has in place of a file for settings in the environment."""
+"""Value of `--config` for settings in the environment."""
 _TEST_UNREACHABLE_ATTEMPTS = 2
 """Attempts of `--test` if no connection can be made: a second or two instead of half a minute."""
 _OBJECTS_UNTIL_COLLECTED = 50_000
-"""Objects more than there were, upon which Python looks for cycles."""
+"""Number of new objects after which Python searches for reference cycles."""
 
 
 class TapDaktela(Tap):
@@ -65,7 +65,7 @@ class TapDaktela(Tap):
 
     name = "tap-daktela"
     package_name = "tap-daktela"
-    # A copy, for the SDK adds its own settings to it.
+    # A copy, because the SDK adds its own settings to it.
     config_jsonschema: ClassVar[dict[str, Any]] = copy.deepcopy(settings.SCHEMA)
     # Not BATCH, which the SDK claims by default: its batches ignore selection and stream maps.
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
@@ -97,7 +97,7 @@ class TapDaktela(Tap):
 
     @cached_property
     def settings(self) -> settings.Settings:
-        """The settings, checked."""
+        """The checked settings."""
         user_agent = f"{self.name}/{self.plugin_version}"
         retries = replace(self.retry_policy, unreachable_attempts=self.unreachable_attempts)
         return settings.read(self.config, user_agent, retries, self.clock_tolerance)
@@ -190,7 +190,10 @@ class TapDaktela(Tap):
 
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
-        """Say what is wrong with the configuration, a line each; the SDK's own lines repeat secrets."""
+        """Return the problems of the configuration, one line each.
+
+        The SDK's own messages repeat values, secrets included, and it has no public hook for validation.
+        """
         self.append_builtin_config(self.config_jsonschema)
         self._config = with_numbers(self._config, self.config_jsonschema)
         register_secrets(self._config)
@@ -215,7 +218,13 @@ class TapDaktela(Tap):
                 self.logger.warning("%s: %s", instance.server, warning)
 
     def raise_failures(self) -> None:
-        """Raise a RunError if anything was not read to its end."""
+        """Raise a RunError if anything was not read to its end.
+
+        This decides the exit code of a run: 1 with a RunError, which `OneLineErrorCommand.main` handles, and 0
+        without one. An exception is the only way, because `Tap.sync_all` of the SDK is final and returns nothing.
+        It is raised in the last method that `sync_all` calls, `Stream.log_sync_costs`, so that programs that call
+        `sync_all` get it, too.
+        """
         if self._failures:
             streams = [stream for stream in self.streams.values() if stream.selected]
             requested = [(stream.name, each["server"]) for stream in streams for each in stream.partitions or []]
@@ -225,9 +234,10 @@ class TapDaktela(Tap):
 
     @override
     def _setup_signal_handlers(self) -> None:
-        """Install no handlers: the command handles signals.
+        """Install no handlers, since the command handles signals.
 
-        The SDK's handler would write the state while a record is being written, and exit with 0.
+        The SDK's handler would write the state while a record is being written, and exit with 0. It has no public
+        option to leave signals to the program.
         """
 
     def sync_until_terminated(self) -> None:
@@ -263,7 +273,7 @@ class TapDaktela(Tap):
         if about:
             super().invoke(about=about, about_format=about_format)
         cls.print_version(print_fn=cls.logger.info)
-        # Rows are no part of any cycle, and to look for cycles among them over and over takes a quarter of a run.
+        # Rows are not part of reference cycles. Searching them for cycles takes a quarter of the time of a run.
         gc.freeze()
         gc.set_threshold(_OBJECTS_UNTIL_COLLECTED)
         try:
@@ -334,7 +344,7 @@ class TapDaktela(Tap):
 
 
 class _Command(OneLineErrorCommand, SingerCommand):
-    """The SDK's command, which says in one line what a user can put right, and exits with 1."""
+    """The SDK's command, which reports errors in one line and exits with 1."""
 
 
 def _extended(stream: fields.Stream, extra: tuple[fields.Field, ...]) -> fields.Stream:
