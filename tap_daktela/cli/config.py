@@ -1,7 +1,7 @@
-"""The settings that both commands share: how an instance is reached. A configuration in, checked values out.
+"""The settings that both commands share: the address of an instance, credentials and HTTP.
 
-What is wrong comes as one line for each thing, which begins with the setting's name and repeats no secret. The
-JSON Schemas are the commands' own; what is checked here is told by any of them.
+Each problem is one line that begins with the name of the setting and repeats no secret. Each command has its own
+JSON Schema of its settings.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ REQUEST_TIMEOUT = (
 """Descriptions of the settings that mean the same to both commands."""
 
 CONNECTION = ("url", "server", "access_token", "username", "password")
-"""The settings that say where an instance is and who asks."""
+"""The settings for the address of an instance and for its credentials."""
 
 _PURPOSE_OF_NAME = "such as acme: it identifies the instance, and must not change later"
 _SERVER = re.compile(r"[A-Za-z0-9-]+")
@@ -53,7 +53,7 @@ _TYPES = {
 _SECRETS = frozenset({"access_token", "password"})
 
 STREAM_MAP_OPTIONS = frozenset({"__alias__", "__else__", "__filter__", "__key_properties__", "__source__"})
-"""The keys of a stream map that are no columns."""
+"""The keys of a stream map that are not columns."""
 
 
 def register_secrets(config: object, *, is_secret: bool = False) -> None:
@@ -69,7 +69,7 @@ def register_secrets(config: object, *, is_secret: bool = False) -> None:
 
 
 def user_agent_problems(config: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with the name that a command gives itself in requests."""
+    """Yield what is wrong with the setting `user_agent`."""
     name = config.get("user_agent", "")
     if not name.isprintable() or not name.isascii() or name != name.strip():
         yield "user_agent: must be one line of ASCII characters, without blanks around it"
@@ -135,7 +135,7 @@ def zone_problem(name: str) -> str:
 
 
 def read_credentials(entry: Mapping[str, Any]) -> Credentials:
-    """Return who asks."""
+    """Return the credentials for an instance."""
     return Credentials(
         # One that was read from a file often ends with a line break.
         access_token=entry.get("access_token", "").strip(),
@@ -145,7 +145,7 @@ def read_credentials(entry: Mapping[str, Any]) -> Credentials:
 
 
 def with_numbers(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration in which numbers are no texts, as which they come from the environment."""
+    """Return a configuration in which the numbers of the environment, which are texts, are numbers."""
     return {name: _number(value, schema["properties"].get(name, {})) for name, value in config.items()}
 
 
@@ -178,16 +178,16 @@ def type_problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Itera
     if isinstance(maps := config.get("stream_maps"), dict):
         yield from _stream_map_type_problems(maps)
         config = {name: value for name, value in config.items() if name != "stream_maps"}
-    told: dict[str, jsonschema.ValidationError] = {}
+    errors: dict[str, jsonschema.ValidationError] = {}
     for error in jsonschema.Draft7Validator(schema).iter_errors(config):
-        # Names are told by `unknown_problems`.
+        # `unknown_problems` reports unknown names.
         if error.validator != "additionalProperties":
             place = ""
             for part in error.absolute_path:
                 place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else str(part)
-            if place not in told or error.validator == "type":
-                told[place] = error
-    for place, error in told.items():
+            if place not in errors or error.validator == "type":
+                errors[place] = error
+    for place, error in errors.items():
         yield f"{place}: {_demand(error)}{_refused(error)}{_suggestion(error)}".removeprefix(": ")
 
 
@@ -272,7 +272,7 @@ def _url(entry: Mapping[str, Any]) -> str:
 
 
 def _demand(error: jsonschema.ValidationError) -> str:
-    """Return what a setting must be; JSON Schema's own words repeat its value, which may be a secret."""
+    """Return what a setting must be. The messages of jsonschema repeat its value, which may be a secret."""
     demand: Any = error.validator_value
     if error.validator == "type":
         names = [demand] if isinstance(demand, str) else demand

@@ -1,7 +1,7 @@
-"""The tap's settings: a configuration in, checked values out, or one line for each thing that is wrong with it.
+"""The tap's settings.
 
-`SCHEMA` tells what there is, for `--about`, Meltano and the README; `problems` tells what JSON Schema cannot say
-in words that help; `Settings` is what the rest of the tap reads. Nothing here repeats a secret.
+`SCHEMA` describes them for `--about`, Meltano and the documentation. `problems` checks a configuration, also in
+ways that JSON Schema does not support, and never repeats a secret. `Settings` has the checked values.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from tap_daktela.streams.fields import Stream
 
 DEFAULT_ZONE = "Europe/Prague"
-"""Zone of instances that tell none: builds before 2023 do not, and it is the vendor's own (daktela-api.md §2)."""
+"""Zone of instances that report none, such as builds before 2023: the vendor's own (daktela-api.md §2)."""
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """By how much two clocks may differ before one of them counts as wrong. Synchronized clocks differ by less than a
@@ -257,7 +257,7 @@ class InstanceSettings:
     address: Address
     credentials: Credentials
     timezone: str | None
-    """IANA name; None to believe the instance."""
+    """IANA name; None for the zone that the instance reports."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -285,7 +285,7 @@ def read(
     retries: RetryPolicy = DEFAULT_RETRIES,
     clock_tolerance: timedelta = CLOCK_TOLERANCE,
 ) -> Settings:
-    """Return the settings that `config` makes, which must have no `problems`."""
+    """Return the settings of `config`, which must have no `problems`."""
     values = with_defaults(config, SCHEMA)
     concurrency = 1 if values["backend"] == "sequential" else int(values["concurrency"])
     return Settings(
@@ -305,7 +305,7 @@ def read(
 
 
 def servers(config: Mapping[str, Any]) -> list[str]:
-    """Return the names of the instances, as far as `config` tells them."""
+    """Return the names of the instances, as far as `config` contains them."""
     return [name for name in (server_name(entry) for entry in _entries(given(config))) if name]
 
 
@@ -342,8 +342,8 @@ def _column_name(field: str) -> str:
 def problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
     """Return one line for each thing that is wrong with `config`; each begins with the setting's name.
 
-    `schema` is that of all settings, the SDK's own included. What does not have the right type is told first,
-    and alone: nothing else can be said of it.
+    `schema` is the schema of all settings, including the SDK's own. If there are unknown settings or wrong types,
+    only these are returned, because the other checks need values of the right types.
     """
     values = given(config)
     return [*_unknown(values, schema), *type_problems(values, schema)] or [
@@ -356,7 +356,7 @@ def problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
 
 
 def discovery_problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with settings that discovery needs; it does without an instance and credentials."""
+    """Return what is wrong with the settings that discovery uses; it needs no instance and no credentials."""
     values = given(config)
     return [*_unknown(values, schema), *type_problems(values, schema)] or [*_extra_field_problems(values)]
 
@@ -406,7 +406,7 @@ def _spellings(name: str) -> frozenset[tuple[int, str]]:
 
 
 def _flattening_problems(config: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what the SDK accepts of its own settings, and then fails of, or ignores."""
+    """Yield values of the SDK's own settings that it accepts, but that make it fail or have no effect."""
     if not config.get("flattening_enabled"):
         return
     depth, length = config.get("flattening_max_depth"), config.get("flattening_max_key_length")

@@ -1,8 +1,8 @@
-"""Stream maps: checked before the run, compiled for selected streams only, with errors that name the column.
+"""Check stream maps before the run, and compile them for selected streams only.
 
-The SDK (0.54.9) also compiles the maps of unselected streams, although it gives these an empty schema, and reports
-an expression that fails without its stream and column. `stream_map_problems` finds what can be known without a
-record. `StreamMapper` is the SDK's mapper without these two defects.
+The SDK (0.54.9) also compiles the maps of unselected streams, to which it gives an empty schema. If an expression
+fails, its error does not name the stream and the column. `StreamMapper` is the SDK's mapper without these two
+defects; the SDK has no public hook for either. `stream_map_problems` finds problems that no record is needed for.
 """
 
 from __future__ import annotations
