@@ -63,7 +63,7 @@ class Failures:
         tail = "Everything else is complete. " if rest else ""
         return (
             f"{head}: {self.causes()}. {tail}"
-            "The state does not pass what is missing: the next run goes on from there"
+            "The state stops before the missing data, and the next run reads it again"
         )
 
     def causes(self) -> str:

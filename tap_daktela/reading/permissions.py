@@ -66,8 +66,8 @@ def missing_items(stream: Stream, instance: Instance, stats: RowStats) -> str:
         items = [row.get("item") for row in instance.fetcher.page(latest).rows]
         if len(items) > _FEW and not any(isinstance(item, (dict, Row)) and item.get(part) for item in items):
             return (
-                f"none of {stats.orphans[kind]} activities of type {kind} came with its item: the account may see "
-                f"these activities, but lacks the right to read what is in them: grant it in Daktela ({latest})"
+                f"none of {stats.orphans[kind]} activities of type {kind} came with its item: the account may "
+                f"read these activities, but lacks the right to read their items: grant it in Daktela ({latest})"
             )
     return ""
 

@@ -24,14 +24,14 @@ def messages(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_records_hold_only_what_their_schema_lists(messages: list[dict[str, Any]]) -> None:
+def test_records_contain_only_columns_of_their_schema(messages: list[dict[str, Any]]) -> None:
     listed = {each["stream"]: {*each["schema"]["properties"]} for each in messages if each["type"] == "SCHEMA"}
     for message in messages:
         if message["type"] == "RECORD":
             assert message["record"].keys() < listed[message["stream"]]
 
 
-def test_telephone_numbers_reach_nobody(messages: list[dict[str, Any]]) -> None:
+def test_telephone_numbers_are_fictional(messages: list[dict[str, Any]]) -> None:
     for message in messages:
         for name, value in message.get("record", {}).items():
             if name.endswith(("Phone", "Fax")) and value and value != "ask his sister":
@@ -52,14 +52,14 @@ def test_contacts_come_before_their_companies() -> None:
     assert streams[-1] == "AccountContactRelation"
 
 
-def test_it_is_the_same_each_time() -> None:
+def test_the_content_is_reproducible() -> None:
     assert salesforce.monday() == salesforce.monday()
     assert salesforce.changes(salesforce.monday(), salesforce.monday()) == {
         stream: {} for stream in salesforce.monday()
     }
 
 
-def test_the_replay_ignores_what_it_does_not_know(tmp_path: Path) -> None:
+def test_the_replay_ignores_unknown_options(tmp_path: Path) -> None:
     (tmp_path / "messages").write_bytes(b"one\ntwo")
     (tmp_path / "config.json").write_text(json.dumps({"path": str(tmp_path / "messages")}))
     arguments = [sys.executable, replay.__file__, "--config", str(tmp_path / "config.json"), "--state", "x"]

@@ -37,7 +37,7 @@ def _flat(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("tap", TAPS)
-def test_everyone_arrives_once_with_what_is_theirs(crm: Crm, tap: str) -> None:
+def test_every_company_and_contact_arrives_once_with_its_values(crm: Crm, tap: str) -> None:
     expected = _expected(tap)
     run = crm.run((TAPS[tap] / "messages.jsonl").read_bytes(), preset=expected["preset"])
 

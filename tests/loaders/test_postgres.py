@@ -136,7 +136,7 @@ def test_incremental_loads_end_at_the_source(
 
 @pytest.mark.parametrize("batches", [1, 7])
 @pytest.mark.promise("T1")
-def test_a_killed_loader_is_made_up_for_by_the_next_run(
+def test_the_next_run_completes_that_of_a_killed_loader(
     simulator: Simulator, target: Loader, create: Callable[..., Database], tmp_path: Path, batches: int
 ) -> None:
     database = create()

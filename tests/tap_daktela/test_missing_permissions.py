@@ -14,7 +14,7 @@ def test_calls_without_their_items_are_an_error_and_not_orphans() -> None:
     with Simulator(dataset, strip_items={"CALL"}) as simulator:
         run = run_tap(settings(simulator, page_size=50))
     assert run.code == 1
-    lines = [line for line in run.errors[:-1] if "lacks the right to read what is in them" in line]
+    lines = [line for line in run.errors[:-1] if "lacks the right to read their items" in line]
     assert [line.split(" ")[0] for line in lines] == ["activities", "activities_call"]
     assert all("type CALL" in line for line in lines)
     assert run.bookmark("activities_call") is None

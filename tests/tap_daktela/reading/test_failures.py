@@ -253,7 +253,7 @@ def test_the_last_line_repeats_the_reason_and_says_what_else_is_complete(
     assert run.code == 1
     reason, last = run.errors
     assert reason.startswith("tickets (acme): Daktela answered 403 ")
-    end = "The state does not pass what is missing: the next run goes on from there"
+    end = "The state stops before the missing data, and the next run reads it again"
     assert last == f"{head}{reason}. {rest}{end}"
     assert run.log.splitlines()[-1].endswith(last)
 
@@ -263,7 +263,7 @@ def test_the_last_line_of_a_run_that_read_nothing_does_not_say_that_anything_is_
     run = run_tap({"instances": gone})
     assert run.code == 1
     first, second, last = run.errors
-    assert last.startswith(f"nothing could be read completely: {first}; {second}. The state does not")
+    assert last.startswith(f"nothing could be read completely: {first}; {second}. The state stops before ")
 
 
 def test_an_instance_that_fails_halfway_leaves_earlier_streams_complete() -> None:

@@ -31,7 +31,7 @@ def kolkata() -> Iterator[Simulator]:
         yield simulator
 
 
-def test_the_clock_is_the_server_s_and_so_is_its_zone(
+def test_the_clock_and_the_zone_are_those_of_the_server(
     kolkata: Simulator, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = connect(kolkata).clock("groups")
@@ -56,7 +56,7 @@ def test_the_clock_is_that_of_the_user_who_signed_in(daktela: Simulator, connect
     assert [request.endpoint for request in daktela.requests] == ["login", "whoim"]
 
 
-def test_who_is_signed_in_is_known_afterwards(daktela: Simulator, connect: Connect) -> None:
+def test_the_signed_in_user_is_known_afterwards(daktela: Simulator, connect: Connect) -> None:
     instance = connect(daktela)
     assert instance.user == ""
     instance.clock("groups")
@@ -89,7 +89,7 @@ def test_a_zone_without_a_contradiction_causes_no_warning(
     assert _warnings(caplog) == []
 
 
-def test_an_unknown_zone_of_the_instance_is_warned_about(
+def test_an_unknown_zone_of_the_instance_causes_a_warning(
     daktela: Simulator, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     daktela.dataset.timezone = "Europe/Brno"
@@ -97,9 +97,7 @@ def test_an_unknown_zone_of_the_instance_is_warned_about(
     assert any("Europe/Brno" in warning for warning in _warnings(caplog))
 
 
-def test_in_an_hour_that_comes_twice_it_is_the_first_so_that_nothing_unsettled_is_read(
-    daktela: Simulator, connect: Connect
-) -> None:
+def test_in_a_repeated_hour_the_clock_shows_the_first_reading(daktela: Simulator, connect: Connect) -> None:
     daktela.now = "2026-10-25 02:30:00"
     assert connect(daktela).clock("groups").now == _at("2026-10-25T02:30:00+02:00")
 
@@ -152,7 +150,7 @@ def test_refused_credentials_are_one_error_that_names_the_setting(
     assert count == 1
 
 
-def test_keys_are_prefixed_with_the_server_unless_they_are_not_to_be(daktela: Simulator, connect: Connect) -> None:
+def test_keys_have_a_prefix_unless_the_setting_forbids_it(daktela: Simulator, connect: Connect) -> None:
     assert connect(daktela).prefix == "acme_"
     assert connect(daktela, prefix_keys=False).prefix == ""
 
@@ -163,7 +161,7 @@ def test_no_request_is_made_before_the_first_use(daktela: Simulator, connect: Co
     assert daktela.requests == []
 
 
-def test_a_warning_that_concerns_all_streams_is_given_once(
+def test_a_warning_about_all_streams_is_logged_once(
     daktela: Simulator, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     instance = connect(daktela)

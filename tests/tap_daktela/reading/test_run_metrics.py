@@ -36,7 +36,7 @@ def _summary(run: Run) -> list[dict[str, Any]]:
     return found
 
 
-def test_it_counts_rows_requests_retries_and_bytes(simulator: Simulator) -> None:
+def test_metrics_count_rows_requests_retries_and_bytes(simulator: Simulator) -> None:
     simulator.faults.append(Fault("500", endpoint="tickets", times=2))
 
     run = run_tap(settings(simulator, page_size=20), catalog=select(*STREAMS), environment=WITH_SUMMARY)
@@ -54,7 +54,7 @@ def test_it_counts_rows_requests_retries_and_bytes(simulator: Simulator) -> None
     assert all(cost["instance"] == "acme" and cost["seconds"] >= 0 for cost in metrics.values())
 
 
-def test_it_comes_when_something_failed_and_not_when_the_log_is_quiet(simulator: Simulator) -> None:
+def test_metrics_are_logged_after_failures_and_not_with_a_quiet_log(simulator: Simulator) -> None:
     simulator.faults.append(Fault("403", endpoint="tickets", times=None))
     run = run_tap(settings(simulator), catalog=select(*STREAMS), environment=WITH_SUMMARY)
     assert run.code == 1
@@ -74,14 +74,14 @@ STRUCTURED = {
 }
 
 
-def test_plain_logs_have_the_table_only(simulator: Simulator) -> None:
+def test_plain_logs_have_only_the_table(simulator: Simulator) -> None:
     run = run_tap(settings(simulator), catalog=select("queues"))
     assert "summary" not in run.log
     assert '"requests"' not in run.log
     assert run.log.count("  stream  instance  rows") == 1
 
 
-def test_structured_logs_have_it_as_a_field(simulator: Simulator, tmp_path: Path) -> None:
+def test_structured_logs_have_the_metrics_as_a_field(simulator: Simulator, tmp_path: Path) -> None:
     path = tmp_path / "logging.json"
     path.write_text(json.dumps(STRUCTURED), "utf-8")
 
@@ -122,7 +122,7 @@ def test_a_log_without_handlers_causes_no_failure(simulator: Simulator, tmp_path
     assert {message["stream"] for message in messages if message["type"] == "RECORD"} == {"queues", "tickets"}
 
 
-def test_a_signal_leaves_the_figures_of_the_stream_that_it_ends(simulator: Simulator) -> None:
+def test_after_a_signal_the_metrics_include_the_interrupted_stream(simulator: Simulator) -> None:
     run = run_tap(
         settings(simulator, page_size=5),
         catalog=select("tickets"),

@@ -33,7 +33,7 @@ def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
     return Clocks(monkeypatch)
 
 
-def test_clocks_that_agree_are_not_warned_about(clocks: Clocks) -> None:
+def test_clocks_that_agree_cause_no_warning(clocks: Clocks) -> None:
     clocks.server.guess("2026-03-10 12:00:01", "Europe/Prague")
     for second in (2, 3, 59):
         clock = clocks.server.observe(f"2026-03-10 12:00:{second:02}", "Europe/Prague")
@@ -70,7 +70,7 @@ def test_the_setting_is_the_zone_of_the_rows(monkeypatch: pytest.MonkeyPatch, to
     )
 
 
-def test_a_setting_that_agrees_with_the_rows_is_not_warned_about_for_whoim(
+def test_a_setting_that_agrees_with_the_rows_causes_no_warning_about_whoim(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clocks = Clocks(monkeypatch, "Europe/Prague")
@@ -80,7 +80,7 @@ def test_a_setting_that_agrees_with_the_rows_is_not_warned_about_for_whoim(
 
 
 @pytest.mark.parametrize("name", ["Europe/Brno", "../etc", "CEST+2", "x" * 300])
-def test_an_unknown_zone_is_warned_about_and_not_used(clocks: Clocks, name: str) -> None:
+def test_an_unknown_zone_causes_a_warning_and_is_not_used(clocks: Clocks, name: str) -> None:
     clocks.server.guess("2026-03-10 12:00:00", "Europe/London")
     assert clocks.server.observe("2026-03-10 11:00:00", name).zone.key == "Europe/London"
     (line,) = clocks.warnings
@@ -105,14 +105,14 @@ def test_without_a_time_this_machine_s_clock_is_used(clocks: Clocks, time: str |
     assert clocks.server.observe(time, "Europe/Prague").now == NOON - timedelta(seconds=1)
 
 
-def test_in_an_hour_that_comes_twice_the_first_reading_counts(clocks: Clocks) -> None:
+def test_in_a_repeated_hour_the_first_reading_counts(clocks: Clocks) -> None:
     clocks.machine = datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
     clocks.server.guess("2026-10-25 02:30:00", "Europe/Prague")
     assert clocks.server.observe("2026-10-25 02:30:00", "Europe/Prague").now == clocks.machine - timedelta(hours=1)
     assert clocks.warnings == []
 
 
-def test_the_hour_that_comes_twice_is_no_jump_of_the_clock(clocks: Clocks) -> None:
+def test_a_repeated_hour_is_no_jump_of_the_clock(clocks: Clocks) -> None:
     clocks.machine = datetime(2026, 10, 25, 0, 59, 59, tzinfo=UTC)
     clocks.server.guess("2026-10-25 02:59:59", "Europe/Prague")
     clocks.server.observe("2026-10-25 02:59:59", "Europe/Prague")
@@ -162,13 +162,13 @@ def test_a_bookmark_that_is_not_in_the_future_is_resumed_from(hours: int) -> Non
 
 
 @pytest.mark.promise("T1")
-def test_a_bookmark_behind_which_the_instance_has_gone_back_is_resumed_from_that_much_earlier() -> None:
+def test_after_a_clock_has_gone_back_reading_resumes_earlier_by_the_difference() -> None:
     bookmark = NOON - timedelta(hours=1)
     assert _clock(days=-3).resume_from(bookmark) == bookmark - timedelta(days=3)
 
 
 @pytest.mark.promise("T1")
-def test_a_bookmark_of_the_hour_that_comes_twice_is_resumed_from() -> None:
+def test_a_bookmark_in_a_repeated_hour_is_resumed_from() -> None:
     now = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
     bookmark = now + timedelta(minutes=59)
     assert Clock(now, PRAGUE, bookmark, TOLERANCE).resume_from(bookmark) == bookmark
@@ -178,6 +178,6 @@ def test_a_bookmark_of_the_hour_that_comes_twice_is_resumed_from() -> None:
 
 @pytest.mark.parametrize("days", [-3, 0, 3])
 @pytest.mark.promise("T1")
-def test_a_bookmark_in_the_future_of_both_clocks_says_nothing(days: int) -> None:
+def test_a_bookmark_in_the_future_of_both_clocks_is_ignored(days: int) -> None:
     assert _clock(days=days).resume_from(NOON + timedelta(days=4)) is None
     assert _clock(days=days).resume_from(datetime.max.replace(tzinfo=UTC)) is None

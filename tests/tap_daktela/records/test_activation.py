@@ -137,7 +137,7 @@ def test_an_instance_that_cannot_be_reached_is_not_complete(acme: Simulator, umb
     assert "for pauses, queues" in line or "for queues, pauses" in line, "one line has both tables"
 
 
-def test_a_table_that_fails_half_way_is_not_complete(acme: Simulator) -> None:
+def test_a_table_that_fails_in_the_middle_is_not_complete(acme: Simulator) -> None:
     acme.faults.append(Fault("403", "accounts", times=None, after=2))
     run = run_tap(settings(acme, page_size=10, **ON), catalog=select("accounts"))
     assert run.records["accounts"]
@@ -182,7 +182,7 @@ def test_a_table_that_changes_in_every_attempt_is_not_complete(acme: Simulator) 
 
 
 @pytest.mark.parametrize("stop_with", [signal.SIGTERM, signal.SIGINT])
-def test_a_run_that_is_interrupted_activates_nothing_more(acme: Simulator, stop_with: signal.Signals) -> None:
+def test_an_interrupted_run_activates_no_further_table(acme: Simulator, stop_with: signal.Signals) -> None:
     acme.latency = 0.05
     run = run_tap(settings(acme, page_size=5, **ON), catalog=select("accounts"), stop_after=3, stop_with=stop_with)
     assert run.code == 128 + stop_with
@@ -265,7 +265,7 @@ def test_a_table_that_several_streams_write_to_is_not_activated(acme: Simulator)
 # Several instances.
 
 
-def test_streams_of_their_own_are_activated_one_by_one(acme: Simulator, umbrella: Simulator) -> None:
+def test_streams_with_prefixed_names_are_activated_separately(acme: Simulator, umbrella: Simulator) -> None:
     umbrella.faults.append(Fault("403", "queues", times=None))
     catalog = {"prefix_stream_names": True, "stream_maps": {"*tickets": None, "*activities*": None}}
     run = run_tap(both(acme, umbrella, **catalog))
@@ -276,9 +276,7 @@ def test_streams_of_their_own_are_activated_one_by_one(acme: Simulator, umbrella
     assert_last(run, "acme_queues")
 
 
-def test_an_instance_that_was_read_before_and_is_not_now_keeps_its_rows(
-    acme: Simulator, umbrella: Simulator
-) -> None:
+def test_an_instance_that_is_no_longer_read_keeps_its_rows(acme: Simulator, umbrella: Simulator) -> None:
     before = run_tap(both(acme, umbrella), catalog=select("queues", "tickets"))
     assert activated(before) == ["queues"]
     run = run_tap(settings(acme, **ON), state=before.state, catalog=select("queues", "tickets"))

@@ -83,7 +83,7 @@ def test_text_that_the_original_prefixed_is_prefixed_though_it_is_no_key(value: 
         ({"a": 1}, REFUSED),
     ],
 )
-def test_text_takes_every_scalar(value: Any, expected: Any) -> None:
+def test_every_scalar_becomes_text(value: Any, expected: Any) -> None:
     assert _same(_convert(Kind.TEXT, value), expected)
 
 
@@ -331,7 +331,7 @@ def test_keys_and_titles_are_aligned_and_contain_no_null(value: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "expected"), [("a", "a"), (5, "5"), ({"name": "a"}, None), ({}, None), ([], None), (None, None)]
 )
-def test_a_bare_relation_keeps_the_scalar_that_the_original_kept(value: Any, expected: Any) -> None:
+def test_a_scalar_relation_keeps_the_scalar(value: Any, expected: Any) -> None:
     assert _same(_convert(Kind.SCALAR, value), expected)
 
 
@@ -354,7 +354,7 @@ def test_a_bare_relation_keeps_the_scalar_that_the_original_kept(value: Any, exp
         (None, None),
     ],
 )
-def test_a_custom_field_is_text_whatever_it_is(value: Any, expected: Any) -> None:
+def test_a_custom_field_becomes_text(value: Any, expected: Any) -> None:
     assert _same(_convert(Kind.ANY_AS_TEXT, value), expected)
 
 

@@ -1,4 +1,4 @@
-"""The declarations say what `daktela-api.md` §5.2 and the contract of the streams say; written out by hand."""
+"""The declarations agree with `daktela-api.md` §5.2 and with the published streams, written down by hand."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ DEFAULT = [
     *("activities", "activities_call", "activities_email", "activities_chat"),
 ]
 
-# Columns of the original extractor; `*` marks those that it prefixed. It called the columns that follow them
-# `server` and, in item tables, `unique_key`.
+# Columns of the original extractor. `*` marks those with a prefix. Its further columns were `server` and, in item
+# tables, `unique_key`.
 ORIGINAL = {
     "accounts": "*name title survey description deleted",
     "users": "*name title description algo email nps_score backoffice_user deleted",
@@ -88,13 +88,13 @@ def test_eleven_streams_are_selected_by_default() -> None:
 
 
 @pytest.mark.parametrize("name", ORIGINAL)
-def test_the_original_s_columns_come_first_with_its_names_in_its_order(name: str) -> None:
+def test_the_columns_of_the_original_extractor_come_first_in_its_order(name: str) -> None:
     columns = [column.removeprefix("*") for column in ORIGINAL[name].split()]
     assert [column.name for column in BY_NAME[name].fields][: len(columns)] == columns
 
 
 @pytest.mark.parametrize("name", ORIGINAL)
-def test_the_original_s_prefixed_columns_are_keys_and_no_other_of_its_columns_is(name: str) -> None:
+def test_exactly_the_prefixed_columns_of_the_original_extractor_are_keys(name: str) -> None:
     columns = ORIGINAL[name].split()
     kinds = {column.name: column.kind for column in BY_NAME[name].fields}
     keys = [column for column in columns if kinds[column.removeprefix("*")] in {Kind.KEY, Kind.PREFIXED}]
@@ -102,18 +102,18 @@ def test_the_original_s_prefixed_columns_are_keys_and_no_other_of_its_columns_is
 
 
 @pytest.mark.parametrize("name", CONTRACT)
-def test_a_stream_has_the_contract_s_endpoint_keys_and_replication_key(name: str) -> None:
+def test_endpoints_keys_and_replication_keys_do_not_change(name: str) -> None:
     stream = BY_NAME[name]
     assert (stream.endpoint, stream.keys, stream.replication_key, stream.activity_type) == CONTRACT[name]
 
 
 @each_stream
-def test_the_keys_are_columns_of_keys(stream: Stream) -> None:
+def test_keys_are_key_columns(stream: Stream) -> None:
     assert {stream.field(key).kind for key in stream.keys} == {Kind.KEY}
 
 
 @each_stream
-def test_the_replication_key_is_a_datetime_of_the_same_name_in_the_api(stream: Stream) -> None:
+def test_a_replication_key_is_a_datetime_with_its_name_in_the_api(stream: Stream) -> None:
     if stream.replication_key is not None:
         column = stream.field(stream.replication_key)
         assert (column.kind, column.source, column.official) == (Kind.DATETIME, column.name, True)
@@ -133,14 +133,14 @@ def test_the_stream_and_every_column_are_described_in_a_sentence(stream: Stream)
 
 
 @each_stream
-def test_the_server_is_the_last_column_but_for_the_unique_id_of_items(stream: Stream) -> None:
+def test_the_server_is_the_last_column_before_the_unique_id_of_items(stream: Stream) -> None:
     computed = (SERVER, UNIQUE_ID) if stream.activity_type else (SERVER,)
     assert stream.fields[-len(computed) :] == computed
     assert not set(stream.fields[: -len(computed)]) & {SERVER, UNIQUE_ID}
 
 
 @each_stream
-def test_every_other_column_is_asked_for_where_it_stands(stream: Stream) -> None:
+def test_every_other_column_requests_its_source(stream: Stream) -> None:
     for column in stream.fields:
         if column in {SERVER, UNIQUE_ID}:
             continue
@@ -157,31 +157,31 @@ def test_no_two_columns_read_the_same_value_in_the_same_way(stream: Stream) -> N
 
 
 @each_stream
-def test_a_column_that_names_a_join_names_a_column_of_a_stream(stream: Stream) -> None:
+def test_a_join_leads_to_a_key_of_a_stream(stream: Stream) -> None:
     for column in stream.fields:
         for target, name in re.findall(r"joins (\w+)\.(\w+)", column.description):
             assert BY_NAME[target].field(name).kind is Kind.KEY, column
 
 
 @each_stream
-def test_an_item_stream_s_second_key_is_what_tells_an_orphan(stream: Stream) -> None:
+def test_the_second_key_of_an_item_stream_shows_orphans(stream: Stream) -> None:
     if stream.activity_type:
         assert stream.item_keys == {stream.activity_type: stream.field(stream.keys[1]).source}
         assert stream.closed == "time_close"
 
 
-def test_activities_know_the_items_of_calls_e_mails_and_chats() -> None:
+def test_activities_have_the_item_keys_of_calls_e_mails_and_chats() -> None:
     assert BY_NAME["activities"].item_keys == {"CALL": "item.id_call", "EMAIL": "item.name", "CHAT": "item.name"}
     assert BY_NAME["activities"].closed == "time_close"
 
 
-def test_what_holds_the_access_to_a_mailbox_or_an_account_is_not_asked_for() -> None:
-    asked = {f"{stream.name}.{column.request}" for stream in STREAMS for column in stream.fields}
-    assert not asked & {"queues.options", "users.options", "users.fcmSettings", "users.emailAuth"}
-    assert not [name for name in asked if re.search("token|password|secret", name, re.IGNORECASE)]
+def test_no_field_with_credentials_is_requested() -> None:
+    requested = {f"{stream.name}.{column.request}" for stream in STREAMS for column in stream.fields}
+    assert not requested & {"queues.options", "users.options", "users.fcmSettings", "users.emailAuth"}
+    assert not [name for name in requested if re.search("token|password|secret", name, re.IGNORECASE)]
 
 
-def test_keys_of_any_stream_have_the_same_type_wherever_they_stand() -> None:
+def test_a_column_that_joins_a_stream_is_a_key() -> None:
     for stream in STREAMS:
         for column in stream.fields:
             if "joins" in column.description:
@@ -199,7 +199,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     ).lower(),
     "without underscores": lambda name: name.replace("_", "").lower(),
 }
-"""What loaders make of the name of a column."""
+"""How loaders change the name of a column."""
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
@@ -210,7 +210,7 @@ def test_no_two_columns_of_a_stream_have_the_same_name_in_a_database(stream: Str
 
 
 @pytest.mark.parametrize("stream", STREAMS, ids=list(BY_NAME))
-def test_names_have_at_most_63_bytes_and_need_no_other_characters_than_letters_digits_and_underscores(
+def test_names_have_at_most_63_letters_digits_and_underscores(
     stream: Stream,
 ) -> None:
     for name in (stream.name, *(column.name for column in stream.fields)):

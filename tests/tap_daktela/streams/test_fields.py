@@ -53,7 +53,7 @@ def test_every_schema_is_valid_and_has_the_description(kind: Kind, required: boo
     assert schema["description"] == "A column."
 
 
-def test_a_datetime_says_its_format_and_a_list_what_it_holds() -> None:
+def test_a_datetime_has_a_format_and_a_list_has_items() -> None:
     assert Field("x", Kind.DATETIME, "").schema(required=False)["format"] == "date-time"
     for kind in (Kind.KEYS, Kind.TITLES):
         assert Field("x", kind, "").schema(required=False)["items"] == {"type": ["string"]}
@@ -96,16 +96,14 @@ def test_a_column_is_found_by_its_name() -> None:
         (fields.any_as_text, Kind.ANY_AS_TEXT),
     ],
 )
-def test_a_column_stands_where_it_is_asked_for_under_its_own_name_or_another(
-    declare: Callable[..., Field], kind: Kind
-) -> None:
+def test_a_column_has_the_source_of_its_name_or_another_one(declare: Callable[..., Field], kind: Kind) -> None:
     own = declare("x", "A column.")
     assert (own.name, own.kind, own.source, own.request) == ("x", kind, "x", "x")
     other: Any = declare("x", "A column.", "a.b", official=False)
     assert (other.name, other.source, other.request, other.official) == ("x", "a.b", "a.b", False)
 
 
-def test_columns_are_official_unless_they_are_said_not_to_be_and_custom_ones_never() -> None:
+def test_columns_are_official_by_default_but_custom_fields_are_not() -> None:
     assert fields.text("x", "A column.").official
     assert not fields.any_as_text("x", "A column.").official
 
@@ -123,7 +121,7 @@ def test_a_relation_may_join_nothing_and_have_no_title() -> None:
     assert (key.name, key.description) == ("cdr_name", "Key of the detail record.")
 
 
-def test_a_list_of_relations_is_asked_for_as_a_whole() -> None:
+def test_a_list_of_relations_is_requested_as_a_whole() -> None:
     keys, titles = fields.relations("statuses", "the statuses")
     assert (keys.name, keys.kind, keys.source, keys.request) == (
         "statuses_name",
@@ -139,16 +137,16 @@ def test_a_list_of_relations_is_asked_for_as_a_whole() -> None:
     )
 
 
-def test_a_bare_relation_is_not_asked_for_as_a_whole() -> None:
+def test_of_a_scalar_relation_only_the_name_is_requested() -> None:
     column = fields.scalar_relation("record", "The record.")
     assert (column.kind, column.source, column.request) == (Kind.SCALAR, "record", "record.name")
 
 
-def test_an_item_s_columns_stand_under_item() -> None:
+def test_columns_of_an_item_have_the_prefix_item() -> None:
     clid, queue = fields.in_item((fields.text("clid", "Number."), fields.relation("queue", "the queue")[0]))
     assert (clid.name, clid.source, clid.request) == ("item_clid", "item.clid", "item.clid")
     assert (queue.name, queue.source, queue.request) == ("item_queue_name", "item.queue.name", "item.queue.name")
 
 
-def test_nothing_is_asked_for_a_computed_column() -> None:
+def test_a_computed_column_requests_nothing() -> None:
     assert (SERVER.request, UNIQUE_ID.request) == ("", "")

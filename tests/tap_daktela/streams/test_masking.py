@@ -32,7 +32,7 @@ from tap_daktela.streams.masking import describe
     ],
 )
 @pytest.mark.promise("T6")
-def test_a_value_that_tries_to_be_a_date_is_shown_for_a_date(value: Any) -> None:
+def test_a_value_that_resembles_a_date_is_shown_for_a_date(value: Any) -> None:
     assert describe(value, Kind.DATETIME) == repr(str(value))
     assert not re.search(r"[1-8]", describe(value, Kind.TEXT))
 
@@ -43,13 +43,13 @@ def test_a_value_that_tries_to_be_a_date_is_shown_for_a_date(value: Any) -> None
     ["1.5", "1e999", "-1,5", "1 234,50", "12.345,6", "nan", "-Infinity", str(2**64), 10**25, 1.5, ".5"],
 )
 @pytest.mark.promise("T6")
-def test_a_value_that_tries_to_be_a_number_is_shown_for_a_number(value: Any, kind: Kind) -> None:
+def test_a_value_that_resembles_a_number_is_shown_for_a_number(value: Any, kind: Kind) -> None:
     assert describe(value, kind) == repr(str(value))
 
 
 @pytest.mark.parametrize("value", ["yes", "No", "ano", "Y", "2", 2, -1])
 @pytest.mark.promise("T6")
-def test_a_value_that_tries_to_be_a_boolean_is_shown_for_a_boolean(value: Any) -> None:
+def test_a_value_that_resembles_a_boolean_is_shown_for_a_boolean(value: Any) -> None:
     assert describe(value, Kind.BOOLEAN) == repr(str(value))
 
 
@@ -93,7 +93,7 @@ def test_a_value_is_shown_in_one_short_line(value: Any, shown: str) -> None:
 
 
 @pytest.mark.promise("T6")
-def test_a_number_that_python_cannot_write_is_described() -> None:
+def test_a_number_with_too_many_digits_is_described() -> None:
     assert describe(10**5000, Kind.NUMBER) == "a number of too many digits"
 
 
