@@ -1,7 +1,7 @@
-"""How a text of a record is shown in a message.
+"""Mask texts of records for messages.
 
-Records may be personal, and messages end up in logs that more people read than the data. So letters are shown as
-`a` and digits as `9`: `+420 777 123` becomes `+999 999 999`. That is enough to recognize the format of a text.
+Records can be personal data, and more people can read logs than the records. So messages show each letter as `a`
+and each digit as `9`: `+420 777 123` becomes `+999 999 999`. This shows the format of a text.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 MAX_LENGTH = 40
-"""Characters of a text that are shown."""
+"""Maximum characters of a text in a message."""
 
 
 def mask(text: str) -> str:

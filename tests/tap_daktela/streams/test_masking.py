@@ -6,10 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from tap_daktela.api.masked_text import mask
 from tap_daktela.streams.fields import Kind
 from tap_daktela.streams.masking import describe
 
@@ -95,11 +92,3 @@ def test_a_value_is_shown_in_one_short_line(value: Any, shown: str) -> None:
 @pytest.mark.promise("T6")
 def test_a_number_with_too_many_digits_is_described() -> None:
     assert describe(10**5000, Kind.NUMBER) == "a number of too many digits"
-
-
-@given(st.text())
-@pytest.mark.promise("T6")
-def test_a_masked_text_has_no_letters_and_digits_of_its_own(text: str) -> None:
-    masked = mask(text)
-    assert {character for character in masked if character.isalpha() or character.isdecimal()} <= {"a", "9"}
-    assert len(masked) <= 41
