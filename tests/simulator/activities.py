@@ -136,7 +136,7 @@ class Switchboard:
             self.last_call, self.last_moment = item, encounter.moment
         spell_oddly(item, encounter.serial, ("duration",), ("answered",))
         if self.dataset.build == "2021":
-            item |= _gone(encounter)
+            item |= _removed_fields(encounter)
         self.dataset.tables[table].append(item)
         return item
 
@@ -374,7 +374,7 @@ _ITEMS: dict[str, Maker] = {
 }
 
 
-def _gone(encounter: Encounter) -> Row:
+def _removed_fields(encounter: Encounter) -> Row:
     """Return the fields that only items of an old build have."""
     serial = encounter.serial
     fields: dict[str, dict[str, Any]] = {

@@ -27,7 +27,7 @@ from tests.simulator.drift import Changes, Drift
 from tests.simulator.exchange import Answer, Request, as_json, empty
 from tests.simulator.faults import Fault
 from tests.simulator.options import check_options
-from tests.simulator.projection import Rights
+from tests.simulator.projection import Restrictions
 from tests.simulator.query import parse_query
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def control(simulator: Simulator, request: Request) -> Answer:
 def _table(simulator: Simulator, table: str, query_string: str) -> Answer:
     with simulator.lock:
         rows = simulator.dataset.tables[table]
-        view = simulator.views.view(table, parse_query(query_string).fields, Rights())
+        view = simulator.views.view(table, parse_query(query_string).fields, Restrictions())
         encoded = view.encode(rows, lambda row: row)
     return Answer(200, b"[%b]" % b",".join(encoded))
 

@@ -151,7 +151,7 @@ def make_ticket(dataset: Dataset, random: Random, created: int) -> Row:
     }
     integers, booleans = ("sla_duration", "interaction_activity_count"), ("unread", "has_attachment")
     spell_oddly(row, serial, integers, booleans)
-    rows.append(newer(dataset, row, _gone_of_ticket(serial)))
+    rows.append(newer(dataset, row, _removed_fields_of_ticket(serial)))
     return row
 
 
@@ -165,7 +165,7 @@ def _answered(created: int, edited: int, serial: int) -> Row:
     }
 
 
-def _gone_of_ticket(serial: int) -> Row:
+def _removed_fields_of_ticket(serial: int) -> Row:
     return {
         "sla_notify": None,
         "survey": None,
@@ -231,6 +231,6 @@ def make_campaign_record(dataset: Dataset, random: Random, created: int) -> Row:
         else [],
         "_sys": system("campaignsRecords"),
     }
-    gone = {"number": phone(serial), "title": f"Průzkum {serial}", "queue": dataset.tables["queues"][0]}
-    dataset.tables["campaignsRecords"].append(newer(dataset, row, gone))
+    removed = {"number": phone(serial), "title": f"Průzkum {serial}", "queue": dataset.tables["queues"][0]}
+    dataset.tables["campaignsRecords"].append(newer(dataset, row, removed))
     return row

@@ -11,7 +11,7 @@ import msgspec
 from tests.simulator.drift import drift_on
 from tests.simulator.envelope import enclose, enclose_rows
 from tests.simulator.exchange import Answer, Request, empty
-from tests.simulator.projection import Rights, check_known
+from tests.simulator.projection import Restrictions, check_fields
 from tests.simulator.query import MAX_TAKE, BadQuery, Condition, Query, as_data, parse_query
 from tests.simulator.schema import FIELDS, Row, key_of
 
@@ -33,7 +33,7 @@ def answer_table(simulator: Simulator, request: Request, table: str, name: str |
 def _check_fields(simulator: Simulator, table: str, fields: tuple[str, ...]) -> None:
     """Refuse unknown fields or too many fields, if the options say so."""
     if simulator.unknown_fields == "refuse":
-        check_known(table, fields, simulator.dataset.build)
+        check_fields(table, fields, simulator.dataset.build)
     if not simulator.refused_fields.isdisjoint(fields):
         raise BadQuery("Neplatný požadavek")
     if simulator.field_limit is not None and len(fields) > simulator.field_limit:
@@ -76,8 +76,8 @@ def _single(simulator: Simulator, table: str, query: Query, name: str) -> Answer
 
 
 def _encoded(simulator: Simulator, table: str, query: Query, rows: list[Row]) -> list[bytes]:
-    rights = Rights(frozenset(simulator.strip_relations), frozenset(simulator.strip_items))
-    view = simulator.views.view(table, query.fields, rights)
+    restrictions = Restrictions(frozenset(simulator.strip_relations), frozenset(simulator.strip_items))
+    view = simulator.views.view(table, query.fields, restrictions)
     fields = query.fields
     wanted = fields is None or any(path.partition(".")[0] == "activities" for path in fields)
     if not wanted or "activities" not in FIELDS[table]:

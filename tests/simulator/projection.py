@@ -1,12 +1,12 @@
 """Field selection: encode the part of a row that `fields[]` requests.
 
-Encoded rows are cached for each set of fields, until a field that they show is edited.
+Encoded rows are cached for each set of fields, until a field that they contain is edited.
 
 - Without `fields`, a row is complete and contains its relations recursively.
-- A dotted path gives a nested object with the requested part. If the relation is null, the result is null. An
-  object without any of the parts is PHP's empty array `[]`.
+- A dotted path returns a nested object with the requested fields. If the relation is null, the result is null. If
+  the object has none of the requested fields, the result is PHP's empty array `[]`.
 - Unknown fields are ignored. So are dotted paths into a list (`statuses.name`) or a scalar.
-- A relation that the account may not read contains only its title, a user also its alias.
+- A relation that the account may not read contains only its title. A user also contains its alias.
 """
 
 from __future__ import annotations
@@ -29,50 +29,51 @@ from tests.simulator.schema import (
 )
 
 Tree: TypeAlias = "dict[str, Tree | None]"
-Part: TypeAlias = Callable[[Any], Any]
+Projection: TypeAlias = Callable[[Any], Any]
 
 _ABSENT = object()
-_ROWS_KEPT = 500_000
-_SETS_KEPT = 64
+_MAX_CACHED_ROWS = 500_000
+_MAX_VIEWS = 64
 
 encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True)
-class Rights:
-    """The missing permissions of the account: relations as dotted paths (`item.queue`), items by activity type."""
+class Restrictions:
+    """The data that the account may not read: relations as dotted paths (`item.queue`), items by activity type."""
 
     relations: frozenset[str] = frozenset()
     items: frozenset[str] = frozenset()
 
-    def restrict(self, row: Row) -> Row:
-        """Return a copy of a row without the data that the account may not read."""
+    def apply(self, row: Row) -> Row:
+        """Return a copy of a row without this data."""
         row = dict(row)
         if "item" in row and row.get("type") in self.items:
             row["item"] = None
         for path in self.relations:
-            _strip(row, path.split("."))
+            _hide_relation(row, path.split("."))
         return row
 
     def __bool__(self) -> bool:
         return bool(self.relations or self.items)
 
 
-def _strip(row: Row, path: list[str]) -> None:
+def _hide_relation(row: Row, path: list[str]) -> None:
     value = row.get(path[0])
     if len(path) > 1:
         if isinstance(value, dict):
             row[path[0]] = value = dict(value)
-            _strip(value, path[1:])
+            _hide_relation(value, path[1:])
     elif isinstance(value, dict):
-        row[path[0]] = _shrink(value)
+        row[path[0]] = _readable_part(value)
     elif isinstance(value, list):
-        row[path[0]] = [_shrink(each) if isinstance(each, dict) else each for each in value]
+        row[path[0]] = [_readable_part(each) if isinstance(each, dict) else each for each in value]
 
 
-def _shrink(value: Row) -> Row:
-    kept = ("title", "alias") if "extension" in value else ("title",)
-    return {name: value[name] for name in kept if name in value}
+def _readable_part(value: Row) -> Row:
+    # Only users have an extension.
+    names = ("title", "alias") if "extension" in value else ("title",)
+    return {name: value[name] for name in names if name in value}
 
 
 def tree_of(fields: Iterable[str]) -> Tree:
@@ -91,70 +92,70 @@ def tree_of(fields: Iterable[str]) -> Tree:
     return tree
 
 
-def cutter(tree: Tree) -> Part:
-    """Return a function from an object to the part that a tree describes."""
+def projection_of(tree: Tree) -> Projection:
+    """Return a function that returns the fields of an object that a tree contains."""
     plain = [name for name, child in tree.items() if child is None]
-    nested = [(name, _behind(child)) for name, child in tree.items() if child is not None]
+    nested = [(name, _nested_projection(child)) for name, child in tree.items() if child is not None]
 
-    def cut(row: Row) -> Row | list[Any]:
+    def project(row: Row) -> Row | list[Any]:
         part = {name: row[name] for name in plain if name in row}
-        for name, take in nested:
-            if name in row and (value := take(row[name])) is not _ABSENT:
+        for name, project_nested in nested:
+            if name in row and (value := project_nested(row[name])) is not _ABSENT:
                 part[name] = value
         return part or []
 
-    return cut
+    return project
 
 
-def _behind(tree: Tree) -> Part:
-    cut = cutter(tree)
+def _nested_projection(tree: Tree) -> Projection:
+    project = projection_of(tree)
 
-    def take(value: Any) -> Any:
+    def project_nested(value: Any) -> Any:
         if isinstance(value, dict):
-            return cut(value)
+            return project(value)
         # Null stays null, and PHP's empty array stays an empty array.
         return value if value is None or value == [] else _ABSENT
 
-    return take
+    return project_nested
 
 
-def check_known(table: str, fields: Iterable[str], build: str) -> None:
+def check_fields(table: str, fields: Iterable[str], build: str) -> None:
     """Refuse fields that the build does not have."""
     for path in fields:
-        place, column = table, path
-        while place in TABLES and column:
-            column, _, rest = column.partition(".")
-            if column not in fields_of(place, build) and not column.startswith("_"):
+        step_table, remaining = table, path
+        while step_table in TABLES and remaining:
+            column, _, remaining = remaining.partition(".")
+            if column not in fields_of(step_table, build) and not column.startswith("_"):
                 raise BadQuery(f"Unknown field {path}")
-            place, column = target_of(place, column) or EMBEDDED, rest
+            step_table = target_of(step_table, column) or EMBEDDED
 
 
-def _reachable(table: str) -> set[str]:
-    """Return a table and all tables that its complete rows contain."""
+def _tables_within(table: str) -> set[str]:
+    """Return a table and all tables whose rows its complete rows contain."""
     found: set[str] = set()
-    waiting = [table]
-    while waiting:
-        place = waiting.pop()
-        if place in TABLES and place not in found:
-            found.add(place)
-            waiting += (TABLES[place].one | TABLES[place].many | TABLES[place].gone_one).values()
-            waiting += ITEM_TABLES.values() if place == "activities" else ()
+    pending = [table]
+    while pending:
+        name = pending.pop()
+        if name in TABLES and name not in found:
+            found.add(name)
+            pending += (TABLES[name].one | TABLES[name].many | TABLES[name].removed_one).values()
+            pending += ITEM_TABLES.values() if name == "activities" else ()
     return found
 
 
-def _reads(table: str, tree: Tree) -> set[tuple[str, str]]:
-    """Return the fields of other tables that rows of this table show. `*` stands for all fields."""
-    shown: set[tuple[str, str]] = set()
+def _embedded_fields(table: str, tree: Tree) -> set[tuple[str, str]]:
+    """Return the fields of other tables that rows of this table contain. `*` stands for all fields."""
+    found: set[tuple[str, str]] = set()
     for column, child in tree.items():
-        for place in _targets(table, column):
+        for target in _target_tables(table, column):
             if child is None:
-                shown |= {(each, "*") for each in _reachable(place)}
+                found |= {(each, "*") for each in _tables_within(target)}
             else:
-                shown |= {(place, each) for each in child} | _reads(place, child)
-    return shown
+                found |= {(target, each) for each in child} | _embedded_fields(target, child)
+    return found
 
 
-def _targets(table: str, column: str) -> list[str]:
+def _target_tables(table: str, column: str) -> list[str]:
     if column == "activities":
         return ["activities"]
     if (table, column) == ("activities", "item"):
@@ -168,60 +169,60 @@ class View:
     """The encoded rows of one table with one set of fields."""
 
     table: str
-    cut: Part | None
-    rights: Rights
-    reads: set[tuple[str, str]]
-    kept: dict[Any, bytes] = field(default_factory=dict)
+    project: Projection | None
+    restrictions: Restrictions
+    embedded: set[tuple[str, str]]
+    cached: dict[Any, bytes] = field(default_factory=dict)
 
-    def encode(self, rows: list[Row], widen: Callable[[Row], Row]) -> list[bytes]:
-        """Return the JSON of each row. `widen` adds computed fields to a row."""
-        if self.cut is None:
-            return [encode(self._visible(widen(row))) for row in rows]
-        key, kept = key_of(self.table), self.kept
-        if len(kept) > _ROWS_KEPT:
-            kept.clear()
+    def encode(self, rows: list[Row], add_computed: Callable[[Row], Row]) -> list[bytes]:
+        """Return the JSON of each row. `add_computed` adds computed fields to a row."""
+        if self.project is None:
+            return [encode(self._readable(add_computed(row))) for row in rows]
+        key, cached = key_of(self.table), self.cached
+        if len(cached) > _MAX_CACHED_ROWS:
+            cached.clear()
         encoded = []
         for row in rows:
-            text = kept.get(row[key])
+            text = cached.get(row[key])
             if text is None:
-                text = kept[row[key]] = encode(self.cut(self._visible(widen(row))))
+                text = cached[row[key]] = encode(self.project(self._readable(add_computed(row))))
             encoded.append(text)
         return encoded
 
-    def _visible(self, row: Row) -> Row:
-        return self.rights.restrict(row) if self.rights else row
+    def _readable(self, row: Row) -> Row:
+        return self.restrictions.apply(row) if self.restrictions else row
 
 
 class Views:
-    """All views, and which of them an edit invalidates."""
+    """All views. An edit invalidates encoded rows in some of them."""
 
     def __init__(self) -> None:
-        self._views: dict[tuple[str, tuple[str, ...], Rights], View] = {}
+        self._views: dict[tuple[str, tuple[str, ...], Restrictions], View] = {}
 
-    def view(self, table: str, fields: tuple[str, ...] | None, rights: Rights) -> View:
+    def view(self, table: str, fields: tuple[str, ...] | None, restrictions: Restrictions) -> View:
         """Return the view of a table with a set of fields."""
         if fields is None:
-            return View(table, None, rights, set())
-        found = self._views.get((table, fields, rights))
+            return View(table, None, restrictions, set())
+        found = self._views.get((table, fields, restrictions))
         if found is None:
-            if len(self._views) >= _SETS_KEPT:
+            if len(self._views) >= _MAX_VIEWS:
                 self._views.clear()
             tree = tree_of(fields)
-            found = View(table, cutter(tree), rights, _reads(table, tree))
-            self._views[table, fields, rights] = found
+            found = View(table, projection_of(tree), restrictions, _embedded_fields(table, tree))
+            self._views[table, fields, restrictions] = found
         return found
 
-    def changed(self, table: str, name: Any, columns: Iterable[str]) -> None:
-        """Remove the encoded rows that show these fields of a row."""
-        shown = {(table, column) for column in columns}
-        if shown:
-            shown.add((table, "*"))
+    def invalidate(self, table: str, name: Any, columns: Iterable[str]) -> None:
+        """Remove the encoded rows that contain these fields of a row, and the encoded row itself."""
+        changed = {(table, column) for column in columns}
+        if changed:
+            changed.add((table, "*"))
         for view in self._views.values():
-            if not view.reads.isdisjoint(shown):
-                view.kept.clear()
+            if not view.embedded.isdisjoint(changed):
+                view.cached.clear()
             elif view.table == table:
-                view.kept.pop(name, None)
+                view.cached.pop(name, None)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Remove all encoded rows."""
         self._views.clear()

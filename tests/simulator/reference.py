@@ -52,9 +52,9 @@ _TEMPLATE_USES = (
 _LOGINS = ("login{}", "Agent.{}", "agent{}@example.com", "operátor-{}")
 
 
-def newer(dataset: Dataset, row: Row, gone: Row) -> Row:
+def newer(dataset: Dataset, row: Row, removed: Row) -> Row:
     """Add the internal fields of a current build to a row, or the additional fields of an old build."""
-    row |= gone if dataset.build == "2021" else {"_rdata": None, "_guiData": []}
+    row |= removed if dataset.build == "2021" else {"_rdata": None, "_guiData": []}
     return row
 
 
@@ -141,7 +141,7 @@ def _queues(dataset: Dataset) -> None:
 
 
 def _statuses(dataset: Dataset, random: Random) -> None:
-    gone = {"blacklist_database": None, "blacklist_expiration_time": None, "deleted": False}
+    removed = {"blacklist_database": None, "blacklist_expiration_time": None, "deleted": False}
     for serial, title in enumerate(_STATUSES):
         row = {
             "name": unique_name("statuses", random, serial),
@@ -152,7 +152,7 @@ def _statuses(dataset: Dataset, random: Random) -> None:
             "color": "" if serial % 2 else "#d15b47",
             "_sys": system("statuses"),
         }
-        dataset.tables["statuses"].append(newer(dataset, row, dict(gone)))
+        dataset.tables["statuses"].append(newer(dataset, row, dict(removed)))
 
 
 def fill_templates(dataset: Dataset, random: Random, count: int) -> None:
@@ -230,8 +230,8 @@ def make_user(dataset: Dataset, random: Random, serial: int) -> Row:
         "deactivated": serial % 10 == 9,
         "_sys": system("users"),
     }
-    gone = {"backoffice_user": "", "deleted": False, "recordCalls": True, "backofficeRinging": False}
-    return newer(dataset, row, gone)
+    removed = {"backoffice_user": "", "deleted": False, "recordCalls": True, "backofficeRinging": False}
+    return newer(dataset, row, removed)
 
 
 def _profile(name: str) -> Row:

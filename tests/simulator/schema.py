@@ -13,7 +13,15 @@ EMBEDDED = ""
 
 @dataclass(frozen=True)
 class Table:
-    """The fields of one endpoint, by kind. Names are separated by spaces."""
+    """The fields of one endpoint, by kind. Names are separated by spaces.
+
+    Attributes:
+        one: Field -> table of the related object.
+        many: Field -> table of the objects in a list.
+        removed: Field -> kind, for fields that only builds until about 2021 have.
+        removed_one: The same for relations to one object: field -> table.
+        key: The primary key.
+    """
 
     text: str
     integer: str = ""
@@ -22,8 +30,8 @@ class Table:
     other: str = ""
     one: dict[str, str] = field(default_factory=dict)
     many: dict[str, str] = field(default_factory=dict)
-    gone: dict[str, str] = field(default_factory=dict)
-    gone_one: dict[str, str] = field(default_factory=dict)
+    removed: dict[str, str] = field(default_factory=dict)
+    removed_one: dict[str, str] = field(default_factory=dict)
     key: str = "name"
 
 
@@ -36,7 +44,7 @@ _MESSAGING = Table(
     datetime="time missed_time",
     other="options",
     one={**_PEOPLE, "connector": EMBEDDED, "external_contact": EMBEDDED},
-    gone={"full_name": "text"},
+    removed={"full_name": "text"},
 )
 
 TABLES: dict[str, Table] = {
@@ -54,7 +62,7 @@ TABLES: dict[str, Table] = {
             "survey": EMBEDDED,
         },
         many={"statuses": "statuses"},
-        gone_one={"status": "statuses"},
+        removed_one={"status": "statuses"},
     ),
     "activitiesCall": Table(
         key="id_call",
@@ -70,7 +78,7 @@ TABLES: dict[str, Table] = {
             "missed_callback": "activitiesCall",
             "cdr": EMBEDDED,
         },
-        gone={
+        removed={
             "orig_pos": "integer",
             "position": "integer",
             "score": "integer",
@@ -87,7 +95,7 @@ TABLES: dict[str, Table] = {
         datetime="time",
         other="options activities files attachments",
         one=_PEOPLE,
-        gone={"result": "text"},
+        removed={"result": "text"},
     ),
     "activitiesWeb": Table(
         text="name title state disconnection missed email phone host referer refererLast browser language "
@@ -97,7 +105,7 @@ TABLES: dict[str, Table] = {
         datetime="time missed_time heartbeat",
         other="options context users customer customFields",
         one={**_PEOPLE, "connector": EMBEDDED},
-        gone=dict.fromkeys(
+        removed=dict.fromkeys(
             (
                 *("ip", "country_code", "country_name", "region_code", "region_name", "city", "zip_code"),
                 *("time_zone", "latitude", "longitude", "metro_code", "queue_title"),
@@ -112,7 +120,7 @@ TABLES: dict[str, Table] = {
         datetime="time missed_time",
         other="options",
         one={**_PEOPLE, "connector": EMBEDDED},
-        gone={"clid": "text"},
+        removed={"clid": "text"},
     ),
     "activitiesFbm": _MESSAGING,
     "activitiesIgdm": Table(
@@ -122,7 +130,7 @@ TABLES: dict[str, Table] = {
         datetime=_MESSAGING.datetime,
         other=_MESSAGING.other,
         one=_MESSAGING.one,
-        gone=_MESSAGING.gone,
+        removed=_MESSAGING.removed,
     ),
     "activitiesWap": _MESSAGING,
     "activitiesVbr": _MESSAGING,
@@ -144,7 +152,7 @@ TABLES: dict[str, Table] = {
             "edited_by": "users",
         },
         many={"followers": "users", "statuses": "statuses"},
-        gone={
+        removed={
             "sla_notify": "datetime",
             "survey_offered": "boolean",
             "satisfaction": "integer",
@@ -152,15 +160,15 @@ TABLES: dict[str, Table] = {
             "deleted": "boolean",
             "isBookmarked": "boolean",
         },
-        gone_one={"survey": EMBEDDED},
+        removed_one={"survey": EMBEDDED},
     ),
     "accounts": Table(
         text="name title description",
         datetime="created edited",
         other="customFields",
         one={"database": "crmDatabases", "sla": EMBEDDED, "user": "users"},
-        gone={"deleted": "boolean"},
-        gone_one={"survey": EMBEDDED},
+        removed={"deleted": "boolean"},
+        removed_one={"survey": EMBEDDED},
     ),
     "contacts": Table(
         text="name title firstname lastname description",
@@ -169,29 +177,29 @@ TABLES: dict[str, Table] = {
         other="duplicateContacts notDuplicateContacts customFields",
         one={"database": "crmDatabases", "account": "accounts", "user": "users"},
     ),
-    "groups": Table(text="name title description type", gone={"deleted": "boolean"}),
+    "groups": Table(text="name title description type", removed={"deleted": "boolean"}),
     "pauses": Table(
         text="name type title calculated_from",
         integer="max_duration max_amount min_timeout",
         boolean="paid repeatable auto_pause prevent_direct_calls",
-        gone={"deleted": "boolean"},
+        removed={"deleted": "boolean"},
     ),
     "queues": Table(
         text="name title alias description call_steering_description type direction",
         boolean="deactivated",
         other="options",
-        gone={"deleted": "boolean", "usersCount": "integer"},
+        removed={"deleted": "boolean", "usersCount": "integer"},
     ),
     "statuses": Table(
         text="name title description color",
         boolean="validation nextcall",
-        gone={"blacklist_database": "text", "blacklist_expiration_time": "integer", "deleted": "boolean"},
+        removed={"blacklist_database": "text", "blacklist_expiration_time": "integer", "deleted": "boolean"},
     ),
     "templates": Table(
         text="name title description format usingtype subject externalDataUrl content",
         other="config",
         one={"id_template": "templates", "user": "users"},
-        gone={"deleted": "boolean"},
+        removed={"deleted": "boolean"},
     ),
     "users": Table(
         text="name title type alias description call_steering_description extension extension_state "
@@ -207,7 +215,7 @@ TABLES: dict[str, Table] = {
             "algo": EMBEDDED,
             "sign": "templates",
         },
-        gone={
+        removed={
             "backoffice_user": "boolean",
             "deleted": "boolean",
             "recordCalls": "boolean",
@@ -234,8 +242,8 @@ TABLES: dict[str, Table] = {
         other="options customFields",
         one={"user": "users", "record_type": EMBEDDED, "database": EMBEDDED, "contact": "contacts"},
         many={"statuses": "statuses"},
-        gone={"number": "text", "title": "text"},
-        gone_one={"queue": "queues"},
+        removed={"number": "text", "title": "text"},
+        removed_one={"queue": "queues"},
     ),
     "crmRecords": Table(
         text="name title description stage",
@@ -249,12 +257,12 @@ TABLES: dict[str, Table] = {
             "ticket": "tickets",
             "status": "statuses",
         },
-        gone={"deleted": "boolean"},
+        removed={"deleted": "boolean"},
     ),
     "crmDatabases": Table(
         text="name title description autofocused_contacts_tab autofocused_accounts_tab",
         boolean="available_cp default reverse_names",
-        gone={"contactsCFScheme": "text"},
+        removed={"contactsCFScheme": "text"},
     ),
 }
 
@@ -292,7 +300,7 @@ def _kinds(name: str, table: Table) -> dict[str, str]:
 FIELDS = {name: _kinds(name, table) for name, table in TABLES.items()}
 """Table -> field of the current build -> kind: text, integer, boolean, datetime, other, one or many."""
 
-GONE = {name: table.gone | dict.fromkeys(table.gone_one, "one") for name, table in TABLES.items()}
+REMOVED = {name: table.removed | dict.fromkeys(table.removed_one, "one") for name, table in TABLES.items()}
 """Table -> field that only builds until about 2021 have -> kind."""
 
 
@@ -303,7 +311,7 @@ def key_of(table: str) -> str:
 
 def fields_of(table: str, build: str) -> dict[str, str]:
     """Return the kinds of the fields that a build has."""
-    return FIELDS[table] | GONE[table] if build == "2021" else FIELDS[table]
+    return FIELDS[table] | REMOVED[table] if build == "2021" else FIELDS[table]
 
 
 def target_of(table: str, column: str) -> str | None:
@@ -311,4 +319,4 @@ def target_of(table: str, column: str) -> str | None:
     if table not in TABLES:
         return None
     relations = TABLES[table]
-    return (relations.one | relations.many | relations.gone_one).get(column)
+    return (relations.one | relations.many | relations.removed_one).get(column)

@@ -276,7 +276,7 @@ class Simulator:
         with self.lock:
             row = self.stores[table].by_name[name]
             self.stores[table].edit(row, changes)
-            self.views.changed(table, name, changes)
+            self.views.invalidate(table, name, changes)
 
     def remove(self, table: str, name: Any) -> None:
         """Delete a row. Rows that embed it keep it."""
@@ -289,7 +289,7 @@ class Simulator:
         """Rebuild all indexes after a test has changed rows of the dataset directly."""
         with self.lock:
             self._activities_of = None
-            self.views.forget()
+            self.views.clear()
             for store in self.stores.values():
                 store.forget()
 
@@ -306,6 +306,6 @@ class Simulator:
     def _came_or_went(self, table: str, row: Row) -> None:
         # Items are the only rows that contain their activities.
         columns = row if table == "activities" else ()
-        self.views.changed(table, row[key_of(table)], columns)
+        self.views.invalidate(table, row[key_of(table)], columns)
         if table == "activities":
             self._activities_of = None

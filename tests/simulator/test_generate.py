@@ -13,7 +13,7 @@ import pytest
 
 from tests.simulator.clock import exists, moment_of
 from tests.simulator.generate import generate
-from tests.simulator.schema import FIELDS, GONE, ITEM_TABLES, NUMBERED, TABLES, key_of, target_of
+from tests.simulator.schema import FIELDS, ITEM_TABLES, NUMBERED, REMOVED, TABLES, key_of, target_of
 
 if TYPE_CHECKING:
     from tests.simulator.dataset import Dataset
@@ -40,13 +40,13 @@ def instance(build: str = "2026") -> Dataset:
 @pytest.mark.parametrize("table", TABLES)
 def test_every_row_has_every_field_of_its_build(table: str, build: str) -> None:
     rows = instance(build).tables[table]
-    expected = set(FIELDS[table]) | (set(GONE[table]) if build == "2021" else set())
+    expected = set(FIELDS[table]) | (set(REMOVED[table]) if build == "2021" else set())
     # Which activities an item has is looked up, not stored.
     expected.discard("activities")
     assert rows
     for row in rows:
         assert expected <= set(row)
-        assert build == "2021" or not set(GONE[table]) & set(row)
+        assert build == "2021" or not set(REMOVED[table]) & set(row)
 
 
 def test_counts_are_those_asked_for() -> None:

@@ -21,7 +21,7 @@ from tap_daktela.streams.catalog_types import catalog_converter
 from tap_daktela.streams.definitions import STREAMS
 from tap_daktela.streams.fields import Field, Kind
 from tests.simulator import generate
-from tests.simulator.projection import cutter, tree_of
+from tests.simulator.projection import projection_of, tree_of
 from tests.tap_daktela.records.reference import ReferenceMapper, ReferenceMismatch
 
 BY_NAME = {stream.name: stream for stream in STREAMS}
@@ -40,10 +40,10 @@ EXTRA = tuple(
 def _rows(name: str) -> list[dict[str, Any]]:
     """Return rows of a stream's endpoint with the fields that the tap requests."""
     stream = BY_NAME[name]
-    cut = cutter(tree_of(requested_fields(stream, stream.fields)))
+    project = projection_of(tree_of(requested_fields(stream, stream.fields)))
     rows = DATA.tables.get(stream.endpoint, [])
     kept = [row for row in rows if stream.activity_type is None or row.get("type") == stream.activity_type]
-    return [dict(cut(row)) for row in kept[:80]]
+    return [dict(project(row)) for row in kept[:80]]
 
 
 def _body(rows: list[dict[str, Any]]) -> bytes:
