@@ -148,7 +148,7 @@ def test_every_key_is_in_one_of_the_tables() -> None:
     joined = [(claim.stream, claim.column) for claim in claims()]
     others = [
         (stream, column)
-        for cell, streams in table(section("### Keys of what no stream holds"), "this column")
+        for cell, streams in table(section("### Keys of objects without a stream"), "this column")
         for [column] in [names(cell)]
         for stream in names(streams)
     ]
@@ -293,7 +293,7 @@ def test_a_stream_is_read_from_where_its_section_says(runs: tuple[Run, list[Requ
     _, requests = runs
     claim = re.fullmatch(
         r"`(\w+)\.json`(?:, all rows|, where (?:`type` is `(\w+)` and )?`(\w+)` lies in the run's range"
-        r"(?:, or `(\w+)` does for rows that are older)?)",
+        r"(?:, or `(\w+)` lies in it for older rows)?)",
         facts_of(stream.name)["read from"],
     )
     assert claim

@@ -1,7 +1,7 @@
 """Write the reference of streams: contents, joins, and a section for each stream, between the markers of a page.
 
 The page on the original extractor gets a table of the original tables and their streams. The description of a
-column contains the stream that it joins ("joins queues.name", "as in statuses.name").
+column contains the stream that it joins ("joins queues.name").
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ TABLES = {
 }
 """Stream -> table of the original extractor, if the names differ."""
 
-_JOIN = re.compile(r"(?:joins|as in) (\w+)\.(\w+)")
+_JOIN = re.compile(r"joins (\w+)\.(\w+)")
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def without_joins() -> list[str]:
 
 def contents() -> str:
     """Return a row for each stream, with a link to its section."""
-    lines = ["| stream | selected by default | replication | what it holds |", "|---|---|---|---|"]
+    lines = ["| stream | selected by default | replication | content |", "|---|---|---|---|"]
     for stream in STREAMS:
         selected = "yes" if stream.selected_by_default else "no"
         name = f"[`{stream.name}`](#{stream.name})"
@@ -160,7 +160,7 @@ def _request(stream: Stream) -> str:
     if stream.replication_key:
         conditions.append(f"`{stream.replication_key}` lies in the run's range")
     if stream.closed:
-        conditions[-1] += f", or `{stream.closed}` does for rows that are older"
+        conditions[-1] += f", or `{stream.closed}` lies in it for older rows"
     where = f", where {' and '.join(conditions)}" if conditions else ", all rows"
     return f"`{stream.endpoint}.json`{where}"
 

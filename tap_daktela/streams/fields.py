@@ -193,13 +193,15 @@ def relation(name: str, what: str, *, joins: str = "", titled: bool = True) -> t
     return tuple(columns)
 
 
-def relations(name: str, what: str) -> tuple[Field, ...]:
+def relations(name: str, what: str, *, joins: str = "") -> tuple[Field, ...]:
     """Return the columns `{name}_name` and `{name}_title` for a list of related objects. Both columns are lists.
 
     The whole list is requested by its name, since it is not known whether dotted fields work inside a list.
+    `joins` is the stream that contains the objects, if there is one.
     """
+    description = f"Keys of {what}; joins {joins}.name." if joins else f"Keys of {what}."
     return (
-        Field(f"{name}_name", Kind.KEYS, f"Keys of {what}.", f"{name}.name", name),
+        Field(f"{name}_name", Kind.KEYS, description, f"{name}.name", name),
         Field(
             f"{name}_title",
             Kind.TITLES,
