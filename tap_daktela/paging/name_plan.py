@@ -19,8 +19,8 @@ from tap_daktela.paging.plan import (
     ReadError,
     Request,
     contradiction,
+    keys_of,
     later_offsets,
-    names_of,
     overlap_of,
 )
 
@@ -99,7 +99,7 @@ class NamePlan:
         Raises:
             ReadError: the server's replies contradict each other.
         """
-        names = names_of(reply.rows, reply.request.query)
+        names = keys_of(reply.rows, reply.request.query)
         self._limit.note(reply)
         self._note_total(reply)
         self._plan(reply)
@@ -109,7 +109,7 @@ class NamePlan:
         if not fresh:
             return self._without_fresh(reply, names)
         if self._is_short:
-            self._limit.note_cut(self._length)
+            self._limit.note_truncated(self._length)
         self._note_read(reply, names)
         self._count += len(fresh)
         self._go_on()
@@ -145,7 +145,7 @@ class NamePlan:
         count = len(names)
         if not count and not reply.claims_more:
             return self._end_pass(reply)
-        is_single = count == 1 and not self._limit.may_be_cut(reply)
+        is_single = count == 1 and not self._limit.may_be_truncated(reply)
         # If several pages had no new rows, rows are being inserted before them. Then the total decides.
         is_settled = self._pages_without_new_rows >= MAX_REREADS and reply.is_last
         if not reply.claims_more and not self._has_unread and (is_single or is_settled):

@@ -1,11 +1,11 @@
-"""What the plans of `window_plan.py` and `name_plan.py` share: requests, replies, and the length of pages.
+"""The common parts of `window_plan.py` and `name_plan.py`: requests, replies, and the length of pages.
 
 A plan decides which pages to request, and in which order to emit their rows. It performs no I/O: `pages.py`
 fetches the pages that a plan requests.
 
-The number of rows in a page proves nothing by itself. The server may send fewer rows than requested, and its total
-may be missing or wrong (daktela-api.md §2). A plan therefore ends a list only after a page that begins among rows
-that have been read and has no new row.
+The number of rows in a page does not show whether the page is the last one. The server may send fewer rows than
+requested, and its total may be missing or wrong (daktela-api.md §2). A plan therefore ends a list only after a
+page that begins among rows that have been read and has no new row.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ Row: TypeAlias = Any
 """A row as `api.rows` decodes it."""
 
 MAX_REREADS = 3
-"""How often a request whose reply contradicts earlier replies is repeated before the stream fails."""
+"""How often a request is repeated if its reply contradicts earlier replies. Then the stream fails."""
 MIN_PLANNED_LENGTH = 10
-"""Pages of fewer rows are not requested ahead, because they would overlap too much, unless `take` is smaller."""
+"""Shorter pages are not requested ahead, unless `take` is smaller, because they would overlap too much."""
 MAX_PLANNED_PAGES = 10_000
-"""The largest number of pages to plan at once, because the total of the server may be wrong."""
+"""The largest number of pages to plan at once. The total of the server may be too large."""
 OVERLAP = 40
-"""Pages that are requested ahead overlap by one in this many rows, because rows leave a list while it is read."""
+"""Pages that are requested ahead overlap by one in this many rows, because rows can leave a list during a run."""
 
-_PLAIN = frozenset({str, int, float, bool, type(None)})
+_KEY_TYPES = frozenset({str, int, float, bool, type(None)})
 
 
 class ReadError(Exception):
@@ -46,16 +46,16 @@ class Batch:
 
     rows: list[Row]
     end: str | None = None
-    """The end of a time window all of whose rows have been emitted, None within a window."""
+    """The end of a time window if this batch completes the window, otherwise None."""
     total: int | None = None
-    """The number of rows that the server counted when reading began, None if it did not send a count."""
+    """The total of the server at the start of reading, None if the server did not send it."""
     is_partial: bool = False
-    """Whether rows may be missing from this batch and those before it, because the list changed in every pass."""
+    """Whether this and earlier batches may lack rows, because the list changed each time that it was read."""
 
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """A page that a plan needs. Two requests with equal queries are two requests."""
+    """A page that a plan needs. Requests with equal queries are not equal."""
 
     query: Query
 
@@ -69,7 +69,7 @@ class Reply:
 
     @property
     def take(self) -> int:
-        """The number of requested rows, which is smaller than planned if the server could not send as many."""
+        """The number of requested rows. It is smaller than planned if the server could not send so many rows."""
         return self.page.take or self.request.query.take
 
     @property
@@ -84,7 +84,7 @@ class Reply:
 
     @property
     def total(self) -> int | None:
-        """The server's count of matching rows, None if it sent none or one that the page itself contradicts."""
+        """The server's total, None if it is missing, or smaller than the offset plus the rows of the page."""
         total = self.page.total
         return None if total is None or total < self.skip + len(self.rows) else total
 
@@ -92,13 +92,13 @@ class Reply:
     def is_last(self) -> bool:
         """Whether the total shows that no row follows this page.
 
-        At offset 0 it does not, because some servers send the number of rows in the page as total.
+        At offset 0, the total shows nothing, because some servers send the number of rows in the page as total.
         """
         return self.skip > 0 and self.page.total == self.skip + len(self.rows)
 
     @property
     def is_short(self) -> bool:
-        """Whether the page has fewer rows than requested, although it may not be the last one."""
+        """Whether the page has fewer rows than requested, and the total does not show that it is the last one."""
         return len(self.rows) < self.take and not self.is_last
 
     @property
@@ -108,14 +108,17 @@ class Reply:
 
 
 class PageLimit:
-    """The limits on the length of the pages of an endpoint, as far as the responses have shown them."""
+    """What the responses have shown about the largest page and the largest total of an endpoint."""
 
     def __init__(self) -> None:
         self._longest = 0
-        self._shortest_cut: int | None = None
+        self._shortest_truncated: int | None = None
         self._largest_total = 0
         self.has_right_totals = False
-        """Whether the total of a later page agreed with its offset and length, so it is not that of the page."""
+        """Whether the total of a page after the first one was its offset plus its length.
+
+        Such a total counts all matching rows, not the rows in the page.
+        """
 
     def note(self, reply: Reply) -> None:
         """Note the length of a page, and its total."""
@@ -123,28 +126,28 @@ class PageLimit:
         self._largest_total = max(self._largest_total, reply.total or 0)
         self.has_right_totals = self.has_right_totals or reply.is_last
 
-    def note_cut(self, count: int) -> None:
-        """Note the length of a page that was shorter than requested although rows followed it.
+    def note_truncated(self, count: int) -> None:
+        """Note the length of a page that was shorter than requested, although rows followed it.
 
-        These rows may have been inserted since. So a page of a single row shows no limit.
+        The following rows may have been inserted later. So a page with a single row shows no limit.
         """
         if count > 1:
-            self._shortest_cut = min(count, self._shortest_cut or count)
+            self._shortest_truncated = min(count, self._shortest_truncated or count)
 
-    def may_be_cut(self, reply: Reply) -> bool:
+    def may_be_truncated(self, reply: Reply) -> bool:
         """Return whether the server may have truncated a page: it is full, or as long as other truncated pages."""
-        return len(reply.rows) >= min(reply.take, self._shortest_cut or self._longest)
+        return len(reply.rows) >= min(reply.take, self._shortest_truncated or self._longest)
 
-    def may_hide_offsets(self, reply: Reply) -> bool:
-        """Return whether the total of a page at an offset may be the largest number that the server counts to.
+    def total_may_be_capped(self, reply: Reply) -> bool:
+        """Return whether the total of a page may be the largest number to which the server counts.
 
-        Then there may be further rows, which no offset reaches. Such a limit is not smaller than a page.
+        Then further rows may exist that no offset reaches. Every server counts at least one page.
         """
         return (reply.total or 0) >= max(self._largest_total, reply.take + 1)
 
 
 class Plan(Protocol):
-    """Decides what to request next."""
+    """Decides which pages to request, and emits their rows in order."""
 
     @property
     def turn(self) -> Request | None:
@@ -154,10 +157,10 @@ class Plan(Protocol):
         """Return up to `slots` further requests to send ahead of their turn."""
 
     def unexamined(self) -> list[Request]:
-        """Return requests, ahead of their turn, whose replies show which further requests to send."""
+        """Return the requests whose replies can be examined ahead of their turn."""
 
     def examine(self, reply: Reply) -> None:
-        """Decide from a reply, ahead of its turn, which further pages to request."""
+        """Find further pages to request from a reply, ahead of its turn."""
 
     def discarded(self) -> list[Request]:
         """Return requests that are no longer needed, each once."""
@@ -176,9 +179,9 @@ def overlap_of(length: int) -> int:
 
 
 def later_offsets(length: int, total: int) -> list[int]:
-    """Return the offsets of the pages that follow a first page of `length` rows, relative to it.
+    """Return the offsets of the pages after a first page of `length` rows.
 
-    `total` is the number of rows of the list.
+    The offsets are relative to the first page. `total` is the number of rows from its first row on.
     """
     total = min(total, MAX_PLANNED_PAGES * length)
     offsets = [0]
@@ -187,22 +190,22 @@ def later_offsets(length: int, total: int) -> list[int]:
     return offsets[1:]
 
 
-def names_of(rows: list[Row], query: Query) -> list[Any]:
-    """Return the values of the field that `query` sorts by last, which identifies a row.
+def keys_of(rows: list[Row], query: Query) -> list[Any]:
+    """Return the keys of the rows: the values of the last field in the sort of `query`.
 
     Raises:
-        ReadError: a value is neither a text nor a number.
+        ReadError: a key is an object or a list.
     """
     key = query.sort[-1]
     values = column(rows, key)
-    if odd := {*map(type, values)} - _PLAIN:
-        value = next(value for value in values if type(value) in odd)
+    if invalid := {*map(type, values)} - _KEY_TYPES:
+        value = next(value for value in values if type(value) in invalid)
         raise ReadError(f"the server sent {describe(value, Kind.KEY)} as {key} ({query})")
     return values
 
 
 def contradiction(total: int | None, query: Query) -> ReadError:
-    """Return the error for a list with fewer rows than the server counts."""
+    """Return the error for a list with fewer rows than the total of the server."""
     return ReadError(
         f"the server counts {'more' if total is None else total} rows and sends fewer: the account may lack the "
         f"right to read some of them ({query})"

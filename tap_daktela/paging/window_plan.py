@@ -30,8 +30,8 @@ from tap_daktela.paging.plan import (
     Reply,
     Request,
     contradiction,
+    keys_of,
     later_offsets,
-    names_of,
     overlap_of,
 )
 from tap_daktela.paging.windows import Window, cut
@@ -312,27 +312,27 @@ class WindowPlan:
             return False
         if not reply.rows:
             return True
-        if self._limit.may_be_cut(reply):
+        if self._limit.may_be_truncated(reply):
             return False
         if timed.is_keyset:
             # All its rows are of the last second. If there are several, there may be further ones.
             return len(reply.rows) == 1
         # The server may have truncated the page exactly behind the last row that has been read, unless the total
         # shows that no row follows.
-        is_complete = reply.is_last and not self._limit.may_hide_offsets(reply)
+        is_complete = reply.is_last and not self._limit.total_may_be_capped(reply)
         return is_complete and timed.times[-1] == self._position.at
 
     def _is_stuck(self, timed: _TimedReply, fresh: list[Row]) -> bool:
         """Return whether the second at the position may have more rows than a page."""
         if not timed.is_keyset or not timed.is_one_second or timed.times[0] != self._position.at:
             return False
-        return not fresh or (len(timed.times) > 1 and self._limit.may_be_cut(timed.reply))
+        return not fresh or (len(timed.times) > 1 and self._limit.may_be_truncated(timed.reply))
 
     def _note_progress(self, timed: _TimedReply, fresh: list[Row]) -> None:
         reply = timed.reply
         if fresh:
             if self._short is not None:
-                self._limit.note_cut(self._short)
+                self._limit.note_truncated(self._short)
             self._short = len(reply.rows) if reply.is_short else None
             self._setbacks = 0
         elif timed.is_keyset and self._second is None:
@@ -347,7 +347,7 @@ class WindowPlan:
             ReadError: its rows are not sorted by time, or not of the requested range.
         """
         query = reply.request.query
-        names_of(reply.rows, query)
+        keys_of(reply.rows, query)
         timed = _TimedReply(reply, column(reply.rows, self._cursor))
         if not _are_times(timed.times):
             odd = next(time for time in timed.times if not _are_times([time]))
@@ -442,7 +442,7 @@ class WindowPlan:
         state.is_complete = (
             self._limit.has_right_totals
             and not self._is_cut
-            and not self._limit.may_be_cut(reply)
+            and not self._limit.may_be_truncated(reply)
             and reply.page.total == len(reply.rows)
         )
         if (reply.total or 0) > MAX_PAGES * len(reply.rows) and self._is_plannable(reply):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tap_daktela.api.envelope import Page
 from tap_daktela.api.query import Query
-from tap_daktela.paging.plan import PageLimit, ReadError, Reply, Request, later_offsets, names_of, overlap_of
+from tap_daktela.paging.plan import PageLimit, ReadError, Reply, Request, keys_of, later_offsets, overlap_of
 
 QUERY = Query(endpoint="tickets", fields=("name",), sort=("edited", "name"), take=100)
 
@@ -47,14 +47,14 @@ def test_a_total_counts_unless_the_page_contradicts_it(
     assert found == (is_last, is_short, claims_more, total)
 
 
-def test_a_page_may_be_cut_if_it_is_as_long_as_a_page_that_was_cut() -> None:
+def test_a_page_may_be_truncated_if_it_is_as_long_as_a_truncated_page() -> None:
     limit = PageLimit()
     limit.note(reply(100, 300))
-    assert limit.may_be_cut(reply(100, 300))
-    assert not limit.may_be_cut(reply(60, 300))
-    limit.note_cut(50)
-    assert limit.may_be_cut(reply(60, 300))
-    assert not limit.may_be_cut(reply(40, 300))
+    assert limit.may_be_truncated(reply(100, 300))
+    assert not limit.may_be_truncated(reply(60, 300))
+    limit.note_truncated(50)
+    assert limit.may_be_truncated(reply(60, 300))
+    assert not limit.may_be_truncated(reply(40, 300))
 
 
 def test_totals_are_right_if_one_agrees_with_a_later_page() -> None:
@@ -67,6 +67,6 @@ def test_totals_are_right_if_one_agrees_with_a_later_page() -> None:
 
 def test_rows_are_identified_by_the_last_sort_key() -> None:
     rows = [{"edited": "a", "name": 1}, {"edited": "b", "name": "x"}]
-    assert names_of(rows, QUERY) == [1, "x"]
+    assert keys_of(rows, QUERY) == [1, "x"]
     with pytest.raises(ReadError, match="an object as name"):
-        names_of([{"name": {}}], QUERY)
+        keys_of([{"name": {}}], QUERY)
