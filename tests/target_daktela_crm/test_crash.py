@@ -1,4 +1,4 @@
-"""After any failure or kill at any time, the next run leads to the same result."""
+"""The next run leads to the same result after any failure or kill at any time; no record is lost."""
 
 from __future__ import annotations
 
@@ -43,59 +43,59 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SEEDS = range(6)
-ANSWERED_BADLY = (
+FAULT_KINDS = (
     *("500", "502-html", "503", "429", "429-date", "timeout", "reset", "close", "html", "error-200", "413"),
     *("applied-500", "applied-timeout", "applied-reset", "applied-close", "400", "truncated"),
 )
-SMALL = 2_500
+MAX_REQUEST_BYTES = 2_500
 
 
-def some_crm(seed: int, days: int = 2) -> list[list[Message]]:
-    """Return the messages of a CRM's tap on several days, with companies and contacts in random order."""
-    chance = random.Random(seed)
-    found = []
+def daily_messages(seed: int, days: int = 2) -> list[list[Message]]:
+    """Return the messages of a tap for each of several days, with companies and contacts in random order."""
+    rng = random.Random(seed)
+    feeds = []
     for day in range(days):
         messages = [
-            company(number, f"Company {number} on day {day} {'é' * chance.randrange(40)}")
+            company(number, f"Company {number} on day {day} {'é' * rng.randrange(40)}")
             for number in range(8)
-            if day == 0 or chance.random() < 0.4
+            if day == 0 or rng.random() < 0.4
         ]
         for number in range(30):
-            if day == 0 or chance.random() < 0.4:
-                of = chance.choice([None, *range(9)])
-                notes = "x" * chance.randrange(200)
-                messages.append(contact(number, of, f"Contact {number} on day {day}", description=notes))
-        chance.shuffle(messages)
-        found.append([*SCHEMAS, *messages, state(day + 1)])
-    return found
+            if day == 0 or rng.random() < 0.4:
+                company_id = rng.choice([None, *range(9)])
+                notes = "x" * rng.randrange(200)
+                messages.append(contact(number, company_id, f"Contact {number} on day {day}", description=notes))
+        rng.shuffle(messages)
+        feeds.append([*SCHEMAS, *messages, state(day + 1)])
+    return feeds
 
 
 @pytest.fixture
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Return the contents of Daktela's CRM after messages without any failure."""
+def send_without_failure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Return a function that sends messages without any failure and returns the contents of Daktela's CRM."""
     with Simulator(generate(activities=0, tickets=0, seed=1)) as simulator:
 
-        def make(days: list[list[Message]]) -> dict[str, Any]:
+        def send(days: list[list[Message]]) -> dict[str, Any]:
             simulator.crm.clear()
-            crm = Crm(simulator, tmp_path_factory.mktemp("undisturbed"), max_request_bytes=SMALL)
+            crm = Crm(simulator, tmp_path_factory.mktemp("without_failure"), max_request_bytes=MAX_REQUEST_BYTES)
             for day in days:
                 assert sync(crm, day) == 0
             return dict(simulator.crm.snapshot())
 
-        yield make
+        yield send
 
 
 class Killed(BaseException):
-    """Stands for the death of the process."""
+    """Simulates that the process is killed."""
 
 
 def sync(crm: Crm, messages: list[Message], **settings: Any) -> int:
-    """Run the target in this process; return its exit code."""
+    """Run the target in this process; return 0 if it succeeds, 1 if it fails or is killed."""
     target = QuickTarget(config={**crm.settings, **settings})
     try:
         target.listen(io.BytesIO(encoded(messages)))  # type: ignore[arg-type]
     except (RunError, Killed):
-        # As when a process dies: uncommitted changes are lost, and the lock is released.
+        # A killed process has the same effect: uncommitted changes are lost, and the lock is released.
         if "run" in vars(target):
             target.run.store.close()
         return 1
@@ -103,16 +103,16 @@ def sync(crm: Crm, messages: list[Message], **settings: Any) -> int:
 
 
 @pytest.mark.promise("S5")
-@pytest.mark.parametrize("kind", ANSWERED_BADLY)
-def test_after_any_single_fault_the_result_is_the_same(
-    crm: Crm, instance: Simulator, undisturbed: Any, kind: str
+@pytest.mark.parametrize("kind", FAULT_KINDS)
+def test_the_result_is_the_same_after_any_single_fault(
+    crm: Crm, instance: Simulator, send_without_failure: Any, kind: str
 ) -> None:
-    first, second = some_crm(seed=11)
-    expected = undisturbed([first, second])
-    # Not with a later request for a 400, since a refused request of one contact rejects that contact.
-    for place in (0,) if kind == "400" else (0, 3):
-        instance.faults.append(Fault(kind, endpoint="sync", after=place, retry_after=0.01, hang=0.4))
-    settings = {"max_request_bytes": SMALL, "request_timeout": 0.2}
+    first, second = daily_messages(seed=11)
+    expected = send_without_failure([first, second])
+    # Only the first request gets a 400: a later request can contain a single contact, which a 400 would reject.
+    for requests_before in (0,) if kind == "400" else (0, 3):
+        instance.faults.append(Fault(kind, endpoint="sync", after=requests_before, retry_after=0.01, hang=0.4))
+    settings = {"max_request_bytes": MAX_REQUEST_BYTES, "request_timeout": 0.2}
 
     codes = [sync(crm, first, **settings), sync(crm, second, **settings)]
 
@@ -124,66 +124,66 @@ def test_after_any_single_fault_the_result_is_the_same(
 @pytest.mark.promise("S5")
 @pytest.mark.promise("S4")
 @pytest.mark.parametrize("seed", SEEDS)
-def test_after_a_kill_at_any_request_the_next_run_leads_to_the_same_result(
+def test_the_next_run_leads_to_the_same_result_after_a_kill_at_any_request(
     crm: Crm,
-    undisturbed: Any,
+    send_without_failure: Any,
     seed: int,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    days = some_crm(seed)
-    expected = undisturbed(days)
+    days = daily_messages(seed)
+    expected = send_without_failure(days)
     capsys.readouterr()
-    settle, mark, commit = Client.post, Store.mark_accepted, Store.commit
-    chance = random.Random(seed)
-    until = 0
-    place = ""
-    is_dead = False
+    original_post, original_mark, original_commit = Client.post, Store.mark_accepted, Store.commit
+    rng = random.Random(seed)
+    requests_until_kill = 0
+    kill_point = ""
+    is_killed = False
 
-    def die_if(where: str) -> None:
-        nonlocal is_dead
-        if until == 0 and place == where:
-            is_dead = True
+    def kill_if_at(point: str) -> None:
+        nonlocal is_killed
+        if requests_until_kill == 0 and kill_point == point:
+            is_killed = True
             raise Killed
 
     def post(client: Client, path: str, body: bytes, limits: Any) -> None:
-        nonlocal until, place
-        until -= 1
-        place = chance.choice(["before it is sent", "before it is marked", "before that is durable"])
-        die_if("before it is sent")
-        settle(client, path, body, limits)
-        die_if("before it is marked")
+        nonlocal requests_until_kill, kill_point
+        requests_until_kill -= 1
+        kill_point = rng.choice(["before sending", "before marking", "before committing"])
+        kill_if_at("before sending")
+        original_post(client, path, body, limits)
+        kill_if_at("before marking")
 
     def mark_accepted(store: Store) -> None:
-        mark(store)
-        die_if("before that is durable")
+        original_mark(store)
+        kill_if_at("before committing")
 
     monkeypatch.setattr(Client, "post", post)
     monkeypatch.setattr(Store, "mark_accepted", mark_accepted)
-    # A process that has died commits nothing.
-    monkeypatch.setattr(Store, "commit", lambda store: None if is_dead else commit(store))
-    deaths = 0
+    # A killed process commits nothing.
+    monkeypatch.setattr(Store, "commit", lambda store: None if is_killed else original_commit(store))
+    kills = 0
     for day in days:
-        until = 1
+        requests_until_kill = 1
         capsys.readouterr()
-        while sync(crm, day, max_request_bytes=SMALL):
-            deaths += 1
-            assert not capsys.readouterr().out, "a run that died has written a state"
-            is_dead = False
-            until = 1 + chance.randrange(4)
-            assert deaths < 200
+        while sync(crm, day, max_request_bytes=MAX_REQUEST_BYTES):
+            kills += 1
+            assert not capsys.readouterr().out, "a killed run has written a state"
+            is_killed = False
+            requests_until_kill = 1 + rng.randrange(4)
+            assert kills < 200
     assert crm.simulator.crm.snapshot() == expected
-    assert deaths > 2
+    assert kills > 2
 
 
 @pytest.mark.promise("S5")
 @pytest.mark.parametrize("lines", [0, 3, 17, 33, 45])
-def test_after_a_kill_while_reading_the_next_run_leads_to_the_same_result(
-    crm: Crm, instance: Simulator, undisturbed: Any, lines: int
+def test_the_next_run_leads_to_the_same_result_after_a_kill_while_reading(
+    crm: Crm, instance: Simulator, send_without_failure: Any, lines: int
 ) -> None:
-    days = some_crm(seed=5)
-    expected = undisturbed(days)
-    process = start_target({**crm.settings, "max_request_bytes": SMALL})
+    days = daily_messages(seed=5)
+    expected = send_without_failure(days)
+    process = start_target({**crm.settings, "max_request_bytes": MAX_REQUEST_BYTES})
     assert process.stdin is not None
     process.stdin.write(encoded(days[0][:lines]))
     process.stdin.flush()
@@ -194,21 +194,21 @@ def test_after_a_kill_while_reading_the_next_run_leads_to_the_same_result(
     assert not output
 
     for day in days:
-        assert sync(crm, day, max_request_bytes=SMALL) == 0
+        assert sync(crm, day, max_request_bytes=MAX_REQUEST_BYTES) == 0
     assert instance.crm.snapshot() == expected
 
 
 @pytest.mark.promise("S5")
 @pytest.mark.parametrize("requests", [1, 2, 4])
-def test_after_a_kill_while_sending_the_next_run_leads_to_the_same_result(
-    crm: Crm, instance: Simulator, undisturbed: Any, requests: int
+def test_the_next_run_leads_to_the_same_result_after_a_kill_while_sending(
+    crm: Crm, instance: Simulator, send_without_failure: Any, requests: int
 ) -> None:
-    days = some_crm(seed=6)
-    expected = undisturbed(days)
+    days = daily_messages(seed=6)
+    expected = send_without_failure(days)
     instance.faults.append(Fault("slow", endpoint="sync", times=None, delay=0.05))
 
     run = stopped_target(
-        {**crm.settings, "max_request_bytes": SMALL},
+        {**crm.settings, "max_request_bytes": MAX_REQUEST_BYTES},
         encoded(days[0]),
         lambda: crm.requests() >= requests,
         signal.SIGKILL,
@@ -216,7 +216,7 @@ def test_after_a_kill_while_sending_the_next_run_leads_to_the_same_result(
     assert run.code == -signal.SIGKILL
     assert not run.states
     for day in days:
-        assert sync(crm, day, max_request_bytes=SMALL) == 0
+        assert sync(crm, day, max_request_bytes=MAX_REQUEST_BYTES) == 0
     assert instance.crm.snapshot() == expected
 
 
@@ -224,13 +224,13 @@ def test_after_a_kill_while_sending_the_next_run_leads_to_the_same_result(
 def test_a_run_continues_where_the_last_one_stopped_and_repeats_at_most_one_request(
     crm: Crm, instance: Simulator
 ) -> None:
-    [day] = some_crm(seed=7, days=1)
+    [day] = daily_messages(seed=7, days=1)
     instance.faults.append(Fault("403", endpoint="sync", after=3, times=None))
-    assert sync(crm, day, max_request_bytes=SMALL) == 1
+    assert sync(crm, day, max_request_bytes=MAX_REQUEST_BYTES) == 1
     accepted = instance.crm.counts.contacts_written
     instance.faults.clear()
 
-    assert sync(crm, day, max_request_bytes=SMALL) == 0
+    assert sync(crm, day, max_request_bytes=MAX_REQUEST_BYTES) == 0
     written = instance.crm.counts.contacts_written
     assert accepted > 0
     assert written == len(instance.crm.contacts), "accepted contacts were sent again"
@@ -239,8 +239,10 @@ def test_a_run_continues_where_the_last_one_stopped_and_repeats_at_most_one_requ
 @pytest.mark.promise("S7")
 def test_the_last_accepted_request_of_a_failed_run_is_not_repeated(crm: Crm, instance: Simulator) -> None:
     people = [contact(number, of=1) for number in range(5)]
-    settings = {"max_request_bytes": SMALL, "max_rejects": 0}
-    assert crm.run(feed(company(1), *people, contact(9, description="x" * SMALL)), **settings).code == 1
+    settings = {"max_request_bytes": MAX_REQUEST_BYTES, "max_rejects": 0}
+    assert (
+        crm.run(feed(company(1), *people, contact(9, description="x" * MAX_REQUEST_BYTES)), **settings).code == 1
+    )
     assert len(crm.contacts()) == 5
 
     assert crm.run(feed(contact(9)), **settings).code == 0
@@ -249,7 +251,7 @@ def test_the_last_accepted_request_of_a_failed_run_is_not_repeated(crm: Crm, ins
 
 @pytest.mark.promise("S5")
 @pytest.mark.parametrize("kind", ["applied-reset", "applied-500"])
-def test_an_unanswered_request_does_not_hide_that_the_crm_has_reverted_a_change(
+def test_a_reverted_change_is_sent_after_a_request_whose_effect_is_unknown(
     crm: Crm, instance: Simulator, kind: str
 ) -> None:
     crm.run(feed(company(1, "First"), contact(7, of=1, name="First")))
@@ -295,46 +297,43 @@ def test_state_is_written_with_contacts_on_hold_and_with_rejects(crm: Crm, insta
 
 @pytest.mark.promise("S3")
 @pytest.mark.parametrize("seed", SEEDS)
-def test_every_record_is_delivered_on_hold_or_rejected_with_its_reason(
+def test_every_record_is_delivered_on_hold_or_rejected_with_a_reason(
     crm: Crm, instance: Simulator, seed: int
 ) -> None:
-    chance = random.Random(seed)
-    [messages] = some_crm(seed, days=1)
-    broken = [record("contacts", id=number, fields="none") for number in range(100, 104)]
-    instance.sync_poison = {str(chance.randrange(30)), str(chance.randrange(30))}
-    crm.settings["max_request_bytes"] = SMALL
-    mixed = [*messages[:-1], *broken, messages[-1]]
+    rng = random.Random(seed)
+    [messages] = daily_messages(seed, days=1)
+    invalid = [record("contacts", id=number, fields="none") for number in range(100, 104)]
+    instance.sync_poison = {str(rng.randrange(30)), str(rng.randrange(30))}
+    crm.settings["max_request_bytes"] = MAX_REQUEST_BYTES
+    messages = [*messages[:-1], *invalid, messages[-1]]
 
-    run = crm.run(mixed)
+    run = crm.run(messages)
 
-    received = {
-        str(each["record"]["id"]) for each in mixed if each.get("stream") == "contacts" and "record" in each
-    }
-    known = {str(each["record"]["id"]) for each in mixed if each.get("stream") == "companies" and "record" in each}
-    held = {
-        str(each["record"]["id"])
-        for each in mixed
-        if each.get("stream") == "contacts"
-        and "record" in each
-        and each["record"].get("company_id") is not None
-        and str(each["record"]["company_id"]) not in known
+    contacts = [each["record"] for each in messages if each.get("stream") == "contacts" and "record" in each]
+    companies = [each["record"] for each in messages if each.get("stream") == "companies" and "record" in each]
+    received = {str(each["id"]) for each in contacts}
+    company_ids = {str(each["id"]) for each in companies}
+    on_hold = {
+        str(each["id"])
+        for each in contacts
+        if each.get("company_id") is not None and str(each["company_id"]) not in company_ids
     }
     rejected = {line["id"] for line in crm.rejects() if line["stream"] == "contacts"}
     assert run.code == 1
     assert all(line["reason"] and line["record"] and line["time"] for line in crm.rejects())
-    assert instance.sync_poison - held <= rejected | {line["id"] for line in crm.rejects()}
-    assert set(crm.contacts()) | held | rejected == received
+    assert instance.sync_poison - on_hold <= rejected | {line["id"] for line in crm.rejects()}
+    assert set(crm.contacts()) | on_hold | rejected == received
     assert not set(crm.contacts()) & rejected
 
 
 @pytest.mark.promise("S4")
 def test_an_empty_state_does_not_replace_another_one(crm: Crm) -> None:
-    nothing: list[Message] = [{"type": "STATE", "value": {}}, {"type": "STATE", "value": {"bookmarks": {}}}]
+    empty_states: list[Message] = [{"type": "STATE", "value": {}}, {"type": "STATE", "value": {"bookmarks": {}}}]
 
-    run = crm.run([*feed(contact(7), bookmark=5), *nothing])
+    run = crm.run([*feed(contact(7), bookmark=5), *empty_states])
 
     assert [bookmark(run)] == [5]
-    assert not crm.run([*SCHEMAS, *nothing]).states
+    assert not crm.run([*SCHEMAS, *empty_states]).states
 
 
 @pytest.mark.promise("S8")
@@ -362,10 +361,10 @@ def test_numbers_in_a_state_stay_exact(crm: Crm) -> None:
 @pytest.mark.parametrize(
     ("preset", "column", "last"),
     [
-        *(("daktela", column, {"name": "Flat"}) for column in ("fields", "company", "description", "beside")),
-        # Held until the last record shows that the preset matches.
-        ("zoho", "beside", {"Last_Name": "Flat"}),
-        # Kept until all custom values have been received.
+        *(("daktela", column, {"name": "Flat"}) for column in ("fields", "company", "description", "unmapped")),
+        # The target buffers the records until the last record shows that the preset matches.
+        ("zoho", "unmapped", {"Last_Name": "Flat"}),
+        # The target stores the records until it has received all custom values.
         ("activecampaign", "email", {"first_name": "Flat"}),
     ],
 )
@@ -412,7 +411,7 @@ def test_a_state_may_be_nested_deeply(crm: Crm) -> None:
     assert len(run.states) == 1
 
 
-def test_a_store_keeps_its_owner_while_daktela_may_have_received_something(tmp_path: Path) -> None:
+def test_a_store_keeps_its_owner_while_the_effect_of_a_request_is_unknown(tmp_path: Path) -> None:
     path = tmp_path / "acme.sqlite3"
     owner = StoreOwner("https://acme.daktela.com", "/sync", "daktela")
     store = Store.open(path, owner)
@@ -422,7 +421,7 @@ def test_a_store_keeps_its_owner_while_daktela_may_have_received_something(tmp_p
     store.link_contacts(detach_unknown=False)
     store.queue_changes(everything=False)
     store.mark_sending(store.entries())
-    # As if killed before the answer.
+    # The run is killed before it receives the answer.
     store.close()
 
     with pytest.raises(StoreError, match="belongs to url"):
@@ -433,13 +432,15 @@ def test_a_store_keeps_its_owner_while_daktela_may_have_received_something(tmp_p
     store.close()
 
 
-@pytest.mark.parametrize("end", ["2>&-", "2>/dev/full"])
-def test_a_closed_or_full_standard_error_does_not_fail_the_run(tmp_path: Path, end: str) -> None:
+@pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full"])
+def test_a_closed_or_full_standard_error_does_not_fail_the_run(tmp_path: Path, redirection: str) -> None:
     config, records = tmp_path / "config.json", tmp_path / "records.jsonl"
-    place = {"server": "acme", "access_token": "hush", "store_path": str(tmp_path / "s.sqlite3")}
-    config.write_text(json.dumps({**place, "dry_run": str(tmp_path / "requests")}), "utf-8")
+    settings = {"server": "acme", "access_token": "hush", "store_path": str(tmp_path / "s.sqlite3")}
+    config.write_text(json.dumps({**settings, "dry_run": str(tmp_path / "requests")}), "utf-8")
     records.write_bytes(encoded(feed(company(1), contact(7, of=1))))
-    command = f"{sys.executable} -m tests.target_daktela_crm.quick --config {config} --input {records} {end}"
+    command = (
+        f"{sys.executable} -m tests.target_daktela_crm.quick --config {config} --input {records} {redirection}"
+    )
 
     run = subprocess.run(["bash", "-c", command], cwd=ROOT, check=False)  # noqa: S607
 
@@ -448,6 +449,6 @@ def test_a_closed_or_full_standard_error_does_not_fail_the_run(tmp_path: Path, e
 
     quiet = {**os.environ, "TARGET_DAKTELA_CRM_LOGLEVEL": "WARNING"}
     process = subprocess.run(
-        command.removesuffix(end).split(), cwd=ROOT, env=quiet, capture_output=True, check=True
+        command.removesuffix(redirection).split(), cwd=ROOT, env=quiet, capture_output=True, check=True
     )
     assert process.stderr == b""

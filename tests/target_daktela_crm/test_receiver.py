@@ -1,4 +1,4 @@
-"""Records of the wrong CRM, of streams that are not mapped, and with missing columns."""
+"""Unusual values, invalid lines, records of the wrong CRM or of unmapped streams, and missing columns."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def test_a_company_without_a_name_is_not_sent_as_no_company(crm: Crm) -> None:
 
 
 def test_values_are_sent_exactly(crm: Crm) -> None:
-    odd = "a\u2028b\u0001c\td\r\ne \U0001f600 \u200f n\u030c "
-    line = encoded(feed(contact(7, name=odd, description=odd)))
+    text = "a\u2028b\u0001c\td\r\ne \U0001f600 \u200f n\u030c "
+    line = encoded(feed(contact(7, name=text, description=text)))
     line = line.replace(b'"lastname": "7"', b'"lastname": 1.10').replace(
         b'"firstname": "Contact"', b'"firstname": 1e3'
     )
@@ -48,18 +48,18 @@ def test_values_are_sent_exactly(crm: Crm) -> None:
     typed["schema"]["properties"]["description"] = {"type": "string", "format": "date-time"}
 
     crm.run(line)
-    crm.run([typed, *(contact(number, description=text) for number, text in enumerate(dates))])
+    crm.run([typed, *(contact(number, description=date) for number, date in enumerate(dates))])
 
     found = crm.contacts()
-    assert (found["7"]["name"], found["7"]["description"]) == (odd, odd)
+    assert (found["7"]["name"], found["7"]["description"]) == (text, text)
     assert (found["7"]["lastname"], found["7"]["firstname"]) == ("1.10", "1000")
     assert [found[str(number)]["description"] for number in range(3)] == dates
 
 
-def test_streams_that_are_not_mapped_are_logged_once_and_ignored(crm: Crm) -> None:
-    more = [record("pick_lists", id=1), record("pick_lists", id=2), schema("notes"), record("notes", id=1)]
+def test_unmapped_streams_are_logged_once_and_ignored(crm: Crm) -> None:
+    unmapped = [record("pick_lists", id=1), record("pick_lists", id=2), schema("notes"), record("notes", id=1)]
 
-    run = crm.run([more[0], *feed(*more[1:], contact(7))])
+    run = crm.run([unmapped[0], *feed(*unmapped[1:], contact(7))])
 
     assert run.code == 0
     assert [line.split(":")[0] for line in run.warnings] == ["pick_lists", "notes"]
@@ -77,15 +77,15 @@ def test_an_input_without_a_mapped_stream_is_an_error(crm: Crm) -> None:
 
 
 @pytest.mark.promise("S3")
-def test_lines_that_are_not_messages_do_not_stop_the_others(crm: Crm) -> None:
-    bad = [
+def test_other_lines_are_processed_if_some_are_not_messages(crm: Crm) -> None:
+    invalid_lines = [
         b"INFO starting\n",
         b"[1, 2]\n",
         b'{"type": "LOG"}\n',
         b'{"type": "RECORD", "stream": "contacts"}\n',
         b"\n",
     ]
-    lines = encoded([*SCHEMAS, contact(7)]) + b"".join(bad) + encoded(feed(contact(8), bookmark=6))
+    lines = encoded([*SCHEMAS, contact(7)]) + b"".join(invalid_lines) + encoded(feed(contact(8), bookmark=6))
 
     run = crm.run(lines)
 
@@ -97,6 +97,7 @@ def test_lines_that_are_not_messages_do_not_stop_the_others(crm: Crm) -> None:
 
 
 def _error_of_a_run_without_effect(crm: Crm, run: Run) -> str:
+    """Return the error of a run; check that the run sent no request, and wrote no state and no reject."""
     [error] = run.errors
     assert run.code == 1
     assert not run.states
@@ -118,7 +119,7 @@ def test_an_input_of_another_crm_is_reported_with_the_expected_streams(crm: Crm)
 
 
 @pytest.mark.promise("S9")
-def test_streams_with_the_same_names_but_other_columns_are_reported(crm: Crm) -> None:
+def test_mapped_streams_without_a_mapped_column_are_reported(crm: Crm) -> None:
     accounts = [record("accounts", id=number, name="Acme", phone="01632 960001") for number in (1, 2)]
     people = [record("contacts", id=number, first_name="Eva", sales_account_id=1) for number in (7, 8)]
     run = crm.run([*accounts, *people, record("deals", id=1), state(1)], preset="zoho")
@@ -129,7 +130,7 @@ def test_streams_with_the_same_names_but_other_columns_are_reported(crm: Crm) ->
     assert "Streams on the input: accounts, contacts, deals; read: accounts, contacts." in error
 
 
-def test_a_wrong_preset_stops_the_run_early_and_does_not_bind_the_store(crm: Crm) -> None:
+def test_a_wrong_preset_stops_the_run_early_and_is_not_recorded_in_the_store(crm: Crm) -> None:
     people = [record("Contact", contactid=str(number), lastname="Malá") for number in range(2_000)]
     run = crm.run(people, preset="salesforce")
     assert "Contact: nothing matched in 1,000 records" in _error_of_a_run_without_effect(crm, run)
@@ -138,9 +139,9 @@ def test_a_wrong_preset_stops_the_run_early_and_does_not_bind_the_store(crm: Crm
     assert len(crm.contacts()) == 2_000
 
 
-def test_a_schema_confirms_the_preset_for_records_with_few_columns(crm: Crm) -> None:
-    announced = schema("contacts", "id", "Last_Name", "Email")
-    rows = [announced, record("contacts", id=1, Owner="nobody")]
+def test_a_schema_can_match_the_preset_if_the_records_have_few_columns(crm: Crm) -> None:
+    contacts_schema = schema("contacts", "id", "Last_Name", "Email")
+    rows = [contacts_schema, record("contacts", id=1, Owner="nobody")]
     assert crm.run(rows, preset="zoho").code == 0
     assert crm.contacts()["1"]["name"] == "#1"
 
@@ -153,7 +154,7 @@ def test_a_schema_confirms_the_preset_for_records_with_few_columns(crm: Crm) -> 
         ("activecampaign", record("account_contacts", id=1, contact=1, account=1)),
         ("hubspot", record("contacts", id="1", property_createdate="2026-01-01")),
         ("freshsales", record("contacts", id=1, _sdc_deleted_at="2026-01-01")),
-        # The flag, which cannot be read, is not needed.
+        # The value of `is_deleted` is invalid, but `_sdc_deleted_at` suffices.
         ("freshsales", record("contacts", id=1, is_deleted="2026-01-01", _sdc_deleted_at="2026-01-01")),
     ],
 )
@@ -162,7 +163,7 @@ def test_a_record_with_few_columns_is_accepted(crm: Crm, preset: str, row: Messa
 
 
 @pytest.mark.promise("S3")
-def test_records_before_the_first_that_matches_the_preset_are_kept(crm: Crm) -> None:
+def test_records_before_the_first_one_that_matches_the_preset_are_delivered(crm: Crm) -> None:
     sparse = [record("contacts", id=number, Owner="x") for number in range(5)]
     run = crm.run([*sparse, record("contacts", id=5, Last_Name="Malá")], preset="zoho")
     assert run.code == 0
@@ -173,7 +174,7 @@ def _with_column(expression: str) -> dict[str, Any]:
     return {"contacts": {"contact": {"fields": {"number": {"append": [expression]}}}}}
 
 
-def test_a_misspelt_column_of_the_setting_is_reported(crm: Crm) -> None:
+def test_a_misspelt_column_in_the_setting_streams_is_reported(crm: Crm) -> None:
     rows = [record("contacts", id=1, Last_Name="Malá", Phone_2="01632 960002")]
     run = crm.run(rows, preset="zoho", streams=_with_column("Phone2"))
     text = "streams.contacts: no record has the column Phone2: is it selected, and spelled as the tap spells it?"
@@ -213,29 +214,30 @@ def test_a_field_without_any_column_is_reported(crm: Crm) -> None:
     ).summary["notes"]
 
 
-def test_a_field_that_one_role_never_has_is_not_expected_of_the_other(crm: Crm) -> None:
-    # Only organisations with person accounts have columns for their e-mail addresses.
+def test_a_missing_column_that_only_one_role_of_a_stream_needs_is_not_reported(crm: Crm) -> None:
+    # An account becomes a company or, if it is a person account, a contact. Only organisations with person
+    # accounts have columns for e-mail addresses in this stream.
     run = crm.run([record("Account", Id="001", Name="Acme", Phone="01632 960001")], preset="salesforce")
     assert not [note for note in run.summary["notes"] if "no record has" in note]
 
 
 def test_records_that_conditions_exclude_are_counted(crm: Crm) -> None:
-    parties = [_party(1, name="Acme"), record("parties", id=2, type="robot"), record("parties", id=3)]
+    parties = [
+        record("parties", id=1, type="organisation", name="Acme"),
+        record("parties", id=2, type="robot"),
+        record("parties", id=3),
+    ]
     run = crm.run(parties, preset="capsule")
     assert run.summary["passed_over"] == 2
     assert "excluded      2 records by the conditions (when) of the mapping" in run.log
 
 
-def _party(number: int, **more: Any) -> Message:
-    return record("parties", id=number, type="person" if "organisation" in more else "organisation", **more)
-
-
 @pytest.mark.promise("S3")
-def test_records_before_a_schema_that_matches_the_preset_are_kept(crm: Crm) -> None:
-    odd = [
+def test_records_before_a_schema_that_matches_the_preset_are_delivered(crm: Crm) -> None:
+    messages = [
         record("Contact", Id="1", Foo="x"),
         schema("Contact", "Id", "Name"),
         record("Contact", Id="2", Name="Eva"),
     ]
-    assert crm.run(odd, preset="salesforce").code == 0
+    assert crm.run(messages, preset="salesforce").code == 0
     assert set(crm.contacts()) == {"1", "2"}

@@ -1,3 +1,5 @@
+"""Decoding responses: rows, totals, times and errors, in all formats that the server sends."""
+
 from __future__ import annotations
 
 import json
@@ -32,13 +34,13 @@ def _body(result: Any, error: Any = ()) -> bytes:
     return json.dumps({"error": error, "result": result}).encode()
 
 
-def test_a_page_has_its_rows_its_total_and_the_server_s_clock() -> None:
+def test_a_page_has_rows_a_total_and_the_server_s_time_and_time_zone() -> None:
     page = read_page(BODY)
     assert (page.rows, page.total) == (ROWS, 2)
     assert (page.time, page.timezone) == ("2026-03-10 12:00:00", "Europe/Prague")
 
 
-def test_rows_may_come_as_an_object_keyed_by_name() -> None:
+def test_rows_can_be_an_object_with_names_as_keys() -> None:
     page = read_page(_body({"data": {"b": {"name": "b"}, "a": {"name": "a"}}, "total": 2}))
     assert page.rows == [{"name": "b"}, {"name": "a"}]
 
@@ -52,22 +54,22 @@ def test_an_empty_list_is_an_empty_page(data: Any) -> None:
     ("total", "expected"),
     [(7, 7), ("7", 7), (0, 0), ("0", 0), (None, None), ("", None), ("many", None), (True, None), ([], None)],
 )
-def test_a_total_may_be_a_number_or_text_or_missing(total: Any, expected: int | None) -> None:
+def test_a_total_is_read_from_a_number_or_text_and_otherwise_none(total: Any, expected: int | None) -> None:
     assert read_page(_body({"data": [], "total": total})).total == expected
 
 
-def test_a_total_may_be_left_out() -> None:
+def test_a_missing_total_is_none() -> None:
     assert read_page(_body({"data": []})).total is None
 
 
 @pytest.mark.parametrize("key", ["_time", "_timezone"])
 @pytest.mark.parametrize("value", [None, "", 5, []])
-def test_a_clock_that_is_not_a_text_is_ignored(key: str, value: Any) -> None:
-    answer = read_envelope(json.dumps({"result": 1, key: value}).encode())
-    assert (answer.time, answer.timezone) == (None, None)
+def test_an_empty_or_invalid_time_or_time_zone_is_ignored(key: str, value: Any) -> None:
+    envelope = read_envelope(json.dumps({"result": 1, key: value}).encode())
+    assert (envelope.time, envelope.timezone) == (None, None)
 
 
-def test_the_result_of_a_response_may_be_anything_but_null() -> None:
+def test_a_result_can_be_any_value_except_null() -> None:
     results: list[Any] = ["token", 0, False, {}, []]
     assert [read_envelope(_body(result)).result for result in results] == results
 
@@ -96,19 +98,19 @@ def test_an_error_in_any_format_becomes_a_text(error: Any, text: str) -> None:
 @pytest.mark.parametrize(
     "error", [[], {}, "", None, False, {"form": {}}, {"primary": [], "form": {"a": []}}, [""]]
 )
-def test_an_empty_error_in_any_format_is_no_error(error: Any) -> None:
+def test_an_empty_error_in_any_format_is_ignored(error: Any) -> None:
     assert error_text(error) == ""
     assert read_page(_body({"data": [], "total": 0}, error)).rows == []
 
 
-def test_a_long_error_is_cut() -> None:
+def test_a_long_error_is_shortened() -> None:
     text = error_text(["x" * 1000])
     assert len(text) == 300
     assert text.endswith("…")
 
 
 @pytest.mark.parametrize("depth", [600, 900])
-def test_a_deeply_nested_error_is_described(depth: int) -> None:
+def test_an_error_that_is_nested_too_deeply_has_a_fixed_text(depth: int) -> None:
     body = b'{"error":' + b"[" * depth + b'"x"' + b"]" * depth + b',"result":null}'
     with pytest.raises(ReportedError, match="nested too deeply"):
         read_page(body)
@@ -142,7 +144,7 @@ def test_a_deeply_nested_error_is_described(depth: int) -> None:
         (b'{"result": "token"}', "without a list"),
     ],
 )
-def test_an_invalid_page_is_never_read_as_an_empty_one(body: bytes, reason: str) -> None:
+def test_an_invalid_page_is_not_read_as_an_empty_page(body: bytes, reason: str) -> None:
     with pytest.raises(EnvelopeError, match=reason):
         read_page(body)
 
@@ -154,9 +156,7 @@ def test_a_truncated_page_is_refused(length: int) -> None:
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 5000])
-def test_a_number_that_cannot_be_represented_is_a_text_and_leaves_the_rest_of_the_page_as_it_is(
-    number: str,
-) -> None:
+def test_only_a_number_that_cannot_be_represented_becomes_a_text(number: str) -> None:
     page = read_page(b'{"result": {"data": [{"a": %b, "b": 0.1}, {"c": 5}], "total": 2}}' % number.encode())
     assert page.rows == [{"a": number, "b": 0.1}, {"c": 5}]
     assert page.total == 2
@@ -167,7 +167,7 @@ def test_a_response_that_is_nested_too_deeply_is_refused() -> None:
         read_page(b'{"result": {"data": [{"name": ' + b"[" * 100_000)
 
 
-def test_a_byte_order_mark_is_dropped() -> None:
+def test_a_byte_order_mark_is_ignored() -> None:
     assert read_page(b"\xef\xbb\xbf" + BODY) == read_page(BODY)
 
 
@@ -208,7 +208,7 @@ def test_invalid_text_is_replaced_and_the_row_is_kept(text: bytes, expected: str
         (b'{"error": ["Max defined take is 1000"], "result": null}', "Max defined take is 1000"),
     ],
 )
-def test_the_message_of_an_error_response_is_found(body: bytes, message: str) -> None:
+def test_the_message_of_an_error_response_is_returned(body: bytes, message: str) -> None:
     assert reported_error(body) == message
 
 
@@ -228,20 +228,20 @@ def _without_nul(value: Any) -> Any:
     if isinstance(value, str):
         return value.replace("\0", "")
     if isinstance(value, list):
-        return [_without_nul(each) for each in value]
+        return [_without_nul(element) for element in value]
     if isinstance(value, dict):
-        return {_without_nul(key): _without_nul(each) for key, each in value.items()}
+        return {_without_nul(key): _without_nul(element) for key, element in value.items()}
     return value
 
 
 @given(st.lists(st.dictionaries(_TEXTS, _VALUES, max_size=3), max_size=3), st.booleans())
-def test_rows_are_decoded_as_they_were_sent(rows: list[dict[str, Any]], ascii_only: bool) -> None:  # noqa: FBT001
+def test_decoded_rows_equal_the_sent_rows(rows: list[dict[str, Any]], ascii_only: bool) -> None:  # noqa: FBT001
     body = json.dumps({"error": [], "result": {"data": rows}}, ensure_ascii=ascii_only).encode()
     assert read_page(body).rows == _without_nul(rows)
 
 
 @given(st.lists(st.text(alphabet='\\u0\0"', max_size=12), max_size=4))
-def test_backslashes_and_nul_characters_may_be_in_any_order(texts: list[str]) -> None:
+def test_backslashes_and_nul_characters_can_have_any_order(texts: list[str]) -> None:
     body = json.dumps({"result": {"data": [{"name": text} for text in texts]}}).encode()
     assert read_page(body).rows == [{"name": text.replace("\0", "")} for text in texts]
 
@@ -253,7 +253,7 @@ _FRAGMENTS = [
 
 
 @given(st.one_of(st.binary(max_size=30), st.lists(st.sampled_from(_FRAGMENTS), max_size=12).map(b"".join)))
-def test_any_bytes_are_a_page_or_refused(body: bytes) -> None:
+def test_any_bytes_are_read_as_a_page_or_refused(body: bytes) -> None:
     try:
         page = read_page(body)
     except EnvelopeError:

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 BY_NAME = {stream.name: stream for stream in STREAMS}
 
-DEFAULT = [
+SELECTED_BY_DEFAULT = [
     *("accounts", "groups", "pauses", "queues", "statuses", "templates", "tickets"),
     *("activities", "activities_call", "activities_email", "activities_chat"),
 ]
 
 # Columns of the original extractor. `*` marks those with a prefix. Its further columns were `server` and, in item
 # tables, `unique_key`.
-ORIGINAL = {
+ORIGINAL_COLUMNS = {
     "accounts": "*name title survey description deleted",
     "users": "*name title description algo email nps_score backoffice_user deleted",
     "groups": "*name title description type deleted",
@@ -59,7 +59,7 @@ ORIGINAL = {
 }
 
 CONTRACT: dict[str, tuple[str, tuple[str, ...], str | None, str | None]] = {
-    **{name: (name, ("name",), None, None) for name in DEFAULT[:6]},
+    **{name: (name, ("name",), None, None) for name in SELECTED_BY_DEFAULT[:6]},
     "tickets": ("tickets", ("name",), "edited", None),
     "activities": ("activities", ("name",), "time", None),
     "activities_call": ("activities", ("activities_name", "item_id_call"), "time", "CALL"),
@@ -73,8 +73,8 @@ CONTRACT: dict[str, tuple[str, tuple[str, ...], str | None, str | None]] = {
     "campaign_records": ("campaignsRecords", ("name",), "edited", None),
     "crm_records": ("crmRecords", ("name",), "edited", None),
 }
-"""Stream -> endpoint, keys, replication key and type of activity. Tables of users depend on them. A stream that is
-added later need not be listed: its catalog is committed."""
+"""Stream -> endpoint, keys, replication key and activity type. The tables in existing warehouses depend on these
+values. A later stream can be absent, because its catalog is committed."""
 
 each_stream = pytest.mark.parametrize("stream", STREAMS, ids=list(BY_NAME))
 
@@ -84,18 +84,18 @@ def test_the_names_of_streams_are_unique() -> None:
 
 
 def test_eleven_streams_are_selected_by_default() -> None:
-    assert [stream.name for stream in STREAMS if stream.selected_by_default] == DEFAULT
+    assert [stream.name for stream in STREAMS if stream.selected_by_default] == SELECTED_BY_DEFAULT
 
 
-@pytest.mark.parametrize("name", ORIGINAL)
+@pytest.mark.parametrize("name", ORIGINAL_COLUMNS)
 def test_the_columns_of_the_original_extractor_come_first_in_its_order(name: str) -> None:
-    columns = [column.removeprefix("*") for column in ORIGINAL[name].split()]
+    columns = [column.removeprefix("*") for column in ORIGINAL_COLUMNS[name].split()]
     assert [column.name for column in BY_NAME[name].fields][: len(columns)] == columns
 
 
-@pytest.mark.parametrize("name", ORIGINAL)
+@pytest.mark.parametrize("name", ORIGINAL_COLUMNS)
 def test_exactly_the_prefixed_columns_of_the_original_extractor_are_keys(name: str) -> None:
-    columns = ORIGINAL[name].split()
+    columns = ORIGINAL_COLUMNS[name].split()
     kinds = {column.name: column.kind for column in BY_NAME[name].fields}
     keys = [column for column in columns if kinds[column.removeprefix("*")] in {Kind.KEY, Kind.PREFIXED}]
     assert keys == [column for column in columns if column.startswith("*")]
@@ -120,7 +120,7 @@ def test_a_replication_key_is_a_datetime_with_its_name_in_the_api(stream: Stream
 
 
 @each_stream
-def test_column_names_are_unique_even_without_case(stream: Stream) -> None:
+def test_column_names_are_unique_if_case_is_ignored(stream: Stream) -> None:
     names = [column.name.casefold() for column in stream.fields]
     assert sorted(names) == sorted(set(names))
 
@@ -152,8 +152,8 @@ def test_every_other_column_requests_its_source(stream: Stream) -> None:
 
 @each_stream
 def test_no_two_columns_read_the_same_value_in_the_same_way(stream: Stream) -> None:
-    places = [(column.source, column.kind) for column in stream.fields if column.source]
-    assert sorted(places, key=str) == sorted(set(places), key=str)
+    reads = [(column.source, column.kind) for column in stream.fields if column.source]
+    assert sorted(reads, key=str) == sorted(set(reads), key=str)
 
 
 @each_stream
