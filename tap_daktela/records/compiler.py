@@ -151,8 +151,8 @@ class Compiler:
             "    items[kind] += 1",
         )
 
-    def _add_object(self, tree: FieldTree, kind: type[Row], parent: str) -> None:
-        """Add the statements for the columns in an object and below it."""
+    def _add_object(self, tree: FieldTree, kind: type[Row], parent: str, number: int = 0) -> None:
+        """Add the statements for the columns in an object and below it; `number` is that of the object."""
         is_counted = False
         for name, path in tree.lists.items():
             self._add_to_loop(
@@ -164,18 +164,19 @@ class Compiler:
             value = self._variable(leaf.column)
             self._add_to_loop(f"{value} = {_read(kind, parent, leaf.name)}")
             if leaf.name == "name":
-                self._add_name_check(value, parent, "" if is_counted else tree.relation)
+                self._add_name_check(value, parent, number, "" if is_counted else tree.relation)
                 is_counted = True
             self._add_conversion(leaf, value)
         for name, branch in tree.branches.items():
             self._add_branch(branch, kind, parent, name)
 
-    def _add_name_check(self, value: str, parent: str, relation: str) -> None:
+    def _add_name_check(self, value: str, parent: str, number: int, relation: str) -> None:
         """Add the statement that makes a missing name null, and counts it if it is that of a relation."""
         if relation:
             self._add_to_loop(
                 f"if {value} is None or {value} is UNSET:",
-                f"    if is_present({parent}):",
+                # Most relations are null. For these, the call would take a fifth of the time.
+                f"    if {parent} is not blank_{number} and is_present({parent}):",
                 f"        stats.nameless[{relation!r}] += 1",
                 f"    {value} = None",
             )
@@ -208,7 +209,7 @@ class Compiler:
             f"elif {value}.__class__ is not Object_{number}:",
             f"    {value} = as_object_{number}({value})",
         )
-        self._add_object(branch, inner, value)
+        self._add_object(branch, inner, value, number)
 
     def _as_object(self, kind: type[Row], blank: Row, relation: str) -> Callable[[Any], Row]:
         """Return the function from a value in the place of an object, which is another one, to an object."""
