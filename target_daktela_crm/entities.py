@@ -31,6 +31,10 @@ class Company(msgspec.Struct, frozen=True, gc=False):
     deleted: bool
     nameless: bool = False
     """Whether the record has no name. The body then contains a substitute."""
+    columns: bytearray | None = None
+    """The last known values of the columns that the mapping reads, as a JSON object."""
+    is_unsettled: bool = False
+    """Whether the record may lack a column because it has no value any more."""
 
 
 class Contact(msgspec.Struct, frozen=True, gc=False):
@@ -46,6 +50,10 @@ class Contact(msgspec.Struct, frozen=True, gc=False):
     company_info: CompanyInfo = CompanyInfo.NOT_MAPPED
     company_name: str | None = None
     """Name of that company, if the contact's record contains it."""
+    columns: bytearray | None = None
+    """As those of a company."""
+    is_unsettled: bool = False
+    """As that of a company."""
 
 
 class Link(msgspec.Struct, frozen=True, gc=False):
@@ -87,6 +95,17 @@ class Excluded(msgspec.Struct, frozen=True, gc=False):
     """`company`, `contact` or `link`."""
     key: str
     modified: float | None = None
+
+
+class UnsettledRecord(NamedTuple):
+    """A record that may lack a column because the column has no value any more."""
+
+    stream: str
+    role: str
+    """`company` or `contact`."""
+    key: str
+    record: dict[str, Any]
+    run_number: int
 
 
 class RejectedPart(msgspec.Struct, frozen=True):

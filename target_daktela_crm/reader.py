@@ -31,8 +31,6 @@ _TYPES = frozenset(kind.value for kind in SingerMessageType)
 _MARK = BOM.decode()
 _MISREAD_MARK = BOM.decode("latin-1")
 """A byte order mark that was decoded as latin-1 or windows-1252."""
-_MARKS = (BOM, _MISREAD_MARK.encode(), rb"\ufeff", rb"\uFEFF", rb"\u00ef\u00bb\u00bf")
-"""Byte order marks in JSON."""
 
 
 class UnreadableLineError(Exception):
@@ -122,7 +120,7 @@ class TolerantReader(GenericSingerReader[bytes]):
             raise UnreadableLineError("is not a Singer message that this target supports")
         if kind == "RECORD" and _is_too_deep(message, line):
             raise UnreadableLineError(f"is nested more than {_MAX_DEPTH} levels deep")
-        if any(mark in line for mark in _MARKS):
+        if kind == "SCHEMA" or _begins_with_mark(message):
             _remove_marks(message)
         return message
 
@@ -156,6 +154,12 @@ class TolerantReader(GenericSingerReader[bytes]):
         text = line.decode("utf-8", "replace")
         self.repaired += "\ufffd" in text
         return json.loads(text, parse_float=read_number, parse_constant=lambda _: None, object_hook=_repaired_keys)
+
+
+def _begins_with_mark(message: dict[str, Any]) -> bool:
+    """Return whether the name of a record's first column may begin with a byte order mark."""
+    record = message.get("record")
+    return isinstance(record, dict) and not next(iter(record), "").isascii()
 
 
 def _remove_marks(message: dict[str, Any]) -> None:

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tap_daktela.cli.errors import RunError
 from tap_daktela.cli.progress import reporter
-from target_daktela_crm.entities import CustomDefinition, CustomValue, RejectedPart
+from target_daktela_crm.entities import (
+    Company,
+    Contact,
+    CustomDefinition,
+    CustomValue,
+    RejectedPart,
+    UnsettledRecord,
+)
+from target_daktela_crm.mapping.column_reader import missing_columns
 from target_daktela_crm.mapping.columns import MissingColumns
-from target_daktela_crm.mapping.roles import MappingError
+from target_daktela_crm.mapping.roles import CompanyRole, ContactRole, MappingError
 from target_daktela_crm.summary import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from target_daktela_crm.delivery.rejects import Rejects
-    from target_daktela_crm.entities import Company, Contact, Entity
+    from target_daktela_crm.entities import Link
+    from target_daktela_crm.mapping.column_reader import ColumnReader
     from target_daktela_crm.mapping.compiled import CrmMapping, StreamMapping
     from target_daktela_crm.mapping.native import Native
     from target_daktela_crm.store.store import Store
@@ -29,6 +39,8 @@ _RECORDS_PER_REPORT = 100
 """Records between two updates of the progress, which looks at the clock."""
 _MAX_HELD = 1_000
 """Records of a stream without any identifying column, after which the preset is considered the wrong one."""
+_COLUMNS = "columns"
+"""Key of the store's metadata: by stream, the columns of each of its roles that arrived in any run."""
 _NAMED = 8
 """Columns that an error names."""
 
@@ -64,6 +76,11 @@ class Receiver:
             for each in mapping.streams
         }
         self._by_stream: dict[str, _StreamState | None] = {}
+        self._recalls = {each.name: partial(self._last_known, each) for each in mapping.streams}
+        known = store.get(_COLUMNS) or {}
+        for each in mapping.streams:
+            for reader, names in zip(each.column_readers, known.get(each.name, ()), strict=False):
+                reader.expect(names)
         self._has_schemas = False
         self._received = 0
         # A tap may draw its own progress bar on the same terminal.
@@ -85,6 +102,8 @@ class Receiver:
         if state is None:
             return
         self._has_schemas = True
+        for reader in state.mapping.column_readers:
+            reader.announced.update(properties)
         if state.mapping.fits(properties):
             self._confirm(state)
             self._note_columns(state, properties)
@@ -132,6 +151,30 @@ class Receiver:
         self._check_held()
         self._note_missing_columns()
         self._store.flush()
+
+    def settle(self) -> None:
+        """Map the unsettled records again, now that it is known which columns the records of the run have."""
+        for each in self._store.unsettled():
+            mapping = self.mapping.stream(each.stream)
+            if mapping is not None:
+                self._map_again(mapping, each)
+        self._store.flush()
+
+    def _map_again(self, mapping: StreamMapping, unsettled: UnsettledRecord) -> None:
+        """Replace the company or contact of an unsettled record. Contacts inside the record are not unsettled."""
+        stream, record = unsettled.stream, unsettled.record
+        self.mapping.left_out.unassigned.clear()
+        for role in mapping.roles:
+            if not isinstance(role, (CompanyRole, ContactRole)) or role.attributes.role != unsettled.role:
+                continue
+            try:
+                entity = next(iter(role.entities(record, self._recalls[mapping.name])), None)
+            except MappingError as error:
+                self._rejects.add(stream, error.identifier, str(error), record)
+                continue
+            if isinstance(entity, (Company, Contact)):
+                self.mapping.left_out.assign(entity)
+                self._store.put(entity, stream, unsettled.run_number)
 
     def drop_excluded(self) -> None:
         """Withdraw what records that `when` excludes have brought earlier, after all records are mapped."""
@@ -207,18 +250,22 @@ class Receiver:
 
     def _map(self, mapping: StreamMapping, stream: str, record: dict[str, Any], run_number: int) -> None:
         """Store what a record is mapped to, or reject the record."""
+        recall = self._recalls[mapping.name]
         is_excluded = True
-        left_out = self.mapping.left_out
         # Those of a record that was rejected.
-        left_out.unassigned.clear()
+        self.mapping.left_out.unassigned.clear()
         for role in mapping.roles:
             try:
-                for entity in role.entities(record):
+                for entity in role.entities(record, recall):
                     is_excluded = False
-                    left_out.assign(entity)
-                    self._put(entity, mapping, stream, run_number)
-                for excluded in role.excluded(record):
+                    if isinstance(entity, (Company, Contact)):
+                        self._store.put(entity, stream, run_number)
+                        self._note_unsettled(entity, stream, record, run_number)
+                    else:
+                        self._put(entity, mapping, stream, run_number)
+                for excluded in role.excluded(record, recall):
                     self._store.exclude(excluded, stream, run_number)
+                    self._store.drop_unsettled(stream, excluded.role, excluded.key)
             except MappingError as error:
                 is_excluded = False
                 self._rejects.add(stream, error.identifier, str(error), record)
@@ -228,13 +275,46 @@ class Receiver:
         if is_excluded:
             self._summary.passed_over += 1
 
-    def _put(self, entity: Entity | RejectedPart, mapping: StreamMapping, stream: str, run_number: int) -> None:
+    def _put(
+        self,
+        entity: Link | CustomValue | CustomDefinition | RejectedPart,
+        mapping: StreamMapping,
+        stream: str,
+        run_number: int,
+    ) -> None:
+        """Store a link, a custom value or a definition, or reject a part of a record."""
+        self.mapping.left_out.assign(entity)
         if isinstance(entity, RejectedPart):
             self._rejects.add(stream, entity.identifier, entity.reason, entity.part)
         elif isinstance(entity, (CustomValue, CustomDefinition)):
             self._store.put(entity, mapping.name, run_number)
         else:
             self._store.put(entity, stream, run_number)
+
+    def _note_unsettled(
+        self, entity: Company | Contact, stream: str, record: dict[str, Any], run_number: int
+    ) -> None:
+        """Keep a record whose columns are not settled before the end of the run, and drop an earlier one."""
+        left_out = self.mapping.left_out
+        role = "contact" if isinstance(entity, Contact) else "company"
+        if entity.is_unsettled:
+            # Its invalid values are counted when it is mapped again.
+            left_out.unassigned.clear()
+            self._store.keep_unsettled(UnsettledRecord(stream, role, entity.key, record, run_number))
+        else:
+            left_out.assign(entity)
+            self._store.drop_unsettled(stream, role, entity.key)
+
+    def _last_known(self, mapping: StreamMapping, role: str, key: str) -> Mapping[str, Any]:
+        """Return the last known columns of a company or contact."""
+        known = self._store.known(role, key)
+        if known is None:
+            return {}
+        if known.columns is not None:
+            return known.columns
+        # Of records that were read without their mapping, the columns are those of the request.
+        columns = mapping.native.columns if mapping.native is not None else {}
+        return {column: known.body[name] for name, column in columns.items() if name in known.body}
 
     # After the last record.
 
@@ -283,6 +363,47 @@ class Receiver:
             for state in received
             for name in state.missing_fields.names()
         ]
+
+    def check_columns(self, *, may_be_missing: bool) -> None:
+        """Stop if names, or all columns of a field that was delivered before, do not arrive.
+
+        With `may_be_missing`, this is only noted. The store then expects the columns in later runs as well.
+
+        Raises:
+            RunError: they are missing.
+        """
+        problems = [
+            f"{mapping.name}: {problem}"
+            for mapping in self.mapping.streams
+            for reader in mapping.column_readers
+            for problem in missing_columns(mapping.name, reader, self._store.has_values)
+        ]
+        if problems and not may_be_missing:
+            self._store.forget_run()
+            raise RunError(
+                f"{'; '.join(problems)}. Or permit it with allow_missing_columns: the last known values are then "
+                "sent again. Nothing was sent"
+            )
+        self._summary.notes += problems
+        for mapping in self.mapping.streams:
+            for reader in mapping.column_readers:
+                self._note_kept_columns(mapping.name, reader)
+        expected = {
+            mapping.name: [sorted(reader.expected) for reader in mapping.column_readers]
+            for mapping in self.mapping.streams
+            if mapping.column_readers
+        }
+        self._store.set(_COLUMNS, {**(self._store.get(_COLUMNS) or {}), **expected})
+
+    def _note_kept_columns(self, stream: str, reader: ColumnReader) -> None:
+        """Note the columns of earlier runs that no record of this run has."""
+        kept = sorted(reader.expected - reader.arrived) if reader.has_records and not reader.is_sparse else []
+        if kept:
+            columns = pluralize(len(kept), "column", "columns")
+            names = ", ".join(kept[:_NAMED]) + (", …" if len(kept) > _NAMED else "")
+            self._summary.notes.append(
+                f"{stream}: {columns} of earlier runs did not arrive ({names}): the last known values are kept"
+            )
 
     def _has_received(self, state: _StreamState) -> bool:
         return any(self._state(stream) is state for stream in self._summary.received)

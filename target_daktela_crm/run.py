@@ -158,6 +158,9 @@ class Run:
         """Map the records with custom values, and find the company of each contact."""
         policy = self._settings.unknown_company
         self.receiver.map_with_custom_values(self.store.run_number if self._settings.stages else 0)
+        self.receiver.settle()
+        # Before anything is withdrawn: a run that lacks columns stops, and changes as little as possible.
+        self.receiver.check_columns(may_be_missing=self._settings.allow_missing_columns)
         self.receiver.drop_excluded()
         self.store.link_contacts(
             detach_unknown=policy == "detach",

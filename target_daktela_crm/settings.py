@@ -197,6 +197,14 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         "company arrives, `detach` sends it without a company until then, `reject` rejects "
         "it.",
     ),
+    th.Property(
+        "allow_missing_columns",
+        th.BooleanType,
+        default=False,
+        title="Allow missing columns",
+        description="Whether a run may go on in which the name columns of a stream, or all columns of a field "
+        "that was delivered before, do not arrive. The last known values are then sent again.",
+    ),
     th.Property("verify_tls", th.BooleanType, default=True, title="Verify TLS", description=VERIFY_TLS),
     th.Property("allow_http", th.BooleanType, default=False, title="Allow HTTP", description=ALLOW_HTTP),
     th.Property(
@@ -242,6 +250,7 @@ class Settings:
     dry_run: Path | None
     phone_region: str | None
     unknown_company: str
+    allow_missing_columns: bool
 
     @property
     def owner(self) -> StoreOwner:
@@ -284,6 +293,7 @@ def read(config: Mapping[str, Any], user_agent: str, retries: RetryPolicy = DEFA
         dry_run=Path(values["dry_run"]).expanduser() if values.get("dry_run") else None,
         phone_region=region.upper() if region else None,
         unknown_company=values["unknown_company"],
+        allow_missing_columns=values["allow_missing_columns"],
     )
 
 

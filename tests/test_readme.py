@@ -74,7 +74,8 @@ def test_the_examples_of_the_target_are_valid_configurations() -> None:
 
 def test_the_example_of_a_mapping_does_what_the_page_says() -> None:
     over_salesforce, _, _, _, own_crm, _ = (each["config"] for each in examples("target/mapping.md"))
-    person = {"Id": "003", "Name": "Eva", "Phone": "+420601000000", "Description": "x", "Tier__c": "gold"}
+    person = {"Id": "003", "Name": "Eva", "Phone": "+420601000000", "Email": None, "Description": "x"}
+    person["Tier__c"] = "gold"
     mapping = compile_mapping("salesforce", over_salesforce["streams"], None).stream("Contact")
     assert mapping is not None
     rows = [role.entities({**person, "Support_Phone__c": "+420 602 000 000"}) for role in mapping.roles]

@@ -27,7 +27,7 @@ from target_daktela_crm.store.custom_fields import CustomFields
 from target_daktela_crm.summary import pluralize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from target_daktela_crm.entities import Entity
     from target_daktela_crm.mapping.compiled import StreamMapping
@@ -188,6 +188,17 @@ def _attributes(entity: Company | Contact, mapping: StreamMapping, traces: list[
             yield from _values(key, values, own, mapping)
         else:
             yield from (_line(key, value, f"from {given_by}") for value in values)
+    yield from _unknown_fields(mapping, "company" if isinstance(entity, Company) else "contact", fields)
+
+
+def _unknown_fields(mapping: StreamMapping, role: str, known: Collection[str]) -> Iterator[str]:
+    """Yield a line for each field that is not sent, since none of its columns is known."""
+    for reader in mapping.column_readers:
+        fields = reader.columns.fields if reader.role == role else {}
+        for key, columns in fields.items():
+            if key not in known and columns:
+                tried = ", ".join(name for name in reader.columns.all if name in columns)
+                yield _line(key, None, f"nothing in {tried}")
 
 
 def _origin(name: str, value: object, trace: Trace) -> str:

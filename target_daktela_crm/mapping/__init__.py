@@ -8,6 +8,7 @@ From the configuration to a single value:
     field_values.py                  the fields of companies and contacts, such as phone numbers
     native.py                        records that already have the shape of the sync request
     expressions.py, functions.py     JMESPath with functions of our own
+    column_reader.py                 the columns of a record, and the last known values of those that are missing
     columns.py                       where a column may be in a record
     phone_numbers.py                 the phone numbers in a text
     email_addresses.py               the e-mail addresses in a text

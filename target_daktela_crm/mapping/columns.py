@@ -16,7 +16,7 @@ import msgspec
 from target_daktela_crm.exact_json import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 Path: TypeAlias = tuple[str, ...]
 Getter: TypeAlias = Callable[[dict[str, Any]], Any]
@@ -35,10 +35,59 @@ class Column(NamedTuple):
     """Returns the column's value in a record, or None."""
     spellings: tuple[Path, ...]
     """The paths at which the column may be."""
+    with_objects: bool = True
+    """Whether an object can be a value of the column."""
+    element_keys: frozenset[str] = frozenset()
+    """Keys of the elements of a list, of which an expression needs one."""
+
+    @property
+    def is_key(self) -> bool:
+        """Whether the column is the value of a single key, whatever the value is."""
+        return len(self.spellings) == 1 and len(self.spellings[0]) == 1 and not self.element_keys
 
     def is_in(self, record: Mapping[str, Any]) -> bool:
-        """Return whether a record has the column, with or without a value."""
-        return any(_has(record, spelling) for spelling in self.spellings)
+        """Return whether a record has the column, with or without a value.
+
+        An empty object is no information: taps write it for an object without selected columns. Null, or any other
+        value in place of an object, says that the column has no value.
+        """
+        return any(self._is_at(record, spelling) for spelling in self.spellings)
+
+    def _is_at(self, record: Mapping[str, Any], path: Path) -> bool:
+        value: Any = record
+        for name in path:
+            if isinstance(value, str) and value.startswith("{"):
+                value = from_json(value)
+            if not isinstance(value, dict):
+                return True
+            if name not in value:
+                return False
+            value = value[name]
+        return self._is_information(value)
+
+    def _is_information(self, value: Any) -> bool:  # noqa: ANN401 - JSON
+        """Return whether a value says anything about the column, even if only that it has no value."""
+        if isinstance(value, str) and (value == "{}" or (self.element_keys and value.startswith("["))):
+            value = from_json(value)
+        if isinstance(value, dict):
+            return bool(value) and self.with_objects
+        if isinstance(value, list) and value:
+            return not all(isinstance(each, dict) and self._lacks_element_keys(each) for each in value)
+        return True
+
+    def _lacks_element_keys(self, element: Mapping[str, Any]) -> bool:
+        return not element or (bool(self.element_keys) and self.element_keys.isdisjoint(element))
+
+    def within(self, keys: Collection[str]) -> Column | None:
+        """Return the column as it may be in a record with these keys, or None if such a record cannot have it."""
+        spellings = tuple(spelling for spelling in self.spellings if spelling[0] in keys)
+        if not spellings:
+            return None
+        return self._replace(spellings=spellings, get=_getter(spellings, with_objects=self.with_objects))
+
+    def added_to(self, record: Mapping[str, Any], value: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+        """Return a record that lacks the column, with the column."""
+        return _added(record, self.spellings[0], value)
 
 
 def column(path: Path, places: Sequence[str] = ()) -> Column:
@@ -50,21 +99,15 @@ def column(path: Path, places: Sequence[str] = ()) -> Column:
     spellings = [spelling for place in places or ("{}",) for spelling in _spellings(_placed(path, place))]
     keys = frozenset(spelling[0] for spelling in spellings)
     unique = tuple(dict.fromkeys(spellings))
-    return Column(".".join(path), keys, _getter(unique, with_objects=not places), unique)
+    return Column(".".join(path), keys, _getter(unique, with_objects=not places), unique, not places)
 
 
-def _has(record: Mapping[str, Any], path: Path) -> bool:
-    """Return whether a record has a path, or null on the way to it: a company of null also means an id of null."""
-    value: Any = record
-    for name in path[:-1]:
-        if not isinstance(value, dict) or name not in value:
-            return False
-        value = value[name]
-        if isinstance(value, str) and value.startswith("{"):
-            value = from_json(value)
-        if value is None or value in ("", {}):
-            return True
-    return isinstance(value, dict) and path[-1] in value
+def _added(record: object, path: Path, value: object) -> dict[str, Any]:
+    content = from_json(record)
+    first, *rest = path
+    copy = dict(content) if isinstance(content, dict) else {}
+    copy[first] = _added(copy.get(first), tuple(rest), value) if rest else value
+    return copy
 
 
 def key_prefixes(places: Iterable[str]) -> tuple[str, ...]:
@@ -124,7 +167,7 @@ def _spellings(path: Path) -> Iterator[Path]:
 
 
 def _getter(spellings: tuple[Path, ...], *, with_objects: bool) -> Getter:
-    if len(spellings) == 1 and with_objects:
+    if with_objects and len(spellings) == 1 and len(spellings[0]) == 1:
         [[name]] = spellings
         # Takes half the time of operator.methodcaller.
         return lambda record: record.get(name)

@@ -13,6 +13,7 @@ from target_daktela_crm.mapping.roles import MappingError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from target_daktela_crm.mapping.column_reader import ColumnReader
     from target_daktela_crm.mapping.field_values import StreamOptions
     from target_daktela_crm.mapping.native import Native
     from target_daktela_crm.mapping.roles import Attributes, Record, Role
@@ -52,6 +53,8 @@ class StreamMapping:
     """`names`, and each field that should occur, with the keys of all columns that it may come from."""
     native: Native | None
     """A shorter way to read records that already have the request's shape; None if there is none."""
+    column_readers: tuple[ColumnReader, ...] = ()
+    """Of its company and contact roles, and of the contacts inside the records of companies."""
 
     def fits(self, record: Mapping[str, Any]) -> bool:
         """Return whether a record, or the properties of a schema, has any identifying column."""

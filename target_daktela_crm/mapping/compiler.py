@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from tap_daktela.cli.config import suggest
+from target_daktela_crm.mapping.column_reader import ColumnReader, RoleColumns
 from target_daktela_crm.mapping.columns import key_prefixes
 from target_daktela_crm.mapping.compiled import CrmMapping, StreamMapping, ValueStream
 from target_daktela_crm.mapping.expressions import ExpressionError, compile_expression
@@ -34,7 +35,7 @@ from target_daktela_crm.mapping.roles import (
 from target_daktela_crm.mapping.values import decode_entities, is_empty
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from target_daktela_crm.mapping.columns import Column
     from target_daktela_crm.mapping.expressions import Expression, Getter
@@ -62,10 +63,12 @@ _REQUIRED = {
     "value": ("of", "owner"),
     "definition": ("id",),
 }
-_STREAM_KEYS = (*ROLES, "aliases", "html_entities", "null_values", "places", "raw")
+_STREAM_KEYS = (*ROLES, "aliases", "html_entities", "null_values", "optional", "places", "raw")
 _NEUTRAL = frozenset({"when", "id", "deleted", "modified"})
 """Attributes whose columns, such as `id`, have the same names in many CRMs."""
 _NAMES = frozenset({"name", "firstname", "lastname"})
+_REMEMBERED = frozenset({*_NAMES, "when", "company", "company_name", "replaces_links", "description", "fields"})
+"""Attributes whose columns keep their last known values if a record lacks them."""
 
 
 class Trace(NamedTuple):
@@ -101,6 +104,7 @@ def compile_mapping(
     definition = load_preset(preset)
     changes = {stream_name(definition["streams"], name): change for name, change in (streams or {}).items()}
     merged, problems = merge(definition, streams or {})
+    value_roles = {name: content["value"] for name, content in merged.items() if _is_object(content.get("value"))}
     options = StreamOptions(
         raw=bool(definition.get("raw")),
         null_values=frozenset(definition.get("null_values", ())),
@@ -108,8 +112,8 @@ def compile_mapping(
         html_entities=bool(definition.get("html_entities")),
         phone_region=phone_region.upper() if phone_region else None,
         left_out=LeftOut(),
+        value_streams=frozenset(value_roles),
     )
-    value_roles = {name: content["value"] for name, content in merged.items() if _is_object(content.get("value"))}
     compiled: dict[str, StreamMapping] = {}
     for name, content in merged.items():
         place = f"streams.{name}"
@@ -201,6 +205,8 @@ def _stream_options(
         lacking = [each for each in places if "{}" not in each]
         problems += [f"{place}.places: {each!r} lacks {{}}, where a column's name goes" for each in lacking]
         options = replace(options, places=tuple(places))
+    optional = _list_of_texts(content.get("optional"), f"{place}.optional", problems)
+    options = replace(options, optional=frozenset(optional))
     flags = {key: content.get(key, getattr(options, key)) for key in ("html_entities", "raw")}
     problems += [
         f"{place}.{key}: must be true or false" for key, flag in flags.items() if not isinstance(flag, bool)
@@ -234,6 +240,7 @@ class _StreamCompiler:
         self._place = place
         self._options = options
         self._given = given
+        self._readers: list[ColumnReader] = []
         self._tracer = tracer
         self._problems = problems
         self._compiled: dict[str, list[Expression]] = {}
@@ -266,6 +273,7 @@ class _StreamCompiler:
                 if self._attributes and field not in self._not_expected
             },
             native=self._native(content),
+            column_readers=tuple(self._readers),
         )
 
     def _native(self, content: Mapping[str, Any]) -> Native | None:
@@ -343,14 +351,12 @@ class _StreamCompiler:
         return CompanyRole(attributes, nested)
 
     def _contact(self, content: Mapping[str, Any], place: str) -> ContactRole:
-        attributes = self._common("contact", content, place)
-        self._attributes.append(attributes)
         company, name, replaces = (
             self._first(content, key, place) for key in ("company", "company_name", "replaces_links")
         )
-        expressions = self._expressions(content.get("company", []), f"{place}.company")
-        columns = tuple(column for expression in expressions for column in expression.sources)
-        return ContactRole(attributes, company, name, replaces, columns, self._column_prefixes())
+        attributes = self._common("contact", content, place)
+        self._attributes.append(attributes)
+        return ContactRole(attributes, company, name, replaces, bool(attributes.columns.columns.company))
 
     def _condition(self, content: Mapping[str, Any], place: str) -> Condition:
         get = self._first(content, "when", place)
@@ -366,16 +372,58 @@ class _StreamCompiler:
         # Inside a list, columns are always at the top level of each element. The list is decoded as a whole.
         options = replace(self._options, places=(), html_entities=False)
         inner = _StreamCompiler(place, options, self._given, self._tracer, self._problems)
-        return NestedContacts(
-            self._all(content["list"], f"{place}.list"), inner._common("contact", content, place)
-        )
+        contacts = self._all(content["list"], f"{place}.list")
+        attributes = inner._common("contact", content, place)
+        self._readers += inner._readers
+        columns = [column for each in self._compiled[f"{place}.list"] for column in each.sources]
+        return NestedContacts(contacts, tuple(columns), attributes)
 
     def _common(self, role: str, content: Mapping[str, Any], place: str) -> Attributes:
         condition = self._condition(content, place)
         names = ("id", "deleted", "modified", *TEXTS[role])
         getters = {key: get for key in names if (get := self._first(content, key, place))}
         fields = self._fields(content.get("fields", {}), f"{place}.fields")
-        return Attributes(role, condition, getters, fields, self._options)
+        reader = ColumnReader(role, self._role_columns(place), self._column_prefixes())
+        self._readers.append(reader)
+        return Attributes(condition, getters, fields, self._options, reader)
+
+    def _role_columns(self, place: str) -> RoleColumns:
+        """Return the columns of a role whose last known values are used.
+
+        Those of `id`, `deleted` and `modified` are not among them: a record without them is not deleted.
+        """
+        expressions = {
+            name: found
+            for key, found in self._compiled.items()
+            if key.startswith(f"{place}.") and (name := key.removeprefix(f"{place}.")).split(".")[0] in _REMEMBERED
+        }
+        columns: dict[str, Column] = {}
+        for expression in (each for found in expressions.values() for each in found):
+            for column in self._own(expression.columns):
+                known = columns.setdefault(column.name, column)
+                columns[column.name] = known._replace(element_keys=known.element_keys | column.element_keys)
+        return RoleColumns(
+            columns,
+            tuple(column for each in expressions.get("when", []) for column in self._own(each.columns)),
+            frozenset(column for name in _NAMES for column in self._sources(expressions.get(name, [])))
+            - self._options.optional,
+            self._sources(expressions.get("company", [])),
+            {
+                name.removeprefix("fields."): self._sources(found)
+                for name, found in expressions.items()
+                if name.startswith("fields.")
+            },
+        )
+
+    def _own(self, columns: Iterable[Column]) -> Iterator[Column]:
+        """Yield those of some columns that are not lists of custom values, which are rows of another stream."""
+        return (column for column in columns if column.keys.isdisjoint(self._options.value_streams))
+
+    def _sources(self, expressions: list[Expression]) -> frozenset[str]:
+        """Return the columns that a value comes from; none if it also comes from another stream."""
+        columns = [column for expression in expressions for column in expression.sources]
+        own = list(self._own(columns))
+        return frozenset(column.name for column in own) if len(own) == len(columns) else frozenset()
 
     def _fields(self, content: object, place: str) -> Fields:
         if not isinstance(content, Mapping):
@@ -399,7 +447,8 @@ class _StreamCompiler:
 
         def first(record: Record) -> Any:
             for get in getters:
-                if not is_empty(value := get(record), null_values):
+                value = get(record)
+                if value is not None and not is_empty(value, null_values):
                     return value
             return None
 

@@ -33,6 +33,8 @@ Raises:
 
 # Types of nodes of which only the first child is evaluated with the whole record.
 _INNER = frozenset({"subexpression", "pipe", "projection", "value_projection", "filter_projection"})
+_OF_ANY_TYPES = frozenset({"flag", "present", "when"})
+"""Functions whose arguments may have any type, so that they need no check."""
 _OVER_LISTS = frozenset({"projection", "filter_projection", "flatten", "index_expression"})
 
 
@@ -82,8 +84,8 @@ def compile_expression(
         raise ExpressionError("is nested too deeply") from None
     for name, arguments in _calls(tree):
         _check_call(name, arguments)
-    is_column = tree["type"] == "column"
-    get = tree["value"] if is_column else _interpret(tree, Options(custom_functions=Functions(null_values)))
+    functions = Functions(null_values)
+    get = _direct(tree, functions) or _interpret(tree, Options(custom_functions=functions))
     return Expression(text, get, (*named.sources, *named.conditions), tuple(named.sources))
 
 
@@ -105,6 +107,33 @@ class _Interpreter(TreeInterpreter):
     def visit_as_list(self, node: Any, value: Any) -> Any:
         """Return a list that may be a JSON text."""
         return from_json(self.visit(node["children"][0], value))
+
+
+def _direct(node: Any, functions: Functions) -> Getter | None:
+    """Return a getter for a column, or for a condition on columns; None for any other expression.
+
+    It takes a third of the time of JMESPath's interpreter.
+    """
+    if node["type"] == "column":
+        get: Getter = node["value"]
+        return get
+    parts = [_direct(child, functions) if isinstance(child, dict) else None for child in node["children"]]
+    inner = [part for part in parts if part is not None]
+    if len(inner) < len(parts):
+        return None
+    if node["type"] == "not_expression":
+        return lambda record: _is_false(inner[0](record))
+    if node["type"] == "or_expression":
+        return lambda record: inner[1](record) if _is_false(value := inner[0](record)) else value
+    if node["type"] == "function_expression" and node["value"] in _OF_ANY_TYPES:
+        call = getattr(functions, f"_func_{node['value']}")
+        return lambda record: call(*[part(record) for part in inner])
+    return None
+
+
+def _is_false(value: Any) -> bool:
+    """Return whether JMESPath takes a value for false."""
+    return value is None or value is False or value in ("", [], {})
 
 
 def _interpret(tree: Any, options: Options) -> Getter:
@@ -143,7 +172,10 @@ def _with_columns(node: Any, places: tuple[str, ...] | None, named: _NamedColumn
         named.sources.append(found)
         return {"type": "column", "value": _decoded(found.get, named.decode), "children": []}
     children = list(node["children"])
+    before = len(named.sources)
     for place, child in enumerate(children):
+        if place == 1 and kind in {"projection", "filter_projection"}:
+            _note_element_key(named.sources, before, child)
         if isinstance(child, dict):
             is_inner = (kind in _INNER and place > 0) or kind == "expref"
             is_condition = kind == "function_expression" and node["value"] == "when" and place == 0
@@ -156,6 +188,18 @@ def _with_columns(node: Any, places: tuple[str, ...] | None, named: _NamedColumn
 
 def _decoded(get: Getter, decode: Callable[[Any], Any] | None) -> Getter:
     return get if decode is None else lambda record: decode(get(record))
+
+
+def _note_element_key(columns: list[Column], start: int, of_element: Any) -> None:
+    """Note which key of its elements an expression needs of a list, such as `value` in `phones[].value`.
+
+    `columns` from `start` on are those of the list, and `of_element` is evaluated for each of its elements.
+    """
+    while of_element["type"] == "subexpression":
+        of_element = of_element["children"][0]
+    if of_element["type"] == "field" and len(columns) == start + 1:
+        found = columns[start]
+        columns[start] = found._replace(element_keys=found.element_keys | {of_element["value"]})
 
 
 def _with_complete_path(node: Any) -> Any:

@@ -42,6 +42,10 @@ class StreamOptions:
     phone_region: str | None
     left_out: LeftOut
     """The phone numbers and e-mail addresses that are left out."""
+    value_streams: frozenset[str] = frozenset()
+    """Streams of custom values. Each of them gives records a list of its values, under its name."""
+    optional: frozenset[str] = frozenset()
+    """Columns with names that a run may lack."""
 
 
 class FieldValues(NamedTuple):
@@ -59,8 +63,8 @@ class MappedFields:
         self._getters = tuple(getters.items())
         self._options = options
 
-    def read(self, record: dict[str, Any]) -> list[dict[str, Any]]:
-        """Return the fields of a record.
+    def read(self, record: dict[str, Any], unknown: Collection[str] = ()) -> list[dict[str, Any]]:
+        """Return the fields of a record, without those in `unknown`.
 
         A key without values is included, so that Daktela removes the values that the CRM has removed.
         """
@@ -68,6 +72,7 @@ class MappedFields:
         return [
             {"key": key, "value": _noted(key, _non_empty(get(record), options.null_values), options)}
             for key, get in self._getters
+            if key not in unknown
         ]
 
 
@@ -78,7 +83,7 @@ class GivenFields:
         self._get = get
         self._options = options
 
-    def read(self, record: dict[str, Any]) -> list[dict[str, Any]]:
+    def read(self, record: dict[str, Any], _unknown: Collection[str] = ()) -> list[dict[str, Any]]:
         """Return the fields of a record.
 
         Raises:

@@ -39,21 +39,24 @@ _COMPANY: dict[str, tuple[Any, ...]] = {
     "id": (_Id,),
     # A record without a name is left to the mapping, which substitutes one.
     "name": (_Name,),
-    "description": (_Text, None),
-    "fields": (_Fields, None),
+    "description": (_Text,),
+    "fields": (_Fields,),
     # A record with contacts inside is left to the mapping.
     "contacts": (_Nothing, None),
 }
 _CONTACT: dict[str, tuple[Any, ...]] = {
     "id": (_Id,),
     "company": (_Id | None | msgspec.UnsetType, msgspec.UNSET),
-    "name": (_Text, None),
-    "firstname": (_Text, None),
-    "lastname": (_Text, None),
-    "description": (_Text, None),
-    "fields": (_Fields, None),
+    "name": (_Text,),
+    "firstname": (_Text,),
+    "lastname": (_Text,),
+    "description": (_Text,),
+    "fields": (_Fields,),
 }
-"""Attributes of a record, each with its type and, if it may be missing, its default."""
+"""Attributes of a record, each with its type and, if it may be missing, its default.
+
+A record that lacks any other column is left to the mapping, which uses its last known value.
+"""
 _DELETED_AT = "_sdc_deleted_at"
 """Column by which taps of databases mark deleted rows."""
 
@@ -171,6 +174,7 @@ def _message(
         "Record",
         [*((name, *of) for name, of in fields.items() if name in columns), ("deleted_at", None, None)],
         rename={**columns, "deleted_at": _DELETED_AT},
+        kw_only=True,
         gc=False,
     )
     return msgspec.defstruct(

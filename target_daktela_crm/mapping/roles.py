@@ -39,8 +39,9 @@ from target_daktela_crm.mapping.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
+    from target_daktela_crm.mapping.column_reader import ColumnReader, Recall
     from target_daktela_crm.mapping.columns import Column
     from target_daktela_crm.mapping.expressions import Getter
     from target_daktela_crm.mapping.field_values import Fields, StreamOptions
@@ -52,7 +53,13 @@ Getters: TypeAlias = "Mapping[str, Getter]"
 TEXTS = {"company": ("name", "description"), "contact": ("name", "firstname", "lastname", "description")}
 """The attributes of each role that are texts."""
 _NAMES = frozenset({"name", "firstname", "lastname"})
+_NO_COLUMNS: Mapping[str, Any] = {}
 _encode_into = msgspec.json.Encoder().encode_into
+
+
+def nothing_known(_role: str, _key: str) -> Mapping[str, Any]:
+    """Return no columns, where no earlier records are known."""
+    return _NO_COLUMNS
 
 
 class MappingError(ValueError):
@@ -85,12 +92,16 @@ class Condition:
         """Return whether a record contains information on the condition. Deleted records often lack it."""
         return _has_any(record, self.columns, self.column_prefixes)
 
-    def excludes(self, record: Record) -> bool:
-        """Return whether a record certainly does not belong to the role."""
+    def excludes(self, record: Record, complete: Record | None = None) -> bool:
+        """Return whether a record certainly does not belong to the role.
+
+        A record without any column of the condition is not excluded. `complete` is the record with the last known
+        values of the columns that it lacks.
+        """
         if self.get is None:
             return False
         with suppress(MappingError):
-            return self.has_columns(record) and not self.is_met(record)
+            return self.has_columns(record) and not self.is_met(record if complete is None else complete)
         return False
 
 
@@ -110,17 +121,18 @@ class Attributes:
 
     def __init__(
         self,
-        role: str,
         condition: Condition,
         getters: Getters,
         fields: Fields,
         options: StreamOptions,
+        columns: ColumnReader,
     ) -> None:
-        self.role = role
+        self.role = columns.role
+        self.columns = columns
         self._condition = condition
         self._getters = getters
         self._texts = tuple(
-            (name, getters.get(name, no_value), _text_reader(name, options)) for name in TEXTS[role]
+            (name, getters.get(name, no_value), _text_reader(name, options)) for name in TEXTS[self.role]
         )
         self._fields = fields
         self._raw = options.raw
@@ -133,9 +145,14 @@ class Attributes:
         condition = self._condition
         return condition.is_met(record) or (not condition.has_columns(record) and self.deleted(record, ""))
 
-    def excludes(self, record: Record) -> bool:
+    @property
+    def is_conditional(self) -> bool:
+        """Whether the role has a condition."""
+        return self._condition.get is not None
+
+    def excludes(self, record: Record, recall: Recall) -> bool:
         """Return whether `when` certainly excludes a record."""
-        return self._condition.excludes(record)
+        return self.is_conditional and self._condition.excludes(record, self.with_condition(record, recall))
 
     def excluded(self, record: Record) -> Iterator[Excluded]:
         """Yield the company or contact of an excluded record, if the record has an id."""
@@ -143,6 +160,14 @@ class Attributes:
         if key is not None:
             with suppress(MappingError):
                 yield Excluded(self.role, key, self.modified(record, key))
+
+    def with_condition(self, record: Record, recall: Recall) -> Record:
+        """Return a record with the last known columns of `when`, if it lacks any of them."""
+        try:
+            return self.columns.with_condition(record, recall, lambda record: self.identifier(record).key)
+        except MappingError:
+            # The record has no id, which is an error only if `when` selects it.
+            return record
 
     def identifier(self, record: Record) -> Identifier:
         """Return the record's id."""
@@ -158,15 +183,20 @@ class Attributes:
         value: float | None = None if get is None else read_value("modified", read_time, get, record, key)
         return value
 
-    def body(self, record: Record, identifier: Identifier) -> tuple[bytearray, bool]:
-        """Return the record's JSON object in the request, and whether the record has a name."""
+    def body(
+        self, record: Record, identifier: Identifier, unknown_fields: Collection[str] = ()
+    ) -> tuple[bytearray, bool]:
+        """Return the record's JSON object in the request, and whether the record has a name.
+
+        It has no key for `unknown_fields`.
+        """
         content: dict[str, Any] = {"id": identifier.sent}
         name = ""
         try:
             for name, get, read in self._texts:
                 content[name] = read(get(record))
             name = "fields"
-            content[name] = self._fields.read(record)
+            content[name] = self._fields.read(record, unknown_fields)
         except UnreadableError as error:
             raise MappingError(f"{name}: {error}", identifier.key) from None
         is_named = bool(content["name"])
@@ -211,35 +241,38 @@ class NestedContacts:
     """The contacts inside a company's record."""
 
     elements: Getter
+    list_columns: tuple[Column, ...]
+    """Columns of the expressions for the list."""
     attributes: Attributes
 
     def contacts(
-        self, record: Record, company: str, modified: float | None, *, deleted: bool
+        self, record: Record, company: str, modified: float | None, recall: Recall, *, deleted: bool
     ) -> Iterator[Contact | RejectedPart]:
         """Yield the contacts of a company's record; those of a deleted company are deleted.
 
         Raises:
             MappingError: the list of contacts cannot be read.
         """
+        self.attributes.columns.note_list(any(column.is_in(record) for column in self.list_columns))
         for element in self._elements(record, company):
-            if element is None:
+            if element is None or element == {}:
                 continue
             if not isinstance(element, dict):
                 yield RejectedPart(None, "contacts: an element is not an object", element)
                 continue
             try:
-                contact = self._contact(element, company, modified, deleted=deleted)
+                contact = self._contact(element, company, modified, recall, deleted=deleted)
             except MappingError as error:
                 yield RejectedPart(error.identifier, f"contacts: {error}", element)
                 continue
             if contact is not None:
                 yield contact
 
-    def excluded(self, record: Record, *, with_all: bool) -> Iterator[Excluded]:
+    def excluded(self, record: Record, recall: Recall, *, with_all: bool) -> Iterator[Excluded]:
         """Yield the contacts of a company's record that `when` excludes, or all of them."""
         with suppress(MappingError):
             for element in self._elements(record, None):
-                if isinstance(element, dict) and (with_all or self.attributes.excludes(element)):
+                if isinstance(element, dict) and (with_all or self.attributes.excludes(element, recall)):
                     yield from self.attributes.excluded(element)
 
     def _elements(self, record: Record, company: str | None) -> list[Any]:
@@ -248,15 +281,22 @@ class NestedContacts:
         except UnreadableError as error:
             raise MappingError(f"contacts: {error}", company) from None
 
-    def _contact(self, element: Record, company: str, modified: float | None, *, deleted: bool) -> Contact | None:
+    def _contact(
+        self, element: Record, company: str, modified: float | None, recall: Recall, *, deleted: bool
+    ) -> Contact | None:
         attributes = self.attributes
+        element = attributes.with_condition(element, recall)
         if not attributes.apply_to(element):
             return None
         identifier = attributes.identifier(element)
-        is_deleted = deleted or attributes.deleted(element, identifier.key)
-        body = None if is_deleted else attributes.body(element, identifier)[0]
-        own = attributes.modified(element, identifier.key)
-        return Contact(identifier.key, body, company, own if own is not None else modified, is_deleted)
+        key = identifier.key
+        own = attributes.modified(element, key)
+        modified = own if own is not None else modified
+        if deleted or attributes.deleted(element, key):
+            return Contact(key, None, company, modified, deleted=True)
+        element, _, unknown_fields, columns, _ = attributes.columns.complete(element, key, recall)
+        body, _ = attributes.body(element, identifier, unknown_fields)
+        return Contact(key, body, company, modified, deleted=False, columns=columns)
 
 
 def _parsed_list(value: object) -> Any:
@@ -271,31 +311,38 @@ class CompanyRole:
     attributes: Attributes
     nested: NestedContacts | None
 
-    def entities(self, record: Record) -> Iterator[Company | Contact | RejectedPart]:
+    def entities(
+        self, record: Record, recall: Recall = nothing_known
+    ) -> Iterator[Company | Contact | RejectedPart]:
         """Yield the company of a record and the contacts inside it.
 
         Raises:
             MappingError: the record cannot be mapped.
         """
         attributes = self.attributes
+        record = attributes.with_condition(record, recall)
         if not attributes.apply_to(record):
             return
         identifier = attributes.identifier(record)
         key = identifier.key
         deleted = attributes.deleted(record, key)
         modified = attributes.modified(record, key)
-        body, is_named = (None, True) if deleted else attributes.body(record, identifier)
-        yield Company(key, body, modified, deleted, not is_named)
+        if deleted:
+            yield Company(key, None, modified, deleted=True)
+        else:
+            complete, _, unknown_fields, columns, is_unsettled = attributes.columns.complete(record, key, recall)
+            body, is_named = attributes.body(complete, identifier, unknown_fields)
+            yield Company(key, body, modified, False, not is_named, columns, is_unsettled)  # noqa: FBT003 - faster
         if self.nested is not None:
-            yield from self.nested.contacts(record, key, modified, deleted=deleted)
+            yield from self.nested.contacts(record, key, modified, recall, deleted=deleted)
 
-    def excluded(self, record: Record) -> Iterator[Excluded]:
+    def excluded(self, record: Record, recall: Recall = nothing_known) -> Iterator[Excluded]:
         """Yield the company of a record that `when` excludes, and the excluded contacts inside a record."""
-        is_excluded = self.attributes.excludes(record)
+        is_excluded = self.attributes.excludes(record, recall)
         if is_excluded:
             yield from self.attributes.excluded(record)
         if self.nested is not None:
-            yield from self.nested.excluded(record, with_all=is_excluded)
+            yield from self.nested.excluded(record, recall, with_all=is_excluded)
 
 
 @dataclass(frozen=True)
@@ -307,42 +354,55 @@ class ContactRole:
     company_name: Getter | None
     replaces_links: Getter | None
     """Whether links of earlier runs no longer count if a record names the company or says that there is none."""
-    company_columns: tuple[Column, ...]
-    """Columns of the expressions for the company."""
-    column_prefixes: tuple[str, ...]
-    """Prefixes of the record's keys, for taps that have one column for each property of the CRM."""
+    is_from_columns: bool
+    """Whether the company comes from any columns."""
 
-    def entities(self, record: Record) -> tuple[Contact, ...]:
+    def entities(self, record: Record, recall: Recall = nothing_known) -> tuple[Contact, ...]:
         """Return the contact of a record, or nothing if `when` excludes the record.
 
         Raises:
             MappingError: the record cannot be mapped.
         """
         attributes = self.attributes
-        if not attributes.apply_to(record):
-            return ()
+        if attributes.is_conditional:
+            record = attributes.with_condition(record, recall)
+            if not attributes.apply_to(record):
+                return ()
         identifier = attributes.identifier(record)
         key = identifier.key
-        deleted = attributes.deleted(record, key)
-        body = None if deleted else attributes.body(record, identifier)[0]
-        if self.company is None:
-            company, info = None, CompanyInfo.NOT_MAPPED
-        else:
-            company = optional_id("company", self.company, record, key)
-            # The contact of a record without information on the company keeps its company (crm-taps.md §4.1).
-            is_given = company is not None or _has_any(record, self.company_columns, self.column_prefixes)
-            info = CompanyInfo.GIVEN if is_given else CompanyInfo.COLUMNS_MISSING
-            if is_given and self.replaces_links is not None:
-                replaces = read_value("replaces_links", read_flag, self.replaces_links, record, key)
-                info = CompanyInfo.GIVEN_WITHOUT_LINKS if replaces else info
+        modified = attributes.modified(record, key)
+        if attributes.deleted(record, key):
+            return (Contact(key, None, None, modified, deleted=True),)
+        record, has_company, unknown_fields, columns, is_unsettled = attributes.columns.complete(
+            record, key, recall
+        )
+        body, _ = attributes.body(record, identifier, unknown_fields)
+        company, info = self._company(record, key, has_columns=has_company)
         name = None
         if self.company_name is not None and company is not None:
             name = read_value("company_name", clean_name, self.company_name, record, key)
-        return (Contact(key, body, company, attributes.modified(record, key), deleted, info, name),)
+        return (Contact(key, body, company, modified, False, info, name, columns, is_unsettled),)  # noqa: FBT003 - faster
 
-    def excluded(self, record: Record) -> Iterable[Excluded]:
+    def _company(self, record: Record, key: str, *, has_columns: bool) -> tuple[str | None, CompanyInfo]:
+        """Return the company of a contact, and what the record says about it.
+
+        A record without any of the columns comes from a selection without them, or contains only some columns.
+        The contact then keeps its company (crm-taps.md §4.1, key absent and key null).
+        """
+        if self.company is None:
+            return None, CompanyInfo.NOT_MAPPED
+        if not has_columns and self.is_from_columns:
+            return None, CompanyInfo.COLUMNS_MISSING
+        company = optional_id("company", self.company, record, key)
+        if self.replaces_links is not None and read_value(
+            "replaces_links", read_flag, self.replaces_links, record, key
+        ):
+            return company, CompanyInfo.GIVEN_WITHOUT_LINKS
+        return company, CompanyInfo.GIVEN
+
+    def excluded(self, record: Record, recall: Recall = nothing_known) -> Iterable[Excluded]:
         """Return the contact of a record that `when` excludes."""
-        return self.attributes.excluded(record) if self.attributes.excludes(record) else ()
+        return self.attributes.excluded(record) if self.attributes.excludes(record, recall) else ()
 
 
 @dataclass(frozen=True)
@@ -352,7 +412,7 @@ class LinkRole:
     condition: Condition
     getters: Getters
 
-    def entities(self, record: Record) -> Iterator[Link]:
+    def entities(self, record: Record, _recall: Recall = nothing_known) -> Iterator[Link]:
         """Yield the link of a record.
 
         Raises:
@@ -377,7 +437,7 @@ class LinkRole:
             modified = read_value("modified", read_time, getters["modified"], record, key)
         yield Link(key, contact, company, _flag("primary", getters, record, key), deleted, modified)
 
-    def excluded(self, record: Record) -> Iterator[Excluded]:
+    def excluded(self, record: Record, _recall: Recall = nothing_known) -> Iterator[Excluded]:
         """Yield the link of a record that `when` excludes, if the record identifies it."""
         if not self.condition.excludes(record):
             return
@@ -396,11 +456,11 @@ class ValueRole:
 
     getters: Getters
 
-    def excluded(self, _record: Record) -> tuple[Excluded, ...]:
+    def excluded(self, _record: Record, _recall: Recall = nothing_known) -> tuple[Excluded, ...]:
         """Return nothing: `entities` returns an excluded value as deleted."""
         return ()
 
-    def entities(self, record: Record) -> Iterator[CustomValue]:
+    def entities(self, record: Record, _recall: Recall = nothing_known) -> Iterator[CustomValue]:
         """Yield the value of a record; one that `when` excludes is yielded as deleted, since it may be stored.
 
         Raises:
@@ -429,11 +489,11 @@ class DefinitionRole:
 
     getters: Getters
 
-    def excluded(self, _record: Record) -> tuple[Excluded, ...]:
+    def excluded(self, _record: Record, _recall: Recall = nothing_known) -> tuple[Excluded, ...]:
         """Return nothing: `entities` returns an excluded definition as deleted."""
         return ()
 
-    def entities(self, record: Record) -> Iterator[CustomDefinition]:
+    def entities(self, record: Record, _recall: Recall = nothing_known) -> Iterator[CustomDefinition]:
         """Yield the definition of a record; one that `when` excludes is yielded as deleted.
 
         Raises:

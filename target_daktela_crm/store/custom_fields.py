@@ -33,6 +33,11 @@ ON CONFLICT (stream, key) DO UPDATE SET
     run = excluded.run
 """
 _DELETE_VALUE = "UPDATE value_rows SET deleted = 1, run = ? WHERE stream = ? AND key = ?"
+_FORGET_NEW = """
+DELETE FROM originals
+WHERE run = ? AND (stream, key) NOT IN (SELECT stream, key FROM contacts UNION SELECT stream, key FROM companies)
+"""
+_FORGET_OLD = _FORGET_NEW.replace("run = ?", "run < ?")
 _FETCHED_ROWS = 100
 
 
@@ -120,17 +125,13 @@ class CustomFields:
         for value, definition in self._execute(query, (values.defined_in, values.name, owner, since)):
             yield {**decode(value), "definition": None if definition is None else decode(definition)}
 
+    def forget_new(self, run_number: int) -> None:
+        """Delete records of a run whose companies and contacts are not stored; their values stay."""
+        self._execute(_FORGET_NEW, (run_number,))
+
     def forget_before(self, run_number: int) -> None:
         """Delete records of earlier runs whose companies and contacts are deleted, with their values."""
-        self._execute(
-            """
-            DELETE FROM originals
-            WHERE run < ? AND (stream, key) NOT IN (
-                SELECT stream, key FROM contacts UNION SELECT stream, key FROM companies
-            )
-            """,
-            (run_number,),
-        )
+        self._execute(_FORGET_OLD, (run_number,))
         self._execute(
             "DELETE FROM value_rows WHERE run < ? AND owner NOT IN (SELECT key FROM originals WHERE run < ?)",
             (run_number, run_number),

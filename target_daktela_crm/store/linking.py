@@ -95,6 +95,7 @@ def _name_companies(connection: sqlite3.Connection) -> None:
         connection.executemany(
             """
             UPDATE companies SET confirmed = iif(delivered IS NULL OR delivered IS NOT hash, confirmed, body),
+                confirmed_columns = iif(delivered IS NULL OR delivered IS NOT hash, confirmed_columns, columns),
                 body = ?, hash = ?
             WHERE number = ?
             """,

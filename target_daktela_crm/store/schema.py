@@ -129,6 +129,13 @@ UPDATE companies SET withheld = 1 WHERE delivered IS NOT hash AND run = (
     SELECT json_extract(value, '$.run') FROM meta WHERE key = 'stage' AND NOT json_extract(value, '$.delivered')
 );
 DELETE FROM meta WHERE key = 'stage' AND NOT json_extract(value, '$.delivered');
+-- JSON object: the last known values of the columns that the mapping reads.
+ALTER TABLE companies ADD COLUMN columns BLOB;
+ALTER TABLE contacts ADD COLUMN columns BLOB;
+ALTER TABLE companies ADD COLUMN confirmed_columns BLOB; -- those of the confirmed body
+-- The first run that received its content.
+ALTER TABLE companies ADD COLUMN first_run INTEGER;
+ALTER TABLE contacts ADD COLUMN first_run INTEGER;
 """
 _UPGRADES = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 """The statements that create each version from the one before it."""

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 IS_CONFIRMED = "delivered IS hash AND delivered IS NOT NULL"
 """Whether Daktela has accepted the body of a company or contact."""
-UNCONFIRMED = f"confirmed = iif({IS_CONFIRMED}, body, confirmed), delivered = NULL"
+UNCONFIRMED = (
+    f"confirmed = iif({IS_CONFIRMED}, body, confirmed), "
+    f"confirmed_columns = iif({IS_CONFIRMED}, columns, confirmed_columns), delivered = NULL"
+)
 """How a company changes if it is unknown what Daktela has of it."""
 _TABLES = (
     *("companies", "contacts", "links", "company_names", "streams"),

@@ -23,8 +23,9 @@ from target_daktela_crm.entities import (
     NamedCount,
     QueueEntry,
     StoredEntity,
+    UnsettledRecord,
 )
-from target_daktela_crm.exact_json import encode
+from target_daktela_crm.exact_json import decode, encode
 from target_daktela_crm.store.custom_fields import CustomFields
 from target_daktela_crm.store.journal import JournalEntry, journal_path, read_journal, write_journal
 from target_daktela_crm.store.linking import link_contacts
@@ -60,6 +61,8 @@ _FETCHED_BYTES = 4_000_000
 """Queued rows, or bytes of their bodies, that are read together."""
 _MAX_EXAMPLES = 5
 """Keys that a message names."""
+_TABLES = {"company": "companies", "contact": "contacts"}
+"""Tables by role."""
 _UNKNOWN_OUTCOME = "doubt"
 """Key in `meta`: whether it is unknown what a delivery with `delete` has changed."""
 
@@ -72,22 +75,34 @@ WHERE ({table}.run < excluded.run OR excluded.modified IS NULL OR {table}.modifi
 """
 _NEVER_CONFIRMED = f"confirmed IS NULL AND NOT ({IS_CONFIRMED})"
 _WITHHELD = "withheld = iif(excluded.withheld AND withheld = 1, 1, excluded.withheld), refused = 0"
+# An excluded record, like a deleted one, has no body, and changes no known column.
+_KNOWN_COLUMNS = """
+    columns = iif(excluded.body IS NULL, columns, excluded.columns),
+    first_run = iif(body IS NULL, excluded.first_run, first_run)
+"""
+_REPLACES_CONFIRMED = f"{IS_CONFIRMED} AND excluded.hash IS NOT NULL AND excluded.hash IS NOT hash"
 _PUT_COMPANY = f"""
-INSERT INTO companies (key, body, hash, modified, deleted, nameless, run, stream, withheld)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO companies (
+    key, body, hash, modified, deleted, nameless, run, stream, columns, withheld, first_run
+)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?7)
 ON CONFLICT (key) DO UPDATE SET
     body = coalesce(excluded.body, body), hash = coalesce(excluded.hash, hash),
-    confirmed = iif({IS_CONFIRMED} AND excluded.hash IS NOT NULL AND excluded.hash IS NOT hash, body, confirmed),
+    confirmed = iif({_REPLACES_CONFIRMED}, body, confirmed),
+    confirmed_columns = iif({_REPLACES_CONFIRMED}, columns, confirmed_columns),
     modified = excluded.modified, run = excluded.run, stream = excluded.stream,
     deleted = iif(excluded.withheld, deleted, excluded.deleted),
-    nameless = iif(excluded.withheld, nameless, excluded.nameless), {_WITHHELD}
+    nameless = iif(excluded.withheld, nameless, excluded.nameless), {_WITHHELD}, {_KNOWN_COLUMNS}
 """ + _KEEP_NEWEST.format(table="companies")  # noqa: S608 - conditions of this module
 _PUT_CONTACT = f"""
-INSERT INTO contacts (key, body, hash, modified, deleted, run, stream, own, tells, withheld, company, own_run)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?8, iif(?9, ?6, NULL))
+INSERT INTO contacts (
+    key, body, hash, modified, deleted, run, stream, own, tells, columns, withheld, company, own_run, first_run
+)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?8, iif(?9, ?6, NULL), ?6)
 ON CONFLICT (key) DO UPDATE SET
     body = coalesce(excluded.body, body), hash = coalesce(excluded.hash, hash), modified = excluded.modified,
     deleted = iif(excluded.withheld, deleted, excluded.deleted), run = excluded.run, stream = excluded.stream,
+    {_KNOWN_COLUMNS},
     own = iif(excluded.tells, excluded.own, own), own_run = iif(excluded.tells, excluded.run, own_run),
     tells = iif(excluded.tells >= 2, excluded.tells, max(tells, excluded.tells)), {_WITHHELD}
 """ + _KEEP_NEWEST.format(table="contacts")  # noqa: S608 - as above
@@ -115,7 +130,7 @@ _UNANSWERED = {"contacts": "delivered = NULL, known = iif(known, known, 2)", "co
 _REFUSED = {"contacts": "delivered = NULL", "companies": UNCONFIRMED}
 _ACCEPTED = {
     "contacts": "delivered = hash, delivered_company = company, known = 1, refused = 0",
-    "companies": "delivered = hash, confirmed = NULL, refused = 0",
+    "companies": "delivered = hash, confirmed = NULL, confirmed_columns = NULL, refused = 0",
 }
 """How the sent rows of each table change."""
 
@@ -142,6 +157,15 @@ class Queue(NamedTuple):
 
     companies: int
     contacts: int
+
+
+class KnownColumns(NamedTuple):
+    """What is known of a company or contact from earlier records."""
+
+    columns: dict[str, Any] | None
+    """The last known values of its columns, or None if they are those of its body."""
+    body: dict[str, Any]
+    """Its JSON object in the request."""
 
 
 class ContactOnHold(NamedTuple):
@@ -188,6 +212,7 @@ class Store:
         self._uncommitted_rows = 0
         self._buffered_bytes = 0
         self._streams: set[str] = set()
+        self._has_unsettled = False
         self.run_number = int(self.get("run") or 0)
         self.custom_fields = CustomFields(connection)
         connection.create_function("content_hash", 1, content_hash, deterministic=True)
@@ -318,10 +343,10 @@ class Store:
         """Note that what Daktela has of the companies and contacts is unknown.
 
         They are not sent until they are received again, since Daktela may have newer content. What was not
-        delivered when the copy was made is sent as usual.
+        delivered when the copy was made is sent as usual. The columns stay: they are the last known ones.
         """
         self._connection.execute(f"""
-            UPDATE companies SET confirmed = body, delivered = NULL, withheld = 1 WHERE {IS_CONFIRMED}
+            UPDATE companies SET {UNCONFIRMED}, withheld = 1 WHERE {IS_CONFIRMED}
         """)  # noqa: S608 - a condition of this module
         self._connection.execute(f"""
             UPDATE contacts SET delivered = NULL, withheld = 1
@@ -341,14 +366,16 @@ class Store:
             digest = self._hash(body)
             # A deleted record says nothing about the company.
             info = int(CompanyInfo.COLUMNS_MISSING if deleted else entity.company_info)
-            self._contacts.append((key, body, digest, entity.modified, deleted, run_number, stream, own, info, 0))
+            origin = (run_number, stream, own, info, entity.columns, 0)
+            self._contacts.append((key, body, digest, entity.modified, deleted, *origin))
             if entity.company_name is not None and own is not None:
                 self._names[own] = entity.company_name
         elif isinstance(entity, Company):
             key, body, deleted = entity.key, entity.body, int(entity.deleted)
             digest = self._hash(body)
             nameless = int(entity.nameless)
-            self._companies.append((key, body, digest, entity.modified, deleted, nameless, run_number, stream, 0))
+            state = (entity.modified, deleted, nameless, run_number, stream, entity.columns, 0)
+            self._companies.append((key, body, digest, *state))
         elif isinstance(entity, Link):
             flags = (int(entity.primary), int(entity.deleted))
             ends = (entity.contact, entity.company)
@@ -366,9 +393,9 @@ class Store:
         key, modified = excluded.key, excluded.modified
         if excluded.role == "contact":
             info = int(CompanyInfo.COLUMNS_MISSING)
-            self._contacts.append((key, None, None, modified, 0, run_number, stream, None, info, 2))
+            self._contacts.append((key, None, None, modified, 0, run_number, stream, None, info, None, 2))
         elif excluded.role == "company":
-            self._companies.append((key, None, None, modified, 0, 0, run_number, stream, 2))
+            self._companies.append((key, None, None, modified, 0, 0, run_number, stream, None, 2))
         else:
             self._links.append((stream, key, "", "", 0, 2, run_number, None))
         self._count_row()
@@ -389,12 +416,13 @@ class Store:
     def _withhold_companies(self, condition: str) -> None:
         """Withdraw what is undelivered of the companies that meet a condition.
 
-        Contacts are still sent with their company, so it keeps what Daktela has of it.
+        Contacts are still sent with their company, so it keeps what Daktela has of it, with the columns of that.
         """
         self._connection.execute(f"DELETE FROM companies WHERE {condition} AND {_NEVER_CONFIRMED}")  # noqa: S608 - as above
         self._connection.execute(
             f"""
             UPDATE companies SET withheld = 1, refused = 0, body = iif({IS_CONFIRMED}, body, confirmed),
+                columns = iif({IS_CONFIRMED}, columns, confirmed_columns),
                 hash = iif({IS_CONFIRMED}, hash, content_hash(confirmed))
             WHERE {condition}
             """  # noqa: S608 - as above
@@ -416,6 +444,59 @@ class Store:
         # Python's sqlite3 stores texts, numbers and bytearrays without conversion. For other types, such as bytes
         # and bool, it searches for adapters, which takes a third of a row's time.
         return bytearray(content_hash(body))
+
+    def known(self, role: str, key: str) -> KnownColumns | None:
+        """Return what is known of a `company` or `contact`, or None if nothing is known of it."""
+        self._write()
+        query = f"SELECT columns, body FROM {_TABLES[role]} WHERE key = ? AND body IS NOT NULL"  # noqa: S608 - as above
+        row = self._connection.execute(query, (key,)).fetchone()
+        return None if row is None else KnownColumns(None if row[0] is None else decode(row[0]), decode(row[1]))
+
+    def has_values(self, role: str, field: str) -> bool:
+        """Return whether any `company` or `contact` has values of a field."""
+        # Bodies are encoded without blanks.
+        start = b'{"key":%b,"value":["' % encode(field)
+        query = f"SELECT EXISTS (SELECT 1 FROM {_TABLES[role]} WHERE instr(body, ?))"  # noqa: S608 - as above
+        return bool(self._connection.execute(query, (start,)).fetchone()[0])
+
+    def keep_unsettled(self, unsettled: UnsettledRecord) -> None:
+        """Keep a record of this run until it is known which columns the other records of the run have."""
+        self._connection.execute(
+            """
+            CREATE TEMP TABLE IF NOT EXISTS unsettled (
+                number INTEGER PRIMARY KEY, stream TEXT, role TEXT, key TEXT, record BLOB, run INTEGER,
+                UNIQUE (stream, role, key)
+            )
+            """
+        )
+        query = "INSERT OR REPLACE INTO unsettled (stream, role, key, record, run) VALUES (?, ?, ?, ?, ?)"
+        row = unsettled._replace(record=encode(unsettled.record))  # type: ignore[arg-type]
+        self._connection.execute(query, row)
+        self._has_unsettled = True
+
+    def drop_unsettled(self, stream: str, role: str, key: str) -> None:
+        """Drop an earlier record of this run, since a later one was received."""
+        if self._has_unsettled:
+            query = "DELETE FROM unsettled WHERE stream = ? AND role = ? AND key = ?"
+            self._connection.execute(query, (stream, role, key))
+
+    def unsettled(self) -> Iterator[UnsettledRecord]:
+        """Yield the kept records, in order."""
+        last = -1
+        query = "SELECT * FROM unsettled WHERE number > ? ORDER BY number LIMIT ?"
+        while self._has_unsettled and (rows := self._connection.execute(query, (last, _FETCHED_ROWS)).fetchall()):
+            for last, stream, role, key, record, run_number in rows:  # noqa: B007 - the next fetch begins there
+                yield UnsettledRecord(stream, role, key, decode(record), run_number)
+
+    def forget_run(self) -> None:
+        """Remove what this run has received for the first time, so that no later run delivers it.
+
+        The tap sends it again, since no state is written.
+        """
+        for table in ("contacts", "companies"):
+            self._connection.execute(f"DELETE FROM {table} WHERE first_run = ?", (self.run_number,))  # noqa: S608 - as above
+        self.custom_fields.forget_new(self.run_number)
+        self.commit()
 
     def keep_record(self, stream: str, key: str, record: dict[str, Any], modified: float | None) -> None:
         """Keep a record that is mapped later, with its custom values."""

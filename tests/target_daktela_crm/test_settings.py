@@ -198,6 +198,11 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "a region of three letters": ({**ACME, "phone_region": "svk"}, "phone_region", "did you mean SK?"),
     "a region in its own language": ({**ACME, "phone_region": "deutschland"}, "phone_region", "did you mean DE?"),
     "a region that is a number": ({**ACME, "phone_region": 420}, "phone_region", "must be text"),
+    "an answer to missing columns that is no boolean": (
+        {**ACME, "allow_missing_columns": "maybe"},
+        "allow_missing_columns",
+        "must be true or false",
+    ),
     "an unknown answer to unknown companies": ({**ACME, "unknown_company": "drop"}, "unknown_company", "detach"),
     "text for verify_tls": ({**ACME, "verify_tls": "no"}, "verify_tls", "must be true or false"),
     "a number for allow_http": ({**ACME, "allow_http": 1}, "allow_http", "must be true or false"),
@@ -550,6 +555,7 @@ def test_the_names_and_defaults_of_the_settings_are_fixed() -> None:
         "dry_run": None,
         "phone_region": None,
         "unknown_company": "hold",
+        "allow_missing_columns": False,
         "user_agent": None,
     }
 

@@ -64,6 +64,7 @@ NONSENSE: dict[str, tuple[dict[str, Any], str]] = {
     "rejects_path": ({"rejects_path": 3}, "rejects_path"),
     "dry_run": ({"dry_run": True}, "dry_run"),
     "phone_region": ({"phone_region": "Czechia"}, "phone_region"),
+    "allow_missing_columns": ({"allow_missing_columns": "maybe"}, "allow_missing_columns"),
     "unknown_company": ({"unknown_company": "drop"}, "unknown_company"),
     "verify_tls": ({"verify_tls": "no"}, "verify_tls"),
     "allow_http": ({"allow_http": "no"}, "allow_http"),

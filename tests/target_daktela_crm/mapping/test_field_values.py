@@ -99,7 +99,7 @@ def test_all_values_of_a_field_are_sent_once_and_in_order() -> None:
     streams = {
         "Contact": {"contact": {"fields": {"tags": ["b", "a", "c[].t"], "number": None, "email": None, "x": "no"}}}
     }
-    record = {"Id": 1, "a": " x ", "b": ["y", "", None, "x"], "c": [{"t": "z"}, {"t": "y"}, {"t": 5}]}
+    record = {"Id": 1, "no": None, "a": " x ", "b": ["y", "", None, "x"], "c": [{"t": "z"}, {"t": "y"}, {"t": 5}]}
     (contact,) = map_salesforce("Contact", record, streams=streams)
     assert body_of(contact)["fields"] == [
         {"key": "tags", "value": ["y", "x", "z", "5"]},

@@ -22,7 +22,7 @@ ROWS: list[dict[str, Any]] = [
     {"Id": "c2", "Phone": "+420 601 000 001", "Email": "eva@example"},
     {"Id": "c3", "Phone": "", "Email": None},
     *({"Id": f"c{number}", "Phone": "call me"} for number in range(4, 10)),
-    {"Id": "c1", "Phone": "12345"},
+    {"Id": "c1", "Phone": "12345", "MobilePhone": None, "Email": None},
 ]
 
 
@@ -66,7 +66,7 @@ def test_values_inside_lists_belong_to_the_contacts_there() -> None:
 
 
 def test_a_run_names_the_contacts_and_its_debug_log_each_of_them(crm: Crm) -> None:
-    rows = [record("Contact", **row) for row in ROWS]
+    rows = [record("Contact", LastName="Malá", **row) for row in ROWS]
     environment = {"TARGET_DAKTELA_CRM_LOGLEVEL": "DEBUG", "LOGLEVEL": "DEBUG"}
     run = run_target({**crm.settings, "preset": "salesforce"}, encoded(rows), environment=environment)
     assert run.code == 0
@@ -83,8 +83,8 @@ def test_a_run_names_the_contacts_and_its_debug_log_each_of_them(crm: Crm) -> No
 def test_values_of_a_rejected_record_are_not_counted(crm: Crm) -> None:
     streams = {"Contact": {"contact": {"modified": "flag(Stamp)"}}}
     rows = [
-        record("Contact", Id="c1", Phone="x", Stamp="maybe"),
-        record("Contact", Id="c2", Phone="+420601000001"),
+        record("Contact", Id="c1", LastName="Malá", Phone="x", Stamp="maybe"),
+        record("Contact", Id="c2", LastName="Malá", Phone="+420601000001"),
     ]
     run = crm.run(rows, preset="salesforce", streams=streams)
     assert [line["id"] for line in crm.rejects()] == ["c1"]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from target_daktela_crm.entities import Company, CompanyInfo, Contact, Link, RejectedPart
 from target_daktela_crm.mapping.compiler import compile_mapping
@@ -63,7 +64,9 @@ def test_a_contact_in_daktela_s_shape_is_not_changed() -> None:
             "more": "than that",
         }
     )
-    assert contact == Contact("2", contact.body, "1", None, deleted=False, company_info=CompanyInfo.GIVEN)
+    assert replace(contact, columns=None) == Contact(
+        "2", contact.body, "1", None, deleted=False, company_info=CompanyInfo.GIVEN
+    )
     assert contact.body == (
         '{"id":2,"name":" Eva  Malá ","firstname":"Eva","lastname":"Malá","description":"a\\r\\nb\\tc",'
         '"fields":[{"key":"number","value":["601 000 001 ","call me"]},'
@@ -73,7 +76,7 @@ def test_a_contact_in_daktela_s_shape_is_not_changed() -> None:
 
 def test_a_company_in_daktela_s_shape_is_not_changed() -> None:
     company = map_company({"id": "a1", "name": "Umbrella a.s. ", "description": None, "fields": {"vat": "CZ1"}})
-    assert company == Company("a1", company.body, None, deleted=False)
+    assert replace(company, columns=None) == Company("a1", company.body, None, deleted=False)
     assert company.body == (
         b'{"id":"a1","name":"Umbrella a.s. ","description":null,"fields":[{"key":"vat","value":["CZ1"]}]}'
     )
@@ -223,7 +226,10 @@ def test_zero_is_the_id_of_a_company() -> None:
 
 def test_a_salesforce_account_is_a_company() -> None:
     (company,) = map_salesforce("Account", ACCOUNT)
-    assert company == Company("0015g00000AbCdEAAV", company.body, 1772355600.0, deleted=False)  # type: ignore[union-attr]
+    assert isinstance(company, Company)
+    assert replace(company, columns=None) == Company(
+        "0015g00000AbCdEAAV", company.body, 1772355600.0, deleted=False
+    )
     assert body_of(company) == {
         "id": "0015g00000AbCdEAAV",
         "name": "Umbrella a.s.",
@@ -340,7 +346,7 @@ def test_the_name_of_a_contact_with_only_an_id_is_its_id() -> None:
         "firstname": None,
         "lastname": None,
         "description": None,
-        "fields": [{"key": "number", "value": []}, {"key": "email", "value": []}],
+        "fields": [],
     }
 
 
@@ -349,9 +355,7 @@ def test_deleted_salesforce_records_are_deleted(flag: Any) -> None:
     (company,) = map_salesforce("Account", {**ACCOUNT, "IsDeleted": flag})
     assert company == Company(ACCOUNT["Id"], None, 1772355600.0, deleted=True)
     (contact,) = map_salesforce("Contact", {**CONTACT, "IsDeleted": flag})
-    assert contact == Contact(
-        CONTACT["Id"], None, CONTACT["AccountId"], 1772355600.0, deleted=True, company_info=CompanyInfo.GIVEN
-    )
+    assert contact == Contact(CONTACT["Id"], None, None, 1772355600.0, deleted=True)
 
 
 def test_last_modified_date_replaces_a_missing_system_modstamp() -> None:
@@ -487,7 +491,7 @@ def test_contacts_inside_a_record_have_their_own_conditions_and_times() -> None:
     ]
     assert body_of(contacts[0])["fields"][0]["value"] == ["601000001", "601000002"]
     assert contacts[1].body is None  # type: ignore[union-attr]
-    assert body_of(contacts[2])["fields"][1]["value"] == ["a@x.cz", "A@X.cz", "b@x.cz"]
+    assert body_of(contacts[2])["fields"] == [{"key": "email", "value": ["a@x.cz", "A@X.cz", "b@x.cz"]}]
 
 
 def test_contacts_inside_a_deleted_company_are_deleted() -> None:

@@ -327,17 +327,33 @@ def test_a_contact_that_moves_leaves_its_old_company_without_a_deleted_link(crm:
 
 
 COLUMNS_OF_COMPANIES: dict[str, tuple[Message, Message, dict[str, Any]]] = {
-    "salesforce": (record("Account", Id="a"), record("Contact", Id=1, LastName="M"), {"AccountId": "a"}),
-    "pipedrive": (record("organizations", id="a"), record("persons", id=1, name="M"), {"org_id": "a"}),
-    "zoho": (record("accounts", id="a"), record("contacts", id=1, Last_Name="M"), {"Account_Name": {"id": "a"}}),
+    "salesforce": (
+        record("Account", Id="a", Name="Acme"),
+        record("Contact", Id=1, LastName="M"),
+        {"AccountId": "a"},
+    ),
+    "pipedrive": (
+        record("organizations", id="a", name="Acme"),
+        record("persons", id=1, name="M"),
+        {"org_id": "a"},
+    ),
+    "zoho": (
+        record("accounts", id="a", Account_Name="Acme"),
+        record("contacts", id=1, Last_Name="M"),
+        {"Account_Name": {"id": "a"}},
+    ),
     "dynamics365": (
-        record("account", accountid="A"),
+        record("account", accountid="A", name="Acme"),
         record("contact", contactid=1, lastname="M"),
         {"_accountid_value": "A"},
     ),
-    "freshsales": (record("accounts", id="a"), record("contacts", id=1, last_name="M"), {"sales_account_id": "a"}),
+    "freshsales": (
+        record("accounts", id="a", name="Acme"),
+        record("contacts", id=1, last_name="M"),
+        {"sales_account_id": "a"},
+    ),
     "hubspot": (
-        record("companies", id="a"),
+        record("companies", id="a", name="Acme"),
         record("contacts", id=1, properties={"lastname": "M"}),
         {"companies": ["a"]},
     ),
@@ -355,15 +371,34 @@ def test_a_contact_keeps_its_company_if_its_record_lacks_the_preset_s_column(crm
         assert crm.contacts()["1"]["company"] == expected
 
 
-@pytest.mark.parametrize("nothing", ['{"company":null}', {}, "", None, {"company": {}}])
-def test_an_empty_company_in_a_record_means_no_company(crm: Crm, nothing: Any) -> None:
+@pytest.mark.promise("S10")
+@pytest.mark.parametrize(
+    ("relation", "expected"),
+    [
+        ('{"company":null}', None),
+        ("", None),
+        (None, None),
+        ([], None),
+        ({"company": None}, None),
+        ({"company": []}, None),
+        # No column of the company is selected.
+        ({}, "1"),
+        ("{}", "1"),
+        ({"company": {}}, "1"),
+        ({"company": "{}"}, "1"),
+        ({"id": 5}, "1"),
+    ],
+)
+def test_an_empty_object_in_place_of_a_company_is_no_information(
+    crm: Crm, relation: Any, expected: str | None
+) -> None:
     crm.settings["preset"] = "raynet"
     person = {"id": 7, "lastName": "Malá"}
-    relation = '{"company":{"id":1}}'
-    crm.run([record("companies", id=1, name="Acme"), record("persons", **person, primaryRelationship=relation)])
+    known = '{"company":{"id":1}}'
+    crm.run([record("companies", id=1, name="Acme"), record("persons", **person, primaryRelationship=known)])
     assert crm.contacts()["7"]["company"] == "1"
-    crm.run([record("persons", **person, primaryRelationship=nothing)])
-    assert crm.contacts()["7"]["company"] is None
+    crm.run([record("persons", **person, primaryRelationship=relation)])
+    assert crm.contacts()["7"]["company"] == expected
 
 
 def test_a_contact_that_leaves_its_company_does_not_return_to_a_former_one(crm: Crm) -> None:

@@ -101,9 +101,10 @@ def _downgrade_to_version_1(crm: Crm) -> None:
             "sent_companies",
         ):
             connection.execute(f"DROP TABLE {table}")
-        for column in ("nameless", "withheld", "refused", "confirmed"):
+        both = ("withheld", "refused", "columns", "first_run")
+        for column in (*both, "nameless", "confirmed", "confirmed_columns"):
             connection.execute(f"ALTER TABLE companies DROP COLUMN {column}")
-        for column in ("withheld", "refused", "own_run"):
+        for column in (*both, "own_run"):
             connection.execute(f"ALTER TABLE contacts DROP COLUMN {column}")
         connection.execute("ALTER TABLE links DROP COLUMN modified")
         connection.execute("PRAGMA user_version = 1")

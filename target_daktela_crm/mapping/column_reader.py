@@ -1,0 +1,264 @@
+"""Which columns a record has, and the last known values of those that did not arrive.
+
+A column that is not selected in the tap is missing in its records; an object without selected columns is empty.
+Neither says anything about the CRM, so the value known from an earlier record is used again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from target_daktela_crm.mapping.columns import Column, Path
+
+Record: TypeAlias = dict[str, Any]
+Recall: TypeAlias = Callable[[str, str], Mapping[str, Any]]
+"""Returns the last known columns of a company or contact: its role, `company` or `contact`, and its key."""
+
+_MAX_LAYOUTS = 1_000
+"""Layouts that are kept. A tap that leaves out columns without a value has many."""
+_OTHER_ROLE = {"company": "contact", "contact": "company"}
+_NOTHING: frozenset[str] = frozenset()
+_encode_into = msgspec.json.Encoder(decimal_format="number").encode_into
+
+
+Complete: TypeAlias = "tuple[Record, bool, frozenset[str], bytearray, bool]"
+"""A record with the last known values of the columns that it lacks.
+
+- The record.
+- Whether the record itself has a column for the company.
+- Fields of which no column is known.
+- The values of all known columns as JSON object, for the store.
+- Whether the record may lack a column because the column has no value any more.
+
+A plain tuple, since a NamedTuple takes more time.
+"""
+
+
+class _Layout(NamedTuple):
+    """What the keys of a record say about its columns."""
+
+    columns: tuple[Column, ...]
+    """Those that the record may have."""
+    names: tuple[str, ...]
+    """Their names."""
+    of_values: Callable[[Record], tuple[Any, ...]] | None
+    """Returns their values, if each of them is the value of one key and no column is missing."""
+    is_sparse: bool
+    """Whether the tap leaves out columns without a value."""
+    has_company: bool
+    unknown_fields: frozenset[str]
+
+
+class RoleColumns(NamedTuple):
+    """The columns of a company or contact whose last known values are used."""
+
+    all: Mapping[str, Column]
+    """By name."""
+    condition: tuple[Column, ...]
+    """Those of `when`."""
+    names: frozenset[str]
+    """Those that contain the name of the company or contact."""
+    company: frozenset[str]
+    """Those that say which company a contact has."""
+    fields: Mapping[str, frozenset[str]]
+    """Those of each field; none for a field that also has values of another stream."""
+
+
+class ColumnReader:
+    """Reads the columns of the companies or contacts of one stream."""
+
+    def __init__(self, role: str, columns: RoleColumns, prefixes: tuple[str, ...] = ()) -> None:
+        """Prepare for the records of a stream.
+
+        Args:
+            role: `company` or `contact`.
+            columns: The columns to read.
+            prefixes: Prefixes of columns whose taps leave out those without a value.
+        """
+        self.role = role
+        self.columns = columns
+        self.arrived: set[str] = set()
+        """Columns that a record of this run has."""
+        self.empty: set[str] = set()
+        """Columns in whose place a record of this run has an empty object, or an object without them."""
+        self.keys: set[str] = set()
+        """Keys of the records of this run."""
+        self.announced: set[str] = set()
+        """Keys of the properties of the stream's schema."""
+        self.is_sparse = False
+        """Whether the tap leaves out columns without a value."""
+        self.lists: set[bool] = set()
+        """Whether the records around a list of these records have the list; both if only some of them have it."""
+        self._prefixes = prefixes
+        self._has_objects = False
+        """Whether the columns with these prefixes are objects."""
+        self._expected: set[str] = set()
+        self._layouts: dict[tuple[str, ...], _Layout] = {}
+
+    @property
+    def has_records(self) -> bool:
+        """Whether a record has been read."""
+        return bool(self.keys)
+
+    def expect(self, names: Iterable[str]) -> None:
+        """Expect columns that arrived in earlier runs."""
+        self._expected |= self.columns.all.keys() & set(names)
+
+    def note_list(self, has_list: bool) -> None:  # noqa: FBT001 - a fact, no option
+        """Note whether a record has the list that contains the records to be read."""
+        self.lists.add(has_list)
+
+    @property
+    def expected(self) -> frozenset[str]:
+        """Columns that arrived in this run, or in an earlier one."""
+        return frozenset(self._expected)
+
+    def with_condition(self, record: Record, recall: Recall, key: Callable[[Record], str]) -> Record:
+        """Return a record with the last known values of the columns of `when`, if it lacks any of them.
+
+        `key` returns the key of the record's company or contact.
+        """
+        lacking = [
+            column
+            for column in self.columns.condition
+            if column.name in self._expected and not column.is_in(record)
+        ]
+        if lacking:
+            identifier = key(record)
+            # What is known in the other role does not get this one.
+            known = recall(self.role, identifier) or recall(_OTHER_ROLE[self.role], identifier)
+            for column in lacking:
+                if column.name in known:
+                    record = column.added_to(record, known[column.name])
+        return record
+
+    def path(self, name: str) -> Path:
+        """Return the path at which a column probably is in the records of the stream."""
+        spellings = self.columns.all[name].spellings
+        known = self.keys | self.announced
+        likely = [spelling for spelling in spellings if spelling[0] in known]
+        if self.is_sparse and not likely:
+            likely = [spelling for spelling in spellings if spelling[0].startswith(self._prefixes)]
+        count = 2 if self._has_objects else 1
+        return next((spelling for spelling in likely if len(spelling) >= count), (likely or spellings)[0])
+
+    def complete(self, record: Record, key: str, recall: Recall) -> Complete:
+        """Return a record with the last known values of the columns that it lacks."""
+        layout = self._layouts.get(tuple(record)) or self._new_layout(record)
+        if layout.of_values is not None:
+            values = bytearray()
+            _encode_into(dict(zip(layout.names, layout.of_values(record), strict=True)), values)
+            # An empty object is found faster in JSON. In a text it does no harm.
+            if b"{}" not in values:
+                return record, layout.has_company, layout.unknown_fields, values, False
+        return self._complete_each(record, layout, key, recall)
+
+    def _complete_each(self, record: Record, layout: _Layout, key: str, recall: Recall) -> Complete:
+        """Return what `complete` returns, for a record that may lack columns."""
+        values = self._values(record, layout)
+        has_company = not values.keys().isdisjoint(self.columns.company)
+        missing = self._expected - values.keys()
+        known = recall(self.role, key) if missing else {}
+        found = {name: known[name] for name in missing if name in known}
+        # The longest path last: it may be inside the value of a shorter one.
+        columns = self.columns.all
+        for name in sorted(found, key=lambda name: len(columns[name].spellings[0])):
+            record = columns[name].added_to(record, found[name])
+        values |= found
+        encoded = bytearray()
+        _encode_into(values, encoded)
+        is_unsettled = layout.is_sparse and any(value is not None for value in found.values())
+        return record, has_company, self._unknown_fields(values), encoded, is_unsettled
+
+    def _values(self, record: Record, layout: _Layout) -> dict[str, Any]:
+        """Return the values of the columns that a record has, and note which columns have arrived."""
+        values = {column.name: column.get(record) for column in layout.columns if column.is_in(record)}
+        if not self.arrived.issuperset(values):
+            self.arrived.update(values)
+            self._expected.update(values)
+            self._layouts.clear()
+        empty = frozenset(layout.names) - values.keys()
+        self.empty |= empty
+        if layout.is_sparse:
+            values.update(dict.fromkeys((self.arrived - values.keys()) - empty))
+        return values
+
+    def _unknown_fields(self, known: Iterable[str]) -> frozenset[str]:
+        names = frozenset(known)
+        return frozenset(
+            field for field, columns in self.columns.fields.items() if columns and columns.isdisjoint(names)
+        )
+
+    def _new_layout(self, record: Record) -> _Layout:
+        if len(self._layouts) >= _MAX_LAYOUTS:
+            self._layouts.clear()
+        self.keys.update(record)
+        columns = tuple(
+            found for column in self.columns.all.values() if (found := column.within(record.keys())) is not None
+        )
+        names = tuple(column.name for column in columns)
+        is_sparse = bool(self._prefixes) and any(key.startswith(self._prefixes) for key in record)
+        self.is_sparse |= is_sparse
+        self._has_objects |= any(
+            isinstance(record[key], dict) for key in record if is_sparse and key.startswith(self._prefixes)
+        )
+        is_complete = self.arrived.issuperset(names) and self._expected.issubset(names)
+        of_values = _values_getter(columns) if is_complete else None
+        has_company = not self.columns.company.isdisjoint(names)
+        layout = _Layout(columns, names, of_values, is_sparse, has_company, self._unknown_fields(names))
+        self._layouts[tuple(record)] = layout
+        return layout
+
+
+def _values_getter(columns: tuple[Column, ...]) -> Callable[[Record], tuple[Any, ...]] | None:
+    """Return a function that returns the values of columns, or None if they are not all the value of one key."""
+    keys = [column.spellings[0][0] for column in columns if column.is_key]
+    if len(keys) < len(columns):
+        return None
+    if len(keys) > 1:
+        return itemgetter(*keys)
+    return lambda record: tuple(record[key] for key in keys)
+
+
+def missing_columns(stream: str, reader: ColumnReader, has_values: Callable[[str, str], bool]) -> Iterator[str]:
+    """Yield what is missing in the records of a stream although it must not, and how to select it.
+
+    `has_values` returns whether any company or contact has values of a field; its arguments are role and field.
+    """
+    if reader.lists == {False} and reader.expected:
+        yield f"no record has its contacts, which earlier runs had: select {stream}.contacts in the tap"
+    if not reader.has_records:
+        return
+    if _is_gone(reader, reader.columns.names):
+        yield f"no record has a column for names: {_selection(stream, reader, reader.columns.names)}"
+    for field, columns in reader.columns.fields.items():
+        known = columns & reader.expected
+        if known and _is_gone(reader, columns) and has_values(reader.role, field):
+            yield (
+                f"no record has a column for {field} any more, which earlier runs had: "
+                f"{_selection(stream, reader, known)}"
+            )
+
+
+def _is_gone(reader: ColumnReader, columns: frozenset[str]) -> bool:
+    """Return whether no record has any of some columns, so that they cannot be selected in the tap."""
+    if not columns or columns & reader.arrived:
+        return False
+    if not reader.is_sparse or columns & reader.empty:
+        return True
+    # A tap that leaves out columns without a value may announce them.
+    keys = {key for name in columns for key in reader.columns.all[name].keys}
+    return bool(reader.announced) and keys.isdisjoint(reader.announced)
+
+
+def _selection(stream: str, reader: ColumnReader, names: Iterable[str]) -> str:
+    """Return which columns to select in the tap, in the notation of Meltano."""
+    patterns = sorted(f"{stream}.{'.'.join(reader.path(name))}" for name in names)
+    return f"select {', '.join(patterns)} in the tap"
