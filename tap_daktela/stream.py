@@ -184,7 +184,7 @@ class DaktelaStream(Stream):
         """Yield the records of one instance, page by page, and move its bookmark between them."""
         instance = self._run.instances[str((context or {})["server"])]
         try:
-            with self._run.metrics.of(self.name, instance) as cost:
+            with self._run.metrics.measure(self.name, instance) as cost:
                 sync = StreamReader(self.declaration, self.selected_columns(), instance, self.bookmark(context))
                 for step in sync.read():
                     if isinstance(step, Checkpoint):

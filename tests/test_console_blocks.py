@@ -1,15 +1,16 @@
-"""The console blocks of the documentation run as they are written, with the pinned Meltano.
+"""Run the console blocks of the documentation, unchanged and with the pinned Meltano.
 
-Each page has a folder of its own, and its blocks run there in order, as a reader would type them:
+The blocks of a page run in the order of the page, in a separate folder:
 
-- `CONTRIBUTING.md` and the pages of `examples/` are about the checkout. Their folder is a copy of it, in which
-  Meltano has installed nothing yet.
-- All other pages are about a project of the reader's. Their folder is a Meltano project with the plugins of the
-  quick starts, but without those that the page adds with `meltano add`. The page's own parts of `meltano.yml` and
-  `.env` take effect where they stand. A replay of recorded messages stands in for each CRM tap.
+- `CONTRIBUTING.md` and the pages of `examples/` are about the checkout. Their folder is a copy of the checkout, in
+  which Meltano has not installed anything.
+- All other pages are about a Meltano project that the reader has created. Their folder is such a project. It has
+  the plugins of the quick starts, except those that the page adds with `meltano add`. If a block of the page is a
+  part of `meltano.yml` or `.env`, the test adds it to the project before it runs the next console block. A script
+  that replays recorded messages replaces each CRM tap.
 
-The environment overrides the address and the token of the instance by those of a simulator. Meltano installs
-`tap-daktela` from a wheel that has been built from this checkout.
+Environment variables replace the address and the credentials of the instance with those of a simulator. Meltano
+installs `tap-daktela` from a wheel of this checkout.
 """
 
 from __future__ import annotations
@@ -41,27 +42,28 @@ Definition: TypeAlias = dict[str, Any]
 
 NOT_RUN = {
     ("README.md", "make demo"): "tests/test_demo.py runs the demo with a smaller contact centre",
-    ("CONTRIBUTING.md", "make demo"): "make test would run itself",
+    ("CONTRIBUTING.md", "make demo"): "runs make test, which would run this test again",
     (
         "examples/backfill/README.md",
         "export DAGSTER_HOME=$PWD/examples/backfill/home PATH=$PWD/.venv/bin:$PWD/.venv-examples/bin:$PATH",
-    ): ("needs Dagster: examples/backfill/test_backfill.py runs it"),
+    ): "needs Dagster: examples/backfill/test_backfill.py runs it",
     ("examples/backfill/README.md", ".venv-examples/bin/python -m pip install dagster-webserver==1.13.27"): (
         "starts a web server, which runs until it is stopped"
     ),
     ("examples/backfill/README.md", "for month in 20{16..25}-{01..12}; do"): "takes some hours",
 }
-"""Page and first line of a block -> why it cannot run."""
+"""Page and first line of a block -> the reason why the test does not run it."""
 
 ABOUT_THE_CHECKOUT = ("CONTRIBUTING.md", "examples/", ".github/")
 QUICK_STARTS = ("docs/tap/quick-start.md", "docs/target/quick-start.md")
-"""Pages whose plugins the projects of all pages have."""
-STAND_INS = ("tap-salesforce",)
-"""CRM taps that a replay of recorded messages stands in for."""
+"""Pages that define the plugins in the project of every page."""
+REPLAYED_TAPS = ("tap-salesforce",)
+"""CRM taps that `REPLAY` replaces."""
 REPLAY = ROOT / "tests" / "crm" / "replay.py"
-KINDS = ("extractors", "loaders", "utilities")
-PREFIXES = ("MELTANO_", "TAP_", "TARGET_", "DAKTELA_")
-"""Variables that the tests do not inherit."""
+"""A script that writes recorded messages."""
+PLUGIN_TYPES = ("extractors", "loaders", "utilities")
+NOT_INHERITED = ("MELTANO_", "TAP_", "TARGET_", "DAKTELA_")
+"""Prefixes of environment variables that the blocks do not inherit."""
 
 PAGES = [page for page in pages() if blocks(page, "console")]
 
@@ -74,7 +76,7 @@ def first_line(block: Block) -> str:
     return commands(block)[0].text.splitlines()[0]
 
 
-def test_few_blocks_cannot_run_and_all_of_them_exist() -> None:
+def test_at_most_five_blocks_are_not_run_and_all_of_them_exist() -> None:
     found = {(name_of(page), first_line(block)) for page in PAGES for block in blocks(page, "console")}
     assert NOT_RUN.keys() <= found
     assert len(NOT_RUN) <= 5
@@ -82,29 +84,29 @@ def test_few_blocks_cannot_run_and_all_of_them_exist() -> None:
 
 @pytest.mark.skipif(not PLUGINS_INSTALLED.exists(), reason="needs Meltano and its plugins: run make test")
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_the_console_blocks_of_a_page_run(page: Path, reader: Reader) -> None:
+def test_the_console_blocks_of_a_page_run(page: Path, workspace: Workspace) -> None:
     for block in blocks(page):
         if block.language == "console" and (name_of(page), first_line(block)) not in NOT_RUN:
             for command in commands(block):
-                reader.shell.run(command)
-        elif reader.has_project:
-            reader.add(block)
+                workspace.shell.run(command)
+        elif workspace.has_project:
+            workspace.add(block)
 
 
-# The reader of a page.
+# The workspace of a page.
 
 
 @dataclass(frozen=True)
-class Reader:
-    """Someone who follows a page."""
+class Workspace:
+    """The folder and the shell in which the blocks of a page run."""
 
     folder: Path
     shell: Shell
     has_project: bool
-    """Whether the folder is a project of the reader's, and not a copy of the checkout."""
+    """Whether the folder is a Meltano project. Otherwise it is a copy of the checkout."""
 
     def add(self, block: Block) -> None:
-        """Add what a block says to the project: a part of `meltano.yml`, or lines of `.env`."""
+        """Add the content of a block to the project, if it is a part of `meltano.yml` or of `.env`."""
         if block.language == "ini":
             with (self.folder / ".env").open("a", encoding="utf-8") as file:
                 file.write(block.text)
@@ -116,10 +118,10 @@ class Reader:
 
 
 @pytest.fixture
-def reader(
+def workspace(
     page: Path, tmp_path: Path, environment: dict[str, str], wheel_constraint: Path, plugin_folder: Path
-) -> Iterator[Reader]:
-    """Return a reader with a folder for the page, and a simulator for the time of the test."""
+) -> Iterator[Workspace]:
+    """Yield a workspace for the page, while a simulator runs."""
     folder, state = tmp_path / "folder", tmp_path / "state"
     state.mkdir()
     with Simulator(generate(activities=300, tickets=60, seed=9)) as simulator:
@@ -130,13 +132,13 @@ def reader(
             write_project(folder, page, plugin_folder, salesforce.write(tmp_path)["in-full"])
         else:
             copy_checkout(folder)
-        yield Reader(folder, Shell(folder, variables, state), has_project)
+        yield Workspace(folder, Shell(folder, variables, state), has_project)
 
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Return the variables of all pages. The pinned Meltano is the first one in `PATH`."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIXES)}
+    """Return the environment variables for all pages. The pinned Meltano is the first one in `PATH`."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
     binaries = tmp_path_factory.mktemp("bin")
     for path in (
         MELTANO,
@@ -145,7 +147,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         (binaries / path.name).symlink_to(path)
     return inherited | {
         "PATH": os.pathsep.join([str(binaries), inherited["PATH"]]),
-        # The default of Meltano. It takes less than a quarter of the time of pip.
+        # The default of Meltano, which needs less than a quarter of the time that pip needs.
         "MELTANO_VENV_BACKEND": "uv",
         **pip_index(),
         "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
@@ -155,7 +157,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def pip_index() -> dict[str, str]:
-    """Return the variables with which uv uses the index of pip, if pip is configured for one."""
+    """Return the variables that configure uv for the package index of pip, if pip has a configured index."""
     command = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
     index = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     index = os.environ.get("PIP_INDEX_URL", index)
@@ -164,7 +166,7 @@ def pip_index() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def wheel_constraint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return constraints that name a wheel of this checkout for `tap-daktela`."""
+    """Return a file of constraints that pins `tap-daktela` to a wheel of this checkout."""
     folder = tmp_path_factory.mktemp("wheel")
     path = folder / "constraints.txt"
     path.write_text(f"tap-daktela @ {build(ROOT, folder).wheel.as_uri()}\n", encoding="utf-8")
@@ -173,7 +175,7 @@ def wheel_constraint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def plugin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return where the projects of all pages install their plugins."""
+    """Return the folder in which the projects of all pages install their plugins."""
     folder = tmp_path_factory.mktemp("plugins")
     for name in PLUGIN_FOLDERS:
         (folder / name).mkdir(parents=True)
@@ -181,7 +183,7 @@ def plugin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def overrides(simulator: Simulator, page: Path, folder: Path) -> dict[str, str]:
-    """Return the settings that the environment overrides."""
+    """Return the environment variables that override settings."""
     token = {"ACCESS_TOKEN": simulator.access_token}
     password = {"USERNAME": simulator.username, "PASSWORD": simulator.password}
     uses_password = is_about_checkout(page) or "TAP_DAKTELA_PASSWORD" in page.read_text(encoding="utf-8")
@@ -202,7 +204,7 @@ def overrides(simulator: Simulator, page: Path, folder: Path) -> dict[str, str]:
 
 
 def copy_checkout(folder: Path) -> None:
-    """Copy the files of the checkout that git knows, and add its commands and the tables of the demo."""
+    """Copy the files of the checkout that git does not ignore. Add its commands and the tables of the demo."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607
         cwd=ROOT,
@@ -214,7 +216,7 @@ def copy_checkout(folder: Path) -> None:
         if (ROOT / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
-    # Not links: make would rebuild the environments of this checkout.
+    # Through links, make would rebuild the environments of this checkout.
     for name in (".venv/bin/python", ".venv-meltano/bin/meltano"):
         wrapper = folder / name
         wrapper.parent.mkdir(parents=True)
@@ -226,30 +228,30 @@ def copy_checkout(folder: Path) -> None:
 
 
 def write_project(folder: Path, page: Path, plugin_folder: Path, messages: Path) -> None:
-    """Write the Meltano project with which a page begins."""
+    """Write the Meltano project in its state before the first block of a page."""
     (folder / ".meltano").mkdir(parents=True)
     for name in PLUGIN_FOLDERS:
         (folder / name).symlink_to(plugin_folder / name)
     shutil.copytree(ROOT / "plugins", folder / "plugins")
-    own = "\n".join(block.text for block in blocks(page, "console"))
+    console = "\n".join(block.text for block in blocks(page, "console"))
     project: Definition = {
         "default_environment": "dev",
         "project_id": "5d0e9a4e-7c39-4d0b-9a55-0b1f4f6f2c7f",
         "environments": [{"name": "dev"}, {"name": "prod"}],
     }
-    others = {
-        (kind, name): definition
-        for (kind, name), definition in documented_plugins().items()
-        if f"meltano add {name}" not in own
+    not_added_by_page = {
+        (plugin_type, name): definition
+        for (plugin_type, name), definition in documented_plugins().items()
+        if f"meltano add {name}" not in console
     }
-    add_plugins(project, others)
-    for name in STAND_INS:
-        add_plugins(project, {("extractors", name): stand_in(name, messages)})
+    add_plugins(project, not_added_by_page)
+    for name in REPLAYED_TAPS:
+        add_plugins(project, {("extractors", name): replayed_tap(name, messages)})
     (folder / "meltano.yml").write_text(yaml.safe_dump(project, sort_keys=False), encoding="utf-8")
 
 
-def stand_in(name: str, messages: Path) -> Definition:
-    """Return a definition under the name of a CRM tap that replays recorded messages."""
+def replayed_tap(name: str, messages: Path) -> Definition:
+    """Return the definition of a plugin that has the name of a CRM tap, and replays recorded messages."""
     return {
         "name": name,
         "namespace": name.replace("-", "_"),
@@ -261,31 +263,39 @@ def stand_in(name: str, messages: Path) -> Definition:
 
 
 def documented_plugins() -> dict[tuple[str, str], Definition]:
-    """Return the plugins that the pages on starting define."""
+    """Return the plugins that the quick starts define, by type and name."""
     return {
-        place: definition
+        key: definition
         for name in QUICK_STARTS
         for block in blocks(ROOT / name)
-        for place, definition in defined_plugins(block).items()
+        for key, definition in defined_plugins(block).items()
     }
 
 
 def defined_plugins(block: Block) -> dict[tuple[str, str], Definition]:
-    """Return the plugins in a part of `meltano.yml`, by kind and name; none for any other block."""
+    """Return the plugins by type and name, if a block is a part of `meltano.yml`."""
     if block.language != "yaml":
         return {}
     content = yaml.safe_load(block.text)
     plugins = content.get("plugins", {}) if isinstance(content, dict) else {}
-    return {(kind, each["name"]): each for kind in KINDS for each in plugins.get(kind, [])}
+    return {
+        (plugin_type, plugin["name"]): plugin
+        for plugin_type in PLUGIN_TYPES
+        for plugin in plugins.get(plugin_type, [])
+    }
 
 
 def add_plugins(project: Definition, plugins: dict[tuple[str, str], Definition]) -> None:
-    """Add plugins to a project. A part of a definition replaces the keys and the settings that it has."""
-    for (kind, name), definition in plugins.items():
-        entries = project.setdefault("plugins", {}).setdefault(kind, [])
-        known: Definition = next((each for each in entries if each["name"] == name), {})
+    """Add plugins to a project.
+
+    A definition with `pip_url` is complete. Any other definition replaces only the keys and the settings that it
+    contains.
+    """
+    for (plugin_type, name), definition in plugins.items():
+        entries = project.setdefault("plugins", {}).setdefault(plugin_type, [])
+        known: Definition = next((entry for entry in entries if entry["name"] == name), {})
         if "pip_url" in definition:
             known.clear()
         config = {**known.get("config", {}), **definition.get("config", {})}
         known |= deepcopy(definition) | ({"config": config} if config else {})
-        entries[:] = [each for each in entries if each.get("name") not in {name, None}] + [known]
+        entries[:] = [entry for entry in entries if entry.get("name") not in {name, None}] + [known]

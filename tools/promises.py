@@ -1,6 +1,6 @@
-"""Write the index of promises: `docs/promises.md` lists the tests of each promise that the README makes.
+"""Generate `docs/promises.md`, the index of the promises in the README and of their tests.
 
-The texts are those of the README. A test belongs to a promise if it has its marker: `@pytest.mark.promise("T1")`.
+A test belongs to a promise if it has the marker of that promise, such as `@pytest.mark.promise("T1")`.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ README = ROOT / "README.md"
 PAGE = ROOT / "docs" / "promises.md"
 
 OPEN = ("S9", "S10")
-"""Promises that do not hold in every case yet."""
+"""Promises that the project does not keep in all cases yet."""
 
 _PROMISE = re.compile(r"^\| ([ST]\d+) \| (.+) \|$", re.MULTILINE)
 _FIRST_SENTENCE = re.compile(r"[^.:]+")
 _HEAD = """\
 # Promises and their tests
 
-The [README](../README.md#promises) contains the full text of each promise. This index lists the test functions
-with the marker of a promise, such as `@pytest.mark.promise("T1")`. `make generate` writes this page.
+The [README](../README.md#promises) contains the full text of each promise. This index contains the number of test
+functions with the marker of a promise, such as `@pytest.mark.promise("T1")`, and their files. `make generate`
+writes this page.
 
 | promise | | test functions | files |
 |---|---|---|---|
@@ -36,18 +37,18 @@ def promises() -> dict[str, str]:
 
 
 def marked_tests(folder: Path = ROOT / "tests") -> dict[str, dict[str, int]]:
-    """Return the number of test functions of each promise, by the path of their file within the project."""
+    """Return promise -> path of a test file within the project -> number of its test functions."""
     found: dict[str, dict[str, int]] = {}
     for path in sorted(folder.rglob("test_*.py")):
-        for name in _marks(ast.parse(path.read_text(encoding="utf-8"))):
-            files = found.setdefault(name, {})
+        for name in _markers(ast.parse(path.read_text(encoding="utf-8"))):
+            counts = found.setdefault(name, {})
             file = path.relative_to(folder.parent).as_posix()
-            files[file] = files.get(file, 0) + 1
+            counts[file] = counts.get(file, 0) + 1
     return found
 
 
-def _marks(module: ast.Module) -> list[str]:
-    """Return the promise of each decorator `@pytest.mark.promise("…")` in a module."""
+def _markers(module: ast.Module) -> list[str]:
+    """Return the name of the promise in each decorator `@pytest.mark.promise("…")` in a module."""
     return [
         ast.literal_eval(decorator.args[0])
         for node in ast.walk(module)
@@ -57,13 +58,13 @@ def _marks(module: ast.Module) -> list[str]:
     ]
 
 
-def index(texts: dict[str, str], tests: dict[str, dict[str, int]], still_open: tuple[str, ...] = OPEN) -> str:
+def index(texts: dict[str, str], tests: dict[str, dict[str, int]], open_promises: tuple[str, ...] = OPEN) -> str:
     """Return the page with a row for each promise.
 
     Raises:
         ValueError: a promise has no test and is not listed as open, or a test names an unknown promise.
     """
-    if missing := [name for name in texts if name not in tests and name not in still_open]:
+    if missing := [name for name in texts if name not in tests and name not in open_promises]:
         raise ValueError(
             f"no test has the marker of {', '.join(missing)}, and tools/promises.py does not list it as open"
         )
@@ -73,13 +74,13 @@ def index(texts: dict[str, str], tests: dict[str, dict[str, int]], still_open: t
         )
     rows = []
     for name, text in texts.items():
-        files = tests.get(name, {})
-        listed = ", ".join(f"`{file.removeprefix('tests/')}` ({count})" for file, count in files.items())
-        state = "**Open.** " if name in still_open else ""
-        rows.append(f"| {name} | {state}{text} | {sum(files.values())} | {listed} |\n")
+        counts = tests.get(name, {})
+        listed = ", ".join(f"`{file.removeprefix('tests/')}` ({count})" for file, count in counts.items())
+        state = "**Open.** " if name in open_promises else ""
+        rows.append(f"| {name} | {state}{text} | {sum(counts.values())} | {listed} |\n")
     return _HEAD + "".join(rows)
 
 
 def files() -> dict[Path, str]:
-    """Return the text of the page."""
+    """Return the path and the text of the page."""
     return {PAGE: index(promises(), marked_tests())}

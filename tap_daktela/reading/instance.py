@@ -1,7 +1,7 @@
-"""One Daktela instance during a run: its client, its clock and its time zone.
+"""One Daktela instance during a run: its client, and the clock and the time zone of its server.
 
 The tap signs in once, before the first request. If an instance cannot be read, all of its streams fail with the
-same error and without further requests.
+same error, and the tap sends it no further requests.
 """
 
 from __future__ import annotations
@@ -32,18 +32,21 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_IDLE_CONNECTIONS = 100
-"""Connections that all instances together may keep open between streams. A usual limit is 256 open files."""
+"""Maximum number of open connections between streams, for all instances together.
 
-_NO_SUCH_ENDPOINT = frozenset(
+Some systems limit a process to 256 open files, and a connection counts as one."""
+
+_UNSUPPORTED = frozenset(
     {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}
 )
+"""Statuses of an instance that does not support the endpoint `whoim`."""
 
 _CORE_ENDPOINTS = ("activities", "queues")
-"""Endpoints that every build of Daktela has."""
+"""Endpoints of every build of Daktela."""
 
 
 class InstanceError(Exception):
-    """An instance cannot be read. The message says why, and what to do."""
+    """An instance cannot be read. The message contains the reason and what to do."""
 
 
 @dataclass
@@ -53,15 +56,15 @@ class Instance:
     settings: InstanceSettings
     tap_settings: Settings
     check: Callable[[], None]
-    """Called while the tap waits for the instance. It raises an exception to end the run."""
+    """The tap calls it while it waits for the instance. It raises an exception to end the run."""
     user: str = ""
     """The name of the signed-in user, empty before the sign-in."""
     returns_whole_rows: bool = True
-    """Whether the instance answers requests that name no fields, with all fields of a row."""
+    """Whether the response to a request without the parameter `fields` contains all fields of a row."""
     nameless: NamelessRelations = field(default_factory=NamelessRelations)
-    """The relations that the instance sent without their name."""
+    """The related objects that the instance sent without their `name`."""
     page_limits: defaultdict[str, PageLimit] = field(default_factory=lambda: defaultdict(PageLimit))
-    """Endpoint -> what is known about the length of its pages."""
+    """Endpoint -> the maximum length of its pages, as far as the tap knows it."""
     _is_identified: bool = False
     _error: InstanceError | None = None
     _warnings: set[str] = field(default_factory=set)
@@ -87,20 +90,25 @@ class Instance:
         return Fetcher(self.client, self.tap_settings.concurrency, self.check)
 
     def end_stream(self) -> None:
-        """Cancel the requests of a stream, and with many instances close the threads and connections, too.
+        """Cancel the requests of a stream. If there are many instances, also close threads and connections.
 
         The tap reads one stream after the other, each from all instances. The connections of an instance are idle
         until the next stream. With 200 instances, they would exceed the number of files that a process may open.
         """
         if len(self.tap_settings.instances) * self.tap_settings.concurrency > MAX_IDLE_CONNECTIONS:
             self.release()
-        elif "fetcher" in vars(self):
+        elif self._has_fetcher:
             self.fetcher.cancel_all()
 
     def release(self) -> None:
         """Close threads and connections until the next request. The instance stays signed in."""
-        if "fetcher" in vars(self):
+        if self._has_fetcher:
             self.fetcher.close()
+
+    @property
+    def _has_fetcher(self) -> bool:
+        """Whether `fetcher` exists already. An access to `fetcher` creates it."""
+        return "fetcher" in vars(self)
 
     @cached_property
     def server_clock(self) -> ServerClock:
@@ -108,9 +116,9 @@ class Instance:
         return ServerClock(self.settings.timezone, self.tap_settings.clock_tolerance, self.warn_once)
 
     def clock(self, endpoint: str) -> Clock:
-        """Return the clock of the instance. The first call in a run signs in and requests it.
+        """Return the clock of the instance. The first call in a run signs in and requests the time from `whoim`.
 
-        If the instance does not support `whoim`, a request for one row of `endpoint` replaces it, since every
+        If the instance does not support `whoim`, the tap requests one row of `endpoint` instead, since every
         response contains the time.
 
         Raises:
@@ -125,12 +133,12 @@ class Instance:
         return self.server_clock.clock
 
     def mark_failed(self, reason: str) -> InstanceError:
-        """Return the error that ends this stream, and with which later streams of the instance fail at once."""
+        """Return the error that ends this stream. `clock` raises the same error for all later streams."""
         self._error = InstanceError(reason)
         return self._error
 
     def warn_once(self, message: str) -> None:
-        """Log a warning, unless an earlier stream has logged the same."""
+        """Log a warning, unless an earlier stream has logged the same warning."""
         if message not in self._warnings:
             self._warnings.add(message)
             logger.warning("%s: %s", self.server, message)
@@ -142,7 +150,7 @@ class Instance:
         except SignInError as error:
             raise self.mark_failed(str(error)) from None
         except RequestError as error:
-            if error.outcome.status not in _NO_SUCH_ENDPOINT or _is_firewall(error):
+            if error.outcome.status not in _UNSUPPORTED or _is_from_firewall(error):
                 raise self.mark_failed(f"{self.settings.address.base}: {error}") from None
             self._read_clock(endpoint, error)
         else:
@@ -173,7 +181,7 @@ class Instance:
         return self.fetcher.page(Query(endpoint=endpoint, fields=("name",), sort=("name",), take=1))
 
     def _lacks_core_endpoints(self) -> bool:
-        """Return whether endpoints that every instance has answer 404."""
+        """Return whether all endpoints in `_CORE_ENDPOINTS` answer 404."""
         for endpoint in _CORE_ENDPOINTS:
             try:
                 self._first_row(endpoint)
@@ -189,6 +197,6 @@ def _is_not_found(error: RequestError) -> bool:
     return error.outcome.status == HTTPStatus.NOT_FOUND
 
 
-def _is_firewall(error: RequestError) -> bool:
-    """Return whether a gateway in front of the instance refused the request. It refuses all endpoints then."""
+def _is_from_firewall(error: RequestError) -> bool:
+    """Return whether a gateway in front of the instance refused the request. It refuses all endpoints."""
     return error.outcome.from_gateway and error.outcome.status == HTTPStatus.FORBIDDEN

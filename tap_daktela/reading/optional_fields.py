@@ -1,8 +1,8 @@
-"""Find out which optional fields an instance refuses, and which of them no row contains.
+"""Find the optional fields that an instance refuses, and the optional fields that no row contains.
 
-Two kinds of fields are optional: fields of older builds that the current read schema lacks, and fields of the
-setting `extra_fields`. It is not known whether the server ignores or refuses unknown fields, nor which length of a
-URL it accepts (daktela-api.md §9, questions 1 and 10).
+Two kinds of fields are optional: fields of older builds of Daktela that the current read schema does not contain,
+and fields of the setting `extra_fields`. It is unknown whether the server ignores or refuses unknown fields. The
+maximum length of a URL is also unknown (daktela-api.md §9, questions 1 and 10).
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from tap_daktela.streams.fields import Field, Stream
 
 MAX_LENGTH = 3_500
-"""Maximum characters of the parameter `fields` in a URL. If it is longer, whole `customFields` are requested.
+"""Maximum characters of the parameter `fields` in a URL. If it is longer, the tap requests whole `customFields`.
 
-The rest of a URL has about 500 characters, and daktela-api.md §9 assumes that the server accepts 4,000."""
+The rest of a URL has about 500 characters, and daktela-api.md §9 assumes that the server accepts 4,000.
+"""
 _MAX_REQUESTS = 60
-"""Maximum number of requests of a search for the refused fields."""
+"""Maximum number of requests in a search for the refused fields."""
 
 _CUSTOM_FIELDS = "customFields"
 _TOO_LONG = frozenset({HTTPStatus.REQUEST_URI_TOO_LONG, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE})
@@ -37,23 +38,23 @@ _REFUSALS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY, 
 
 
 def is_too_long(error: RequestError) -> bool:
-    """Return whether a request was refused because of its length."""
+    """Return whether the server refused a request because of its length."""
     return error.outcome.status in _TOO_LONG
 
 
-def may_be_refused_fields(error: RequestError) -> bool:
-    """Return whether a request may have been refused because of the fields that it names."""
+def may_refuse_fields(error: RequestError) -> bool:
+    """Return whether the server may have refused a request because of the fields that it names."""
     return error.outcome.status in _REFUSALS or error.outcome.reported
 
 
-# What to request.
+# The requested fields.
 
 
 def requested_fields(stream: Stream, columns: Iterable[Field]) -> tuple[str, ...]:
     """Return the API fields that `columns` need.
 
-    Included are the name of the row, the replication key, and the fields that show whether an activity has its
-    item.
+    The result also contains the name of the row, the replication key, and the fields that show whether an activity
+    has its item.
     """
     required = ["name"]
     if stream.replication_key:
@@ -64,13 +65,13 @@ def requested_fields(stream: Stream, columns: Iterable[Field]) -> tuple[str, ...
 
 
 def without_covered(fields: Iterable[str]) -> tuple[str, ...]:
-    """Return `fields` without duplicates and without fields that are parts of others among them."""
+    """Return `fields` without duplicates, and without a field such as `a.b` if they also contain `a`."""
     unique = dict.fromkeys(fields)
     return tuple(field for field in unique if not any(parent in unique for parent in _parents(field)))
 
 
 def shortened(fields: Sequence[str], limit: int = MAX_LENGTH) -> tuple[str, ...]:
-    """Return `fields`, with whole `customFields` instead of their parts if the URL would be too long."""
+    """Return `fields`. If the URL would be too long, whole `customFields` replace their parts."""
     if len(urlencode([(f"fields[{index}]", name) for index, name in enumerate(fields)])) <= limit:
         return tuple(fields)
     return without_covered(_with_custom_fields(field) for field in fields)
@@ -88,7 +89,7 @@ def _parents(field: str) -> Iterator[str]:
         yield field
 
 
-# What is refused.
+# The refused fields.
 
 
 class _TooManyRequestsError(Exception):
@@ -99,23 +100,24 @@ class _TooManyRequestsError(Exception):
 class FieldSearch:
     """A search for the optional fields that a server accepts, with few requests.
 
-    A refused group of fields is halved until single fields are left. Each request includes all fields that have
-    been accepted before. So the server accepts the result as a whole, even if it limits the number of fields.
+    The search halves a refused group of fields until single fields are left. Each request includes all fields that
+    the server has accepted before. So the server accepts the complete result, even if it limits the number of
+    fields.
     """
 
     accepts: Callable[[tuple[str, ...]], bool]
     """Requests these fields, and returns whether the server accepts them."""
     required: tuple[str, ...]
     """Fields that every request includes."""
-    is_limit: bool = False
-    """Whether the server refuses the length of the request. Then one refused field ends the search."""
+    is_length_refused: bool = False
+    """Whether the server refused the length of the request. If so, the first refused field ends the search."""
     requests: int = 0
-    """Number of requests until now."""
+    """Number of requests that the search has sent."""
 
     def run(self, optional: Sequence[str], message: str) -> tuple[str, ...] | None:
-        """Return the accepted fields of `optional`, None if the server refuses the required fields alone.
+        """Return the accepted fields of `optional`, or None if the server refuses even the required fields.
 
-        `message` is the server's reason, in any language. Fields that it names are tried last.
+        `message` is the server's reason, in any language. The search tries the fields that it names last.
         """
         if not optional or not self._is_accepted([]):
             return None
@@ -143,7 +145,7 @@ class FieldSearch:
             half = len(group) // 2
             self._add(group[:half], kept)
             self._add(group[half:], kept)
-        elif self.is_limit:
+        elif self.is_length_refused:
             raise _TooManyRequestsError
 
     def _is_accepted(self, fields: Sequence[str]) -> bool:
@@ -157,8 +159,8 @@ def _is_named(field: str, message: str) -> bool:
     return any(word.rstrip(".") in {field, field.rpartition(".")[2]} for word in words)
 
 
-def columns_of(columns: Iterable[Field], refused: frozenset[str]) -> list[Field]:
-    """Return the columns whose field is refused, or is a part of a refused field."""
+def refused_columns(columns: Iterable[Field], refused: frozenset[str]) -> list[Field]:
+    """Return the columns whose field is a refused field or a part of one."""
     return [
         column
         for column in columns
@@ -166,10 +168,10 @@ def columns_of(columns: Iterable[Field], refused: frozenset[str]) -> list[Field]
     ]
 
 
-# What no row contains.
+# The fields that no row contains.
 
 
-def absent(stream: Stream, columns: Iterable[Field], rows: Iterable[Any]) -> list[Field]:
+def absent_columns(stream: Stream, columns: Iterable[Field], rows: Iterable[Any]) -> list[Field]:
     """Return the columns whose field no row contains, not even as null.
 
     `rows` are JSON objects as the server sent them. If an object is null or a list of related objects is empty, it
@@ -177,33 +179,36 @@ def absent(stream: Stream, columns: Iterable[Field], rows: Iterable[Any]) -> lis
     """
     rows = list(rows)
     lists = {column.request for column in stream.fields if column.kind is Kind.KEYS}
-    found = []
+    absent = []
     for column in columns:
         steps = column.source.split(".")
         states = [_contains(row, steps, lists, "") for row in rows]
         if False in states and True not in states:
-            found.append(column)
-    return found
+            absent.append(column)
+    return absent
 
 
-def _contains(value: object, steps: Sequence[str], lists: Collection[str], place: str) -> bool | None:
-    """Return whether a value contains the part at `steps`, None if that is unknown."""
+def _contains(value: object, steps: Sequence[str], lists: Collection[str], path: str) -> bool | None:
+    """Return whether a value contains the field at the path `steps`, or None if that is unknown.
+
+    `path` is the path of the value in its row.
+    """
     if not steps:
         return True
     if isinstance(value, dict) and (steps[0] in value or not is_php_list(value)):
-        inner = f"{place}.{steps[0]}".removeprefix(".")
+        inner = f"{path}.{steps[0]}".removeprefix(".")
         return _contains(value[steps[0]], steps[1:], lists, inner) if steps[0] in value else False
     if isinstance(value, (dict, list)):
         entries = list(value.values()) if isinstance(value, dict) else value
-        states = [_contains(entry, steps, lists, place) for entry in entries]
+        states = [_contains(entry, steps, lists, path) for entry in entries]
         if True in states or False in states:
             return True in states
-        return None if place in lists or entries else False
+        return None if path in lists or entries else False
     return None if value is None or value == "" else False
 
 
-def listed(columns: Iterable[Field], whole_rows: Iterable[Any]) -> str:
-    """Return the API fields of columns, each with the most similar field of `whole_rows`."""
+def with_suggestions(columns: Iterable[Field], whole_rows: Iterable[Any]) -> str:
+    """Return the API fields of columns as a text, each with the most similar field of `whole_rows`."""
     return ", ".join(column.source + _suggestion(column.source, whole_rows) for column in columns)
 
 

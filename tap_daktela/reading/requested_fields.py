@@ -14,13 +14,13 @@ from tap_daktela.api.query import Condition, Query
 from tap_daktela.api.retry import RetryLimits
 from tap_daktela.reading.optional_fields import (
     FieldSearch,
-    absent,
-    columns_of,
+    absent_columns,
     is_too_long,
-    listed,
-    may_be_refused_fields,
+    may_refuse_fields,
+    refused_columns,
     requested_fields,
     shortened,
+    with_suggestions,
     without_covered,
 )
 from tap_daktela.reading.permissions import type_condition
@@ -64,7 +64,7 @@ class RequestedFields:
             RequestError, SignInError: a request of the search for refused fields failed.
         """
         self._instance.fetcher.cancel_all()
-        if self._is_final or not may_be_refused_fields(error):
+        if self._is_final or not may_refuse_fields(error):
             return False
         fields = shortened(self.query.fields, 0)
         if not is_too_long(error) or fields == self.query.fields:
@@ -97,10 +97,10 @@ class RequestedFields:
         """
         extra = [column for column in self._columns if column.extra and column not in self._refused]
         columns = [column for column in extra if column.name in names]
-        if missing := absent(self._stream, columns, rows):
+        if missing := absent_columns(self._stream, columns, rows):
             self._warnings.append(
-                f"extra_fields: no row contains {listed(missing, self._any_row())}; check the spelling, and that "
-                "the account may read it"
+                f"extra_fields: no row contains {with_suggestions(missing, self._any_row())}; check the spelling, "
+                "and that the account may read it"
             )
 
     def take_warnings(self) -> list[str]:
@@ -118,15 +118,15 @@ class RequestedFields:
         """Return the fields that the server accepts, none if it refuses the required fields alone."""
         required = requested_fields(self._stream, [column for column in self._columns if column.official])
         optional = [field for field in self.query.fields if field not in required]
-        search = FieldSearch(self._is_accepted, required, is_limit=is_too_long(error))
+        search = FieldSearch(self._is_accepted, required, is_length_refused=is_too_long(error))
         accepted = search.run(optional, error.outcome.reason)
         if accepted is None:
             return ()
-        self._refused = columns_of(self._columns, frozenset(optional).difference(accepted))
+        self._refused = refused_columns(self._columns, frozenset(optional).difference(accepted))
         if extra := [column for column in self._refused if column.extra]:
             self._warnings.append(
-                f"extra_fields: the server refuses {listed(extra, self._any_row())}; check the spelling, or "
-                "remove what it refuses"
+                f"extra_fields: the server refuses {with_suggestions(extra, self._any_row())}; "
+                "check the spelling, or remove what it refuses"
             )
         if others := [column.name for column in self._refused if not column.extra]:
             self._warnings.append(
@@ -146,7 +146,7 @@ class RequestedFields:
         try:
             self._instance.fetcher.run(request)
         except RequestError as error:
-            if not may_be_refused_fields(error):
+            if not may_refuse_fields(error):
                 raise
             return False
         return True

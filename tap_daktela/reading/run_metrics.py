@@ -1,4 +1,7 @@
-"""Rows, requests, bytes and seconds of each stream and instance, as a table and as JSON in the log."""
+"""Metrics of a run: the rows, requests, bytes and seconds of each stream and instance.
+
+The tap writes them at the end of the run, as a table or as JSON.
+"""
 
 from __future__ import annotations
 
@@ -38,60 +41,60 @@ class RunMetrics:
     """The metrics of a run, in the order in which the streams were read."""
 
     reporter: Reporter
-    all: list[StreamMetrics] = field(default_factory=list)
+    streams: list[StreamMetrics] = field(default_factory=list)
     _is_logged: bool = False
-    _measure: Callable[[], None] | None = None
+    _update: Callable[[], None] | None = None
     """Updates the metrics of the stream that is being read."""
 
     @contextmanager
-    def of(self, stream: str, instance: Instance) -> Iterator[StreamMetrics]:
-        """Measure a block that reads a stream of an instance. The block sets the number of rows."""
-        measured = StreamMetrics(stream, instance.server)
-        self.all.append(measured)
+    def measure(self, stream: str, instance: Instance) -> Iterator[StreamMetrics]:
+        """Measure the `with` block that reads a stream of an instance. The block sets `rows`."""
+        metrics = StreamMetrics(stream, instance.server)
+        self.streams.append(metrics)
         self.reporter.begin(f"{stream} ({instance.server})", "rows")
-        before, begun = instance.client.traffic, time.monotonic()
+        traffic_before, started = instance.client.traffic, time.monotonic()
 
-        def measure() -> None:
-            counts = zip(before, instance.client.traffic, strict=True)
-            measured.requests, measured.retries, measured.bytes = (after - earlier for earlier, after in counts)
-            measured.seconds = time.monotonic() - begun
+        def update() -> None:
+            pairs = zip(traffic_before, instance.client.traffic, strict=True)
+            metrics.requests, metrics.retries, metrics.bytes = (after - before for before, after in pairs)
+            metrics.seconds = time.monotonic() - started
 
-        self._measure = measure
+        self._update = update
         try:
-            yield measured
+            yield metrics
         finally:
-            measure()
-            self._measure = None
+            update()
+            self._update = None
             self.reporter.end()
 
     def log(self, logger: logging.Logger) -> None:
-        """Write the metrics to standard error as a table, and to the log as JSON. Later calls do nothing."""
+        """Write the metrics once: as a table to standard error, or as JSON to a log of JSON objects."""
         was_logged, self._is_logged = self._is_logged, True
-        if self._measure is not None:
-            # A signal has ended the run in the middle of a stream.
-            self._measure()
-        if self.all and not was_logged:
-            log_summary(logger, as_table(self.all), as_objects(self.all))
+        if self._update is not None:
+            # A signal ended the run while the tap was reading a stream.
+            self._update()
+        if self.streams and not was_logged:
+            log_summary(logger, as_table(self.streams), as_objects(self.streams))
 
 
 def as_objects(metrics: list[StreamMetrics]) -> list[dict[str, Any]]:
-    """Return metrics as objects for JSON."""
+    """Return metrics as JSON objects."""
     return [{**vars(measured), "seconds": round(measured.seconds, 1)} for measured in metrics]
 
 
 def as_table(metrics: list[StreamMetrics]) -> str:
-    """Return metrics as a table, with the sums in its last line if there are several rows."""
+    """Return metrics as a table. If there are several streams or instances, its last line contains the sums."""
     rows = [_cells(measured) for measured in metrics]
     if len(metrics) > 1:
-        sums = {name: sum(getattr(measured, name) for measured in metrics) for name in _COUNTED}
+        sums = {name: sum(getattr(measured, name) for measured in metrics) for name in _NUMBERS}
         rows.append(_cells(StreamMetrics("all", "", **sums)))
-    rows.insert(0, [each.name for each in fields(StreamMetrics)])
+    rows.insert(0, [column.name for column in fields(StreamMetrics)])
     widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
     return "\n".join(_line(row, widths) for row in rows)
 
 
-_NAMED = ("stream", "instance")
-_COUNTED = ("rows", "requests", "retries", "bytes", "seconds")
+_TEXTS = ("stream", "instance")
+_NUMBERS = ("rows", "requests", "retries", "bytes", "seconds")
 
 
 def _cells(measured: StreamMetrics) -> list[str]:
@@ -101,7 +104,7 @@ def _cells(measured: StreamMetrics) -> list[str]:
 
 def _line(row: list[str], widths: list[int]) -> str:
     cells = [
-        cell.ljust(width) if place < len(_NAMED) else cell.rjust(width)
-        for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        cell.ljust(width) if index < len(_TEXTS) else cell.rjust(width)
+        for index, (cell, width) in enumerate(zip(row, widths, strict=True))
     ]
     return f"  {'  '.join(cells)}".rstrip()

@@ -1,9 +1,11 @@
 """Compile the function that converts the rows of a page to records.
 
-The function is generated as Python source, for the columns of a stream and the fields of its rows. A usual value,
-such as a text in a column of texts, costs a comparison. Any other value goes to the converter of its column. That
-takes 4 µs for a call, which has 42 columns. Column by column, without generated code, it takes 6 µs, and in a loop
-over the columns of each row 12 µs.
+The function is generated as Python source, for the columns of a stream and the fields of its rows. For a usual
+value, such as a string in a column of strings, it makes only one comparison. It passes any other value to the
+converter of its column.
+
+The function converts a row of `activities_call`, with 42 columns, in 4 µs. Without generated code, the conversion
+takes 6 µs if a page is converted column by column, and 12 µs if it is converted row by row.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ _CHECKS: dict[Kind, tuple[str, ...]] = {
         "elif {value} is not None:",
     ),
     Kind.OBJECT: (
-        # PHP's empty object.
+        # PHP encodes an empty object as an empty list.
         "if {value}.__class__ is list and not {value}:",
         "    {value} = {{}}",
         "elif {value}.__class__ is not dict and {value} is not None:",
@@ -57,7 +59,7 @@ _CHECKS: dict[Kind, tuple[str, ...]] = {
         "elif {value} is not None:",
     ),
 }
-"""Kind of column -> statements that convert its usual values; the last one finds those that need a converter."""
+"""Kind of column -> statements that convert usual values. The last condition is true if a converter is needed."""
 _ANY_VALUE = ("if {value} is not None:",)
 _CONVERSION = (
     "    try:",
@@ -67,7 +69,7 @@ _CONVERSION = (
 )
 
 
-class Mismatch(Exception):  # noqa: N818 - the mapper turns it into an error that names the record
+class Mismatch(Exception):  # noqa: N818 - the row mapper replaces it with an error that names the record
     """A value does not fit its column."""
 
     def __init__(self, leaf: Leaf, value: object, cause: Exception) -> None:
@@ -80,24 +82,24 @@ class Mismatch(Exception):  # noqa: N818 - the mapper turns it into an error tha
 
 @dataclass(kw_only=True)
 class Compiler:
-    """Generates the function for one stream, selection of columns and instance."""
+    """Generates the function `convert_page` for a stream, a selection of its columns, and an instance."""
 
     stream: Stream
     tree: FieldTree
     columns: Sequence[str]
     record: Callable[..., Any]
-    """Makes a record of the values of `columns`, in their order."""
+    """Creates a record from the values of `columns`, in the order of `columns`."""
     instance_format: InstanceFormat
     stats: RowStats
-    """Counts what the function leaves out or replaces."""
+    """Counts the rows that the function leaves out, and the values that it replaces."""
     _lines: list[str] = field(default_factory=list)
     _names: dict[str, Any] = field(default_factory=dict)
-    """The global names of the function."""
+    """The global variables of the generated function."""
 
-    def compile(self, kind: type[Row]) -> ConvertPage:
-        """Return the function for rows of a class: it passes the record of each row to another function.
+    def compile(self, row_type: type[Row]) -> ConvertPage:
+        """Return the function for rows of the class `row_type`.
 
-        The function raises `Mismatch`.
+        The function passes the record of each row to its argument `append`, and may raise `Mismatch`.
         """
         self._names.update(
             Record=self.record,
@@ -113,8 +115,8 @@ class Compiler:
         )
         self._add("def convert_page(rows, append):", "    try:", "        for row in rows:")
         if self.stream.item_keys:
-            self._add_orphan_check(kind)
-        self._add_object(self.tree, kind, "row")
+            self._add_orphan_check(row_type)
+        self._add_object(self.tree, row_type, "row")
         self._add_record()
         self._add("    except Mismatch as mismatch:", "        mismatch.row = row", "        raise")
         source = "\n".join(self._lines)
@@ -128,50 +130,51 @@ class Compiler:
     def _add_to_loop(self, *lines: str) -> None:
         self._lines += [f"            {line}" for line in lines]
 
-    def _add_orphan_check(self, kind: type[Row]) -> None:
-        names = {each: path.rpartition(".")[2] for each, path in self.stream.item_keys.items()}
-        attributes = {each: attribute(name) for each, name in names.items()}
+    def _add_orphan_check(self, row_type: type[Row]) -> None:
+        """Add the statements that count the activities without their item, and leave them out."""
+        names = {type_: path.rpartition(".")[2] for type_, path in self.stream.item_keys.items()}
+        attributes = {type_: attribute(name) for type_, name in names.items()}
         self._names.update(
             item_names=names, attributes=attributes, orphans=self.stats.orphans, items=self.stats.items
         )
-        if own := self.stream.activity_type:
-            self._add_to_loop(f"kind, name = {own!r}, {names[own]!r}")
+        if only_type := self.stream.activity_type:
+            self._add_to_loop(f"activity_type, name = {only_type!r}, {names[only_type]!r}")
         else:
             self._add_to_loop(
-                f"kind = {_read(kind, 'row', 'type')}",
-                "name = item_names.get(kind) if kind.__class__ is str else None",
+                f"activity_type = {_read(row_type, 'row', 'type')}",
+                "name = item_names.get(activity_type) if activity_type.__class__ is str else None",
             )
         self._add_to_loop(
             "if name is not None:",
-            f"    item = {_read(kind, 'row', 'item')}",
-            "    key = getattr(item, attributes[kind], None)",
+            f"    item = {_read(row_type, 'row', 'item')}",
+            "    key = getattr(item, attributes[activity_type], None)",
             "    if (key.__class__ is not str or not key) and not has_key(item, name):",
-            "        orphans[kind] += 1",
+            "        orphans[activity_type] += 1",
             "        continue",
-            "    items[kind] += 1",
+            "    items[activity_type] += 1",
         )
 
-    def _add_object(self, tree: FieldTree, kind: type[Row], parent: str, number: int = 0) -> None:
-        """Add the statements for the columns in an object and below it; `number` is that of the object."""
-        is_counted = False
+    def _add_object(self, tree: FieldTree, row_type: type[Row], parent: str, number: int = 0) -> None:
+        """Add the statements for the columns of an object and of those that it contains; `number` is its own."""
+        is_name_checked = False
         for name, path in tree.lists.items():
             self._add_to_loop(
-                f"count = entries_without_name({_read(kind, parent, name)})",
+                f"count = entries_without_name({_read(row_type, parent, name)})",
                 "if count:",
                 f"    stats.nameless_entries[{path!r}] += count",
             )
         for leaf in tree.leaves:
             value = self._variable(leaf.column)
-            self._add_to_loop(f"{value} = {_read(kind, parent, leaf.name)}")
+            self._add_to_loop(f"{value} = {_read(row_type, parent, leaf.name)}")
             if leaf.name == "name":
-                self._add_name_check(value, parent, number, "" if is_counted else tree.relation)
-                is_counted = True
+                self._add_name_check(value, parent, number, "" if is_name_checked else tree.relation)
+                is_name_checked = True
             self._add_conversion(leaf, value)
         for name, branch in tree.branches.items():
-            self._add_branch(branch, kind, parent, name)
+            self._add_branch(branch, row_type, parent, name)
 
     def _add_name_check(self, value: str, parent: str, number: int, relation: str) -> None:
-        """Add the statement that makes a missing name null, and counts it if it is that of a relation."""
+        """Add the statements that replace a missing name with null, and count it if `relation` is not empty."""
         if relation:
             self._add_to_loop(
                 f"if {value} is None or {value} is UNSET:",
@@ -192,45 +195,49 @@ class Compiler:
         check = _ANY_VALUE if leaf.to_catalog else _CHECKS.get(leaf.kind, _ANY_VALUE)
         self._add_to_loop(*(line.format(value=value, number=number) for line in (*check, *_CONVERSION)))
 
-    def _add_branch(self, branch: FieldTree, kind: type[Row], parent: str, name: str) -> None:
+    def _add_branch(self, branch: FieldTree, row_type: type[Row], parent: str, name: str) -> None:
         number = sum(each.startswith("Object_") for each in self._names) + 1
         value = f"object_{number}"
-        inner = kind.objects.get(name) or row_class(tuple(branch.paths()))
-        blank = inner(**{attribute("name"): None}) if attribute("name") in inner.__struct_fields__ else inner()
+        branch_type = row_type.objects.get(name) or row_class(tuple(branch.paths()))
+        has_name = attribute("name") in branch_type.__struct_fields__
+        blank = branch_type(**{attribute("name"): None}) if has_name else branch_type()
         self._names |= {
-            f"Object_{number}": inner,
+            f"Object_{number}": branch_type,
             f"blank_{number}": blank,
-            f"as_object_{number}": self._as_object(inner, blank, branch.relation),
+            f"as_object_{number}": self._as_object(branch_type, blank, branch.relation),
         }
         self._add_to_loop(
-            f"{value} = {_read(kind, parent, name)}",
+            f"{value} = {_read(row_type, parent, name)}",
             f"if {value} is None:",
             f"    {value} = blank_{number}",
             f"elif {value}.__class__ is not Object_{number}:",
             f"    {value} = as_object_{number}({value})",
         )
-        self._add_object(branch, inner, value, number)
+        self._add_object(branch, branch_type, value, number)
 
-    def _as_object(self, kind: type[Row], blank: Row, relation: str) -> Callable[[Any], Row]:
-        """Return the function from a value in the place of an object, which is another one, to an object."""
+    def _as_object(self, row_type: type[Row], blank: Row, relation: str) -> Callable[[Any], Row]:
+        """Return the function that converts any value of another class to an object of the class `row_type`."""
         nameless = self.stats.nameless
 
         def as_object(value: object) -> Row:
             if isinstance(value, dict):
-                return from_dict(kind, value)
+                return from_dict(row_type, value)
             if not relation or value == "":
                 return blank
             if value == []:
-                # PHP's empty object: the relation exists, and the account may see nothing of it.
+                # An empty object of PHP: the related object exists, but the account may not see its fields.
                 nameless[relation] += 1
                 return blank
-            # A scalar can only be the related object's name.
-            return from_dict(kind, {"name": value})
+            # The server sent only the name of the related object.
+            return from_dict(row_type, {"name": value})
 
         return as_object
 
     def _mismatch(self, leaf: Leaf) -> Callable[[Any, Exception], None]:
-        """Return the function that raises `Mismatch` for a value of a column, or counts it and returns null."""
+        """Return the function for values that do not fit a column.
+
+        It raises `Mismatch`, or counts the value and returns None.
+        """
         mismatches, nulls = self.stats.mismatches, self.instance_format.nulls_for_mismatches
 
         def mismatch(value: object, error: Exception) -> None:
@@ -241,7 +248,7 @@ class Compiler:
         return mismatch
 
     def _add_record(self) -> None:
-        """Add the statements that leave out a row without its key, and pass the record on."""
+        """Add the statements that leave out a row without its key, or pass its record to `append`."""
         keys = [self._variable(key) for key in self.stream.keys]
         self._add_to_loop(
             f"if {' or '.join(f'{key} is None' for key in keys)}:", "    stats.keyless += 1", "    continue"
@@ -254,29 +261,29 @@ class Compiler:
         return f"value_{self.columns.index(column)}"
 
 
-def _read(kind: type[Row], parent: str, name: str) -> str:
-    """Return the expression for a field of an object, `None` if the objects of its class do not have it."""
-    return f"{parent}.{attribute(name)}" if attribute(name) in kind.__struct_fields__ else "None"
+def _read(row_type: type[Row], parent: str, name: str) -> str:
+    """Return the expression that reads a field of an object. It is `None` if the class has no such field."""
+    return f"{parent}.{attribute(name)}" if attribute(name) in row_type.__struct_fields__ else "None"
 
 
 def _unique_id(*keys: str) -> str:
-    """Return the MD5 of the keys of an item's record, which identifies it among all (daktela-api.md §5.3)."""
+    """Return the unique id of an item's record, the MD5 of its keys (daktela-api.md §5.3)."""
     return hashlib.md5("-".join(keys).encode(), usedforsecurity=False).hexdigest()
 
 
 def _entries_without_name(value: object) -> int:
-    """Return how many entries of a list of related objects have no name; none if it is no such list."""
+    """Return the number of entries without a name in a list of related objects, 0 for any other value."""
     try:
         return entries_without_name(value) if value else 0
     except ValueError:
-        # A mismatch of its columns.
+        # The conversion of the columns reports the mismatch.
         return 0
 
 
 def _is_present(relation: Row) -> bool:
-    """Return whether a relation without a name is one that may not be seen, and not simply null.
+    """Return whether a related object without a name exists, although the account may not see its name.
 
-    A name that was not sent is `UNSET`.
+    A name that the server did not send is `UNSET`. It also means that the object exists.
     """
     return any(value is not None for value in msgspec.structs.astuple(relation))
 

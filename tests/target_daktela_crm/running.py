@@ -1,4 +1,4 @@
-"""Running the target as a process, and what a run leaves behind: states, log, requests and exit code."""
+"""Helpers that run the target as a process, and return its exit code, its states and its log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 60
+"""Timeout of a run."""
 COMMAND = (sys.executable, "-m", "tests.target_daktela_crm.quick")
+"""The target with short waits between attempts."""
 
 Message = dict[str, Any]
 
@@ -59,7 +61,7 @@ class Run:
 
 
 class Crm:
-    """A target with its settings, the folder of its store, and a simulator."""
+    """The settings of a target, the folder of its store, and the simulator to which it sends contacts."""
 
     def __init__(self, simulator: Simulator, folder: Path, **more: Any) -> None:
         self.simulator = simulator
@@ -90,18 +92,18 @@ class Crm:
         return run_target({**self.settings, **settings}, encoded(messages), *arguments)
 
     def deliver(self, *arguments: str, **settings: Any) -> Run:
-        """Run `--deliver`, with only the settings that an orchestrator has."""
+        """Run `--deliver`, with only the settings that an orchestrator passes."""
         names = ("url", "server", "access_token", "username", "password", "store_path")
         known = {name: value for name, value in self.settings.items() if name in names}
         return run_target({**known, **settings}, b"", "--deliver", *arguments)
 
     def bodies(self) -> list[dict[str, Any]]:
-        """Return the bodies of all requests in order, also of refused ones."""
+        """Return the bodies of all sync requests in order, including refused requests."""
         requests = [request for request in self.simulator.requests if request.endpoint == "sync"]
         return [json.loads(request.body) for request in requests]
 
     def requests(self) -> int:
-        """Return the number of requests to the endpoint."""
+        """Return the number of sync requests."""
         return sum(request.endpoint == "sync" for request in self.simulator.requests)
 
     def companies(self) -> dict[str, Any]:
@@ -127,11 +129,11 @@ def run_target(
     *arguments: str,
     environment: Mapping[str, str] | None = None,
 ) -> Run:
-    """Run the target with lines of input; without settings, no configuration file is given."""
-    given = [] if settings is None else ["--config", "{folder}/config.json"]
+    """Run the target with lines of input. If `settings` is None, it runs without `--config`."""
+    config = [] if settings is None else ["--config", "{folder}/config.json"]
     with running(
         main,
-        [*given, *arguments],
+        [*config, *arguments],
         lines=lines,
         files={"config.json": json.dumps(settings).encode()},
         environment={**WITH_SUMMARY, **(environment or {})},
@@ -144,8 +146,8 @@ def run_target(
 def start_target(
     settings: Mapping[str, Any], *arguments: str, environment: Mapping[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start the target, for tests that write its input and kill it."""
-    path = Path(str(settings.get("store_path", "/tmp/x"))).parent / "config.json"  # noqa: S108 - never used
+    """Start the target, and return its process, so that a test can write its input and kill it."""
+    path = Path(str(settings.get("store_path", "/tmp/x"))).parent / "config.json"  # noqa: S108 - always set
     path.write_text(json.dumps(settings), encoding="utf-8")
     return subprocess.Popen(
         [*COMMAND, "--config", str(path), *arguments],
@@ -158,7 +160,7 @@ def start_target(
 
 
 def stopped_target(
-    settings: Mapping[str, Any], lines: bytes, when: Callable[[], bool], number: signal.Signals
+    settings: Mapping[str, Any], lines: bytes, when: Callable[[], bool], signal_number: signal.Signals
 ) -> Run:
     """Run the target, and send it a signal as soon as `when` returns true."""
     process = start_target(settings)
@@ -167,7 +169,8 @@ def stopped_target(
     process.stdin.flush()
     process.stdin.close()
     wait_until(when)
-    process.send_signal(number)
+    process.send_signal(signal_number)
+    # `communicate` would flush the closed file.
     process.stdin = None
     output, log = process.communicate(timeout=SECONDS)
     return finished(process.returncode, output, log)
@@ -177,12 +180,12 @@ def wait_until(condition: Callable[[], bool]) -> None:
     """Wait until a condition is true."""
     end = time.monotonic() + SECONDS
     while not condition():
-        assert time.monotonic() < end, "what was waited for did not happen"
+        assert time.monotonic() < end, "the condition did not become true in time"
         time.sleep(0.005)
 
 
 def finished(code: int, output: bytes, log: bytes) -> Run:
-    """Return the result of an ended process."""
+    """Return the result of a process that has ended."""
     text = output.decode()
     states = [json.loads(line) for line in text.splitlines() if line.startswith('{"')]
     return Run(code, text, log.decode(), states)
@@ -199,7 +202,7 @@ def encoded(messages: Iterable[Message] | bytes) -> bytes:
 
 
 def schema(stream: str, *keys: str) -> Message:
-    """Return a SCHEMA message that allows anything."""
+    """Return a SCHEMA message that defines only the keys, and allows any other property."""
     properties = {key: {"type": ["string", "integer", "null"]} for key in keys or ("id",)}
     return {
         "type": "SCHEMA",
@@ -225,7 +228,7 @@ def bookmark(run: Run) -> Any:
 
 
 def company(number: int | str, name: str | None = None, **more: Any) -> Message:
-    """Return a company in the shape of the sync request."""
+    """Return a RECORD message of a company in the format of the sync request."""
     content = {
         "name": name or f"Company {number}",
         "description": f"about {number}",
@@ -235,7 +238,7 @@ def company(number: int | str, name: str | None = None, **more: Any) -> Message:
 
 
 def contact(number: int | str, of: Any = None, name: str | None = None, **more: Any) -> Message:
-    """Return a contact in the shape of the sync request."""
+    """Return a RECORD message of a contact in the format of the sync request."""
     content = {
         "company_id": of,
         "name": name or f"Contact {number}",
@@ -251,5 +254,5 @@ SCHEMAS = (schema("contacts"), schema("companies"))
 
 
 def feed(*messages: Message, bookmark: Any = 1) -> list[Message]:
-    """Return a complete input: schemas, messages and a state."""
+    """Return a complete input: the schemas, the messages, and a state unless `bookmark` is None."""
     return [*SCHEMAS, *messages, *([] if bookmark is None else [state(bookmark)])]

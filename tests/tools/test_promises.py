@@ -35,18 +35,18 @@ def test_each_promise_has_a_test_or_is_open() -> None:
 
 def test_a_promise_without_a_test_is_an_error() -> None:
     with pytest.raises(ValueError, match="no test has the marker of T1, S9"):
-        index(TEXTS, {}, still_open=())
+        index(TEXTS, {}, open_promises=())
 
 
 def test_an_open_promise_needs_no_test() -> None:
-    page = index(TEXTS, {"T1": {"tests/test_a.py": 2, "tests/test_b.py": 1}}, still_open=("S9",))
+    page = index(TEXTS, {"T1": {"tests/test_a.py": 2, "tests/test_b.py": 1}}, open_promises=("S9",))
     assert "| T1 | Every record is emitted | 3 | `test_a.py` (2), `test_b.py` (1) |\n" in page
     assert "| S9 | **Open.** Nothing is sent that should not be sent | 0 |  |\n" in page
 
 
 def test_a_marker_of_an_unknown_promise_is_an_error() -> None:
     with pytest.raises(ValueError, match="tests have the marker of T9"):
-        index(TEXTS, {"T1": {"tests/test_a.py": 1}, "T9": {"tests/test_a.py": 1}}, still_open=("S9",))
+        index(TEXTS, {"T1": {"tests/test_a.py": 1}, "T9": {"tests/test_a.py": 1}}, open_promises=("S9",))
 
 
 def test_functions_and_methods_with_the_marker_are_counted(tmp_path: Path) -> None:

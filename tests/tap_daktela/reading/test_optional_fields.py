@@ -13,10 +13,10 @@ from tap_daktela.api.outcome import Action, Outcome, RequestError
 from tap_daktela.inputs.settings import extra_fields
 from tap_daktela.reading.optional_fields import (
     FieldSearch,
-    absent,
-    listed,
-    may_be_refused_fields,
+    absent_columns,
+    may_refuse_fields,
     shortened,
+    with_suggestions,
     without_covered,
 )
 from tap_daktela.streams.definitions import STREAMS
@@ -102,7 +102,7 @@ def test_no_field_is_left_out_if_that_does_not_help_or_is_not_necessary() -> Non
     ],
 )
 def test_which_refusals_may_be_due_to_fields(outcome: Outcome, *, expected: bool) -> None:
-    assert may_be_refused_fields(RequestError(outcome, "x")) is expected
+    assert may_refuse_fields(RequestError(outcome, "x")) is expected
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_null_is_contained_and_parts_of_null_are_unknown(
     rows: list[dict[str, Any]], field: str, *, is_absent: bool
 ) -> None:
     [column] = columns("tickets", field)
-    assert absent(BY_NAME["tickets"], [column], rows) == ([column] if is_absent else [])
+    assert absent_columns(BY_NAME["tickets"], [column], rows) == ([column] if is_absent else [])
 
 
 @pytest.mark.parametrize(
@@ -153,4 +153,4 @@ def test_similar_names_are_suggested(field: str, suggested: str) -> None:
         "statuses": [{"color": "red"}],
         "category": {"sla": None},
     }
-    assert listed(columns("tickets", field), [row]) == suggested
+    assert with_suggestions(columns("tickets", field), [row]) == suggested
