@@ -6,6 +6,7 @@ Neither says anything about the CRM, so the value known from an earlier record i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -25,6 +26,8 @@ _MAX_LAYOUTS = 1_000
 """Layouts that are kept. A tap that leaves out columns without a value has many."""
 _OTHER_ROLE = {"company": "contact", "contact": "company"}
 _NOTHING: frozenset[str] = frozenset()
+_ESCAPED = re.compile(r'[\x00-\x1f"\\]')
+"""Characters that msgspec does not allow in the names of fields."""
 _encode_into = msgspec.json.Encoder(decimal_format="number").encode_into
 
 
@@ -46,10 +49,11 @@ class _Layout(NamedTuple):
 
     columns: tuple[Column, ...]
     """Those that the record may have."""
-    names: tuple[str, ...]
+    names: frozenset[str]
     """Their names."""
-    of_values: Callable[[Record], tuple[Any, ...]] | None
-    """Returns their values, if each of them is the value of one key and no column is missing."""
+    encode: Callable[[Record], bytearray] | None
+    """Encodes their values, if no column is missing; raises an error if they are not where they were in the first
+    record with these keys."""
     is_sparse: bool
     """Whether the tap leaves out columns without a value."""
     has_company: bool
@@ -111,6 +115,24 @@ class ColumnReader:
         """Expect columns that arrived in earlier runs."""
         self._expected |= self.columns.all.keys() & set(names)
 
+    def lacking_condition(self, record: Record) -> list[Column]:
+        """Return the columns of `when` that a record lacks, while other records have them."""
+        return [
+            column
+            for column in self.columns.condition
+            # Most flags are found without looking for empty objects.
+            if type(column.get(record)) is not bool and column.name in self._expected and not column.is_in(record)
+        ]
+
+    def with_last_known(self, record: Record, columns: Iterable[Column], key: str, recall: Recall) -> Record:
+        """Return a record with the last known values of columns that it lacks."""
+        # What is known in the other role does not get this one.
+        known = recall(self.role, key) or recall(_OTHER_ROLE[self.role], key)
+        for column in columns:
+            if column.name in known:
+                record = column.added_to(record, known[column.name])
+        return record
+
     def note_list(self, has_list: bool) -> None:  # noqa: FBT001 - a fact, no option
         """Note whether a record has the list that contains the records to be read."""
         self.lists.add(has_list)
@@ -119,25 +141,6 @@ class ColumnReader:
     def expected(self) -> frozenset[str]:
         """Columns that arrived in this run, or in an earlier one."""
         return frozenset(self._expected)
-
-    def with_condition(self, record: Record, recall: Recall, key: Callable[[Record], str]) -> Record:
-        """Return a record with the last known values of the columns of `when`, if it lacks any of them.
-
-        `key` returns the key of the record's company or contact.
-        """
-        lacking = [
-            column
-            for column in self.columns.condition
-            if column.name in self._expected and not column.is_in(record)
-        ]
-        if lacking:
-            identifier = key(record)
-            # What is known in the other role does not get this one.
-            known = recall(self.role, identifier) or recall(_OTHER_ROLE[self.role], identifier)
-            for column in lacking:
-                if column.name in known:
-                    record = column.added_to(record, known[column.name])
-        return record
 
     def path(self, name: str) -> Path:
         """Return the path at which a column probably is in the records of the stream."""
@@ -152,11 +155,12 @@ class ColumnReader:
     def complete(self, record: Record, key: str, recall: Recall) -> Complete:
         """Return a record with the last known values of the columns that it lacks."""
         layout = self._layouts.get(tuple(record)) or self._new_layout(record)
-        if layout.of_values is not None:
-            values = bytearray()
-            _encode_into(dict(zip(layout.names, layout.of_values(record), strict=True)), values)
-            # An empty object is found faster in JSON. In a text it does no harm.
-            if b"{}" not in values:
+        if layout.encode is not None:
+            try:
+                values = layout.encode(record)
+            except (KeyError, TypeError, _UncertainError):
+                pass
+            else:
                 return record, layout.has_company, layout.unknown_fields, values, False
         return self._complete_each(record, layout, key, recall)
 
@@ -184,7 +188,7 @@ class ColumnReader:
             self.arrived.update(values)
             self._expected.update(values)
             self._layouts.clear()
-        empty = frozenset(layout.names) - values.keys()
+        empty = layout.names - values.keys()
         self.empty |= empty
         if layout.is_sparse:
             values.update(dict.fromkeys((self.arrived - values.keys()) - empty))
@@ -203,28 +207,156 @@ class ColumnReader:
         columns = tuple(
             found for column in self.columns.all.values() if (found := column.within(record.keys())) is not None
         )
-        names = tuple(column.name for column in columns)
+        names = frozenset(column.name for column in columns)
         is_sparse = bool(self._prefixes) and any(key.startswith(self._prefixes) for key in record)
         self.is_sparse |= is_sparse
         self._has_objects |= any(
             isinstance(record[key], dict) for key in record if is_sparse and key.startswith(self._prefixes)
         )
-        is_complete = self.arrived.issuperset(names) and self._expected.issubset(names)
-        of_values = _values_getter(columns) if is_complete else None
-        has_company = not self.columns.company.isdisjoint(names)
-        layout = _Layout(columns, names, of_values, is_sparse, has_company, self._unknown_fields(names))
+        known = names & self.arrived
+        if is_sparse:
+            known |= self.arrived
+        is_complete = self._expected.issubset(known)
+        encode = _encoder(record, columns, known) if is_complete else None
+        has_company = not self.columns.company.isdisjoint(known)
+        layout = _Layout(columns, names, encode, is_sparse, has_company, self._unknown_fields(known))
         self._layouts[tuple(record)] = layout
         return layout
 
 
-def _values_getter(columns: tuple[Column, ...]) -> Callable[[Record], tuple[Any, ...]] | None:
-    """Return a function that returns the values of columns, or None if they are not all the value of one key."""
-    keys = [column.spellings[0][0] for column in columns if column.is_key]
-    if len(keys) < len(columns):
+class _UncertainError(Exception):
+    """The values of a record's columns cannot be read without looking at each of them."""
+
+
+class _Object(NamedTuple):
+    """An object inside a record, with columns."""
+
+    path: Path
+    columns: tuple[Column, ...]
+    values: Callable[[Any], tuple[Any, ...]]
+    """Returns the values of the columns in the object."""
+    nulls: tuple[None, ...] | None
+    """Their values if there is no object, or None if they may be elsewhere then."""
+
+
+def _encoder(
+    record: Record, columns: tuple[Column, ...], known: frozenset[str]
+) -> Callable[[Record], bytearray] | None:
+    """Return a function that encodes the values of known columns as a JSON object, or None if there is none.
+
+    The function reads all columns inside the same object at once. It raises an error for records whose columns are
+    not where they are in `record`, and for those that may have other columns. Known columns that are not among
+    `columns` have no value.
+    """
+    here = [column for column in columns if column.name in known]
+    if any(_is_ambiguous(column) for column in here) or any(_ESCAPED.search(name) for name in known):
         return None
+    objects = _objects(record, here)
+    ordered = [column for each in objects for column in each.columns]
+    names = [column.name for column in ordered]
+    fields = {f"field_{number}": name for number, name in enumerate([*names, *sorted(known - {*names})])}
+    # Encoded three times as fast as a dictionary.
+    row = msgspec.defstruct("Row", [(field, object, None) for field in fields], rename=fields, gc=False)
+    values_of = _values_getter(objects)
+    lists = [(number, column.element_keys) for number, column in enumerate(ordered) if column.element_keys]
+    has_no_objects = not all(column.with_objects for column in here)
+    others = _others([column for column in columns if column.name not in known])
+
+    def encode(record: Record) -> bytearray:
+        for key, inner in others:
+            content = record[key]
+            if type(content) is not dict or not inner.isdisjoint(content):
+                raise _UncertainError
+        values = values_of(record)
+        for number, keys in lists:
+            if not _has_element(values[number], keys):
+                raise _UncertainError
+        encoded = bytearray()
+        _encode_into(row(*values), encoded)
+        # Objects are found faster in JSON. In a text they do no harm.
+        if b"{}" in encoded or (has_no_objects and encoded.count(b"{") > 1):
+            raise _UncertainError
+        return encoded
+
+    return encode
+
+
+def _is_ambiguous(column: Column) -> bool:
+    """Return whether a column may be at paths that begin with different keys."""
+    return len({spelling[0] for spelling in column.spellings}) > 1
+
+
+def _others(columns: list[Column]) -> list[tuple[str, frozenset[str]]]:
+    """Return where columns may be that no record has had so far: keys, each with keys of the object at it."""
+    found: dict[str, set[str]] = {}
+    for column in columns:
+        for spelling in column.spellings:
+            found.setdefault(spelling[0], set()).update(spelling[1:2])
+    return [(key, frozenset(inner)) for key, inner in found.items()]
+
+
+def _objects(record: Record, columns: list[Column]) -> list[_Object]:
+    """Return the objects inside a record that contain the columns; the record itself is the first."""
+    found: dict[Path, list[tuple[str, Column]]] = {}
+    for column in columns:
+        *parent, name = next(
+            (each for each in column.spellings if _is_exactly_at(record, each)), column.spellings[0]
+        )
+        found.setdefault(tuple(parent), []).append((name, column))
+    objects = []
+    for path, inner in sorted(found.items()):
+        is_single = all(len(column.spellings) == 1 for _, column in inner)
+        nulls = (None,) * len(inner) if path and is_single else None
+        values = _items_getter([name for name, _ in inner])
+        objects.append(_Object(path, tuple(column for _, column in inner), values, nulls))
+    return objects
+
+
+def _is_exactly_at(record: Record, path: Path) -> bool:
+    content: Any = record
+    for name in path:
+        if not isinstance(content, dict) or name not in content:
+            return False
+        content = content[name]
+    return True
+
+
+def _has_element(value: object, keys: frozenset[str]) -> bool:
+    """Return whether a list has certainly an element with one of these keys, or no element."""
+    if not isinstance(value, list):
+        return value is None
+    return not value or (isinstance(value[0], dict) and not keys.isdisjoint(value[0]))
+
+
+def _values_getter(objects: list[_Object]) -> Callable[[Record], tuple[Any, ...]]:
+    """Return a function that returns the values of the columns of some objects, object by object."""
+    if [each.path for each in objects] == [()]:
+        return objects[0].values
+
+    def values(record: Record) -> tuple[Any, ...]:
+        found: tuple[Any, ...] = ()
+        for path, _, of_object, nulls in objects:
+            content: Any = record
+            for name in path:
+                if type(content) is str:
+                    raise _UncertainError
+                content = content[name] if type(content) is dict else None
+            if type(content) is dict:
+                found += of_object(content)
+            elif nulls is None or type(content) is str:
+                raise _UncertainError
+            else:
+                found += nulls
+        return found
+
+    return values
+
+
+def _items_getter(keys: list[str]) -> Callable[[Record], tuple[Any, ...]]:
     if len(keys) > 1:
         return itemgetter(*keys)
-    return lambda record: tuple(record[key] for key in keys)
+    [key] = keys
+    return lambda record: (record[key],)
 
 
 def missing_columns(stream: str, reader: ColumnReader, has_values: Callable[[str, str], bool]) -> Iterator[str]:

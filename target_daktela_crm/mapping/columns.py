@@ -40,11 +40,6 @@ class Column(NamedTuple):
     element_keys: frozenset[str] = frozenset()
     """Keys of the elements of a list, of which an expression needs one."""
 
-    @property
-    def is_key(self) -> bool:
-        """Whether the column is the value of a single key, whatever the value is."""
-        return len(self.spellings) == 1 and len(self.spellings[0]) == 1 and not self.element_keys
-
     def is_in(self, record: Mapping[str, Any]) -> bool:
         """Return whether a record has the column, with or without a value.
 

@@ -445,6 +445,11 @@ class _StreamCompiler:
         if len(getters) == 1 and self._options.raw and not null_values:
             return getters[0]
 
+        if len(getters) == 1:
+            [get] = getters
+            # Without a loop, since most attributes have one expression.
+            return lambda record: None if is_empty(value := get(record), null_values) else value
+
         def first(record: Record) -> Any:
             for get in getters:
                 value = get(record)

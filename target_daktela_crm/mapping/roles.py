@@ -163,11 +163,15 @@ class Attributes:
 
     def with_condition(self, record: Record, recall: Recall) -> Record:
         """Return a record with the last known columns of `when`, if it lacks any of them."""
+        lacking = self.columns.lacking_condition(record)
+        if not lacking:
+            return record
         try:
-            return self.columns.with_condition(record, recall, lambda record: self.identifier(record).key)
+            key = self.identifier(record).key
         except MappingError:
             # The record has no id, which is an error only if `when` selects it.
             return record
+        return self.columns.with_last_known(record, lacking, key, recall)
 
     def identifier(self, record: Record) -> Identifier:
         """Return the record's id."""
