@@ -395,6 +395,20 @@ class Receiver:
         }
         self._store.set(_COLUMNS, {**(self._store.get(_COLUMNS) or {}), **expected})
 
+    def note_same_ids(self) -> None:
+        """Note streams whose records replace each other, unless they are of the same people by their mapping."""
+        for stream, other, count, example in self._store.same_ids():
+            mapping, other_mapping = self.mapping.stream(stream), self.mapping.stream(other)
+            if mapping is None or other_mapping is None or mapping.has_ids_of(other_mapping):
+                continue
+            records = pluralize(count, "record has", "records have")
+            text = (
+                f"{stream}: {records} the id of a record of {other} ({example}), and replaced it: give the "
+                f"records of one stream other ids, such as id: \"joined('-', '{stream}', id)\""
+            )
+            logger.warning("%s", text)
+            self._summary.notes.append(text)
+
     def _note_kept_columns(self, stream: str, reader: ColumnReader) -> None:
         """Note the columns of earlier runs that no record of this run has."""
         kept = sorted(reader.expected - reader.arrived) if reader.has_records and not reader.is_sparse else []

@@ -162,6 +162,7 @@ class Run:
         # Before anything is withdrawn: a run that lacks columns stops, and changes as little as possible.
         self.receiver.check_columns(may_be_missing=self._settings.allow_missing_columns)
         self.receiver.drop_excluded()
+        self.receiver.note_same_ids()
         self.store.link_contacts(
             detach_unknown=policy == "detach",
             only_this_run=self._settings.stages,

@@ -55,6 +55,12 @@ class StreamMapping:
     """A shorter way to read records that already have the request's shape; None if there is none."""
     column_readers: tuple[ColumnReader, ...] = ()
     """Of its company and contact roles, and of the contacts inside the records of companies."""
+    same_ids_as: frozenset[str] = frozenset()
+    """Streams whose records with the same id are of the same person."""
+
+    def has_ids_of(self, other: StreamMapping) -> bool:
+        """Return whether records with the same id, in this stream and in another one, are of the same person."""
+        return self.name == other.name or other.name in self.same_ids_as or self.name in other.same_ids_as
 
     def fits(self, record: Mapping[str, Any]) -> bool:
         """Return whether a record, or the properties of a schema, has any identifying column."""

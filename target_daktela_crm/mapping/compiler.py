@@ -63,7 +63,7 @@ _REQUIRED = {
     "value": ("of", "owner"),
     "definition": ("id",),
 }
-_STREAM_KEYS = (*ROLES, "aliases", "html_entities", "null_values", "optional", "places", "raw")
+_STREAM_KEYS = (*ROLES, "aliases", "html_entities", "null_values", "optional", "places", "raw", "same_ids_as")
 _NEUTRAL = frozenset({"when", "id", "deleted", "modified"})
 """Attributes whose columns, such as `id`, have the same names in many CRMs."""
 _NAMES = frozenset({"name", "firstname", "lastname"})
@@ -274,6 +274,9 @@ class _StreamCompiler:
             },
             native=self._native(content),
             column_readers=tuple(self._readers),
+            same_ids_as=frozenset(
+                _list_of_texts(content.get("same_ids_as"), f"{self._place}.same_ids_as", self._problems)
+            ),
         )
 
     def _native(self, content: Mapping[str, Any]) -> Native | None:

@@ -136,6 +136,9 @@ ALTER TABLE companies ADD COLUMN confirmed_columns BLOB; -- those of the confirm
 -- The first run that received its content.
 ALTER TABLE companies ADD COLUMN first_run INTEGER;
 ALTER TABLE contacts ADD COLUMN first_run INTEGER;
+-- Another stream with a record of the same id, if a record of this run has replaced that one.
+ALTER TABLE companies ADD COLUMN other_stream TEXT;
+ALTER TABLE contacts ADD COLUMN other_stream TEXT;
 """
 _UPGRADES = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 """The statements that create each version from the one before it."""

@@ -80,6 +80,12 @@ _KNOWN_COLUMNS = """
     columns = iif(excluded.body IS NULL, columns, excluded.columns),
     first_run = iif(body IS NULL, excluded.first_run, first_run)
 """
+_OTHER_STREAM = """
+    other_stream = CASE
+        WHEN excluded.withheld THEN other_stream WHEN excluded.stream <> stream THEN stream
+        WHEN excluded.run = run THEN other_stream
+    END
+"""
 _REPLACES_CONFIRMED = f"{IS_CONFIRMED} AND excluded.hash IS NOT NULL AND excluded.hash IS NOT hash"
 _PUT_COMPANY = f"""
 INSERT INTO companies (
@@ -92,7 +98,7 @@ ON CONFLICT (key) DO UPDATE SET
     confirmed_columns = iif({_REPLACES_CONFIRMED}, columns, confirmed_columns),
     modified = excluded.modified, run = excluded.run, stream = excluded.stream,
     deleted = iif(excluded.withheld, deleted, excluded.deleted),
-    nameless = iif(excluded.withheld, nameless, excluded.nameless), {_WITHHELD}, {_KNOWN_COLUMNS}
+    nameless = iif(excluded.withheld, nameless, excluded.nameless), {_WITHHELD}, {_KNOWN_COLUMNS}, {_OTHER_STREAM}
 """ + _KEEP_NEWEST.format(table="companies")  # noqa: S608 - conditions of this module
 _PUT_CONTACT = f"""
 INSERT INTO contacts (
@@ -102,7 +108,7 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?8, iif(?9, ?6, NULL), ?6)
 ON CONFLICT (key) DO UPDATE SET
     body = coalesce(excluded.body, body), hash = coalesce(excluded.hash, hash), modified = excluded.modified,
     deleted = iif(excluded.withheld, deleted, excluded.deleted), run = excluded.run, stream = excluded.stream,
-    {_KNOWN_COLUMNS},
+    {_KNOWN_COLUMNS}, {_OTHER_STREAM},
     own = iif(excluded.tells, excluded.own, own), own_run = iif(excluded.tells, excluded.run, own_run),
     tells = iif(excluded.tells >= 2, excluded.tells, max(tells, excluded.tells)), {_WITHHELD}
 """ + _KEEP_NEWEST.format(table="contacts")  # noqa: S608 - as above
@@ -166,6 +172,15 @@ class KnownColumns(NamedTuple):
     """The last known values of its columns, or None if they are those of its body."""
     body: dict[str, Any]
     """Its JSON object in the request."""
+
+
+class SameIds(NamedTuple):
+    """Companies or contacts of one stream that have replaced those of another stream with the same id."""
+
+    stream: str
+    other_stream: str
+    records: int
+    example: str
 
 
 class ContactOnHold(NamedTuple):
@@ -451,6 +466,15 @@ class Store:
         query = f"SELECT columns, body FROM {_TABLES[role]} WHERE key = ? AND body IS NOT NULL"  # noqa: S608 - as above
         row = self._connection.execute(query, (key,)).fetchone()
         return None if row is None else KnownColumns(None if row[0] is None else decode(row[0]), decode(row[1]))
+
+    def same_ids(self) -> Iterator[SameIds]:
+        """Yield the pairs of streams of which this run has received records with the same id."""
+        for table in _TABLES.values():
+            query = f"""
+                SELECT stream, other_stream, count(*), min(key) FROM {table}
+                WHERE run = ? AND other_stream IS NOT NULL GROUP BY stream, other_stream
+            """  # noqa: S608 - as above
+            yield from map(SameIds._make, self._connection.execute(query, (self.run_number,)))
 
     def has_values(self, role: str, field: str) -> bool:
         """Return whether any `company` or `contact` has values of a field."""

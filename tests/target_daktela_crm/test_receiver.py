@@ -241,3 +241,33 @@ def test_records_before_a_schema_that_matches_the_preset_are_delivered(crm: Crm)
     ]
     assert crm.run(messages, preset="salesforce").code == 0
     assert set(crm.contacts()) == {"1", "2"}
+
+
+LEADS = {"leads": {"contact": {"id": "id", "name": "name", "fields": {"email": ["email"]}}}}
+
+
+@pytest.mark.parametrize("is_in_one_run", [True, False])
+def test_the_same_id_in_two_streams_is_reported(crm: Crm, is_in_one_run: bool) -> None:  # noqa: FBT001
+    rows = [record("people", id=7, name="Eva", company_id=None), record("companies", id=7, name="Acme")]
+    leads = [record("leads", id=number, name="Lead", email="l@example.com") for number in (7, 8)]
+    crm.settings.update(preset="copper", streams=LEADS)
+    runs = [crm.run([*rows, *leads])] if is_in_one_run else [crm.run(rows), crm.run(leads)]
+    text = (
+        "leads: 1 record has the id of a record of people (7), and replaced it: give the records of one stream "
+        "other ids, such as id: \"joined('-', 'leads', id)\""
+    )
+    assert text in runs[-1].warnings
+    assert text in runs[-1].summary["notes"]
+    assert runs[-1].code == 0
+    assert not crm.run([record("leads", id=7, name="Lead", email=None)]).warnings
+    other = {"leads": {"contact": {**LEADS["leads"]["contact"], "id": "joined('-', 'leads', id)"}}}
+    crm.run([*rows, *leads], streams=other)
+    assert not crm.run([*rows, *leads], streams=other).warnings
+    assert {"7", "leads-7"} <= set(crm.contacts())
+
+
+def test_a_person_account_has_the_id_of_its_contact(crm: Crm) -> None:
+    account = record("Account", Id="001", Name="Petra", IsPersonAccount=True, PersonContactId="003")
+    rows = [account, record("Contact", Id="003", Name="Petra", IsPersonAccount=True, AccountId="001")]
+    assert not crm.run(rows, preset="salesforce").warnings
+    assert not crm.run(rows[::-1], preset="salesforce").warnings

@@ -101,7 +101,7 @@ def _downgrade_to_version_1(crm: Crm) -> None:
             "sent_companies",
         ):
             connection.execute(f"DROP TABLE {table}")
-        both = ("withheld", "refused", "columns", "first_run")
+        both = ("withheld", "refused", "columns", "first_run", "other_stream")
         for column in (*both, "nameless", "confirmed", "confirmed_columns"):
             connection.execute(f"ALTER TABLE companies DROP COLUMN {column}")
         for column in (*both, "own_run"):
