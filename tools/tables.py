@@ -18,6 +18,7 @@ from target_daktela_crm import settings as of_the_target
 from target_daktela_crm.mapping.functions import function_help
 from target_daktela_crm.mapping.preset import PRESETS, load_preset, preset_notes
 from target_daktela_crm.target import TargetDaktelaCrm
+from tools.select_blocks import blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -85,6 +86,7 @@ TABLES: dict[Path, dict[str, Callable[[], str]]] = {
     DOCS / "tap" / "settings.md": {"settings": settings_table, "built-in-settings": built_in_settings_table},
     DOCS / "target" / "settings.md": {"target-settings": partial(settings_table, of_the_target.SCHEMA)},
     DOCS / "target" / "presets.md": {"presets": presets_table},
+    DOCS / "target" / "crm-taps.md": {"select": blocks},
     DOCS / "target" / "mapping.md": {"functions": functions_table},
     DOCS / "operations" / "meltano.md": {"capabilities": capabilities_table},
 }

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from target_daktela_crm.mapping.column_reader import ColumnReader
+    from target_daktela_crm.mapping.columns import Column
     from target_daktela_crm.mapping.field_values import StreamOptions
     from target_daktela_crm.mapping.native import Native
     from target_daktela_crm.mapping.roles import Attributes, Record, Role
@@ -55,6 +56,8 @@ class StreamMapping:
     """A shorter way to read records that already have the request's shape; None if there is none."""
     column_readers: tuple[ColumnReader, ...] = ()
     """Of its company and contact roles, and of the contacts inside the records of companies."""
+    columns: tuple[Column, ...] = ()
+    """All columns that the mapping reads."""
     same_ids_as: frozenset[str] = frozenset()
     """Streams whose records with the same id are of the same person."""
 

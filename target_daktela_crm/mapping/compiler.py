@@ -274,6 +274,14 @@ class _StreamCompiler:
             },
             native=self._native(content),
             column_readers=tuple(self._readers),
+            columns=tuple(
+                {
+                    column.name: column
+                    for found in self._compiled.values()
+                    for expression in found
+                    for column in self._own(expression.columns)
+                }.values()
+            ),
             same_ids_as=frozenset(
                 _list_of_texts(content.get("same_ids_as"), f"{self._place}.same_ids_as", self._problems)
             ),
