@@ -60,6 +60,7 @@ TAPS = {
     "salesforce-singer-io": Tap("tap-salesforce", "singer-io"),
     "sugarcrm-rest": Tap("tap-rest-api-msdk", "Widen, on the REST API of SugarCRM"),
     "sugarcrm-sql": Tap("tap-mysql", "any tap of the database"),
+    "sugarcrm-sql-schemas": Tap("tap-mysql", "any tap of the database that names streams `schema-table`"),
     "zendesk-sell-dreamdata": Tap("tap-zendesk-sell", "dreamdata-io"),
     "zendesk-sell-leag": Tap("tap-zendesk-sell", "leag"),
     "zoho-hotglue": Tap("tap-zoho", "hotglue"),

@@ -63,7 +63,8 @@ def _present(folder: str, patterns: Collection[str] | None = None) -> list[tuple
 
 
 def test_each_recorded_tap_has_a_block() -> None:
-    assert set(TAPS) == set(RECORDED)
+    # Of a file, all columns arrive.
+    assert set(TAPS) == set(RECORDED) - {"pipedrive-csv"}
 
 
 @pytest.mark.parametrize("folder", TAPS)
