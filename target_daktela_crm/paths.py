@@ -72,7 +72,7 @@ def _file_problems(values: Mapping[str, Any], server: str) -> Iterator[tuple[str
 
 def _store_problem(path: Path, text: str) -> str | None:
     # Of SQLite, which keeps such a database in memory, or reads it as a URI.
-    if text.startswith("file:") or path.name == ":memory:":
+    if text.startswith("file:") or "?mode=" in text or path.name == ":memory:":
         return "is a database in memory or a URI: give the path of a file"
     if _is_folder(path, text):
         return "is a folder: give the path of a file"

@@ -139,10 +139,19 @@ class Run:
             # What Daktela has accepted last is not durable yet.
             self.store.commit()
         self.rejects.make_durable()
+        self._note_refused_earlier()
         if self._settings.is_full and is_received and not self.store.count_refused():
             self.store.set("full_accepted", _now())
         self.store.commit()
         return self._settings.dry_run is None
+
+    def _note_refused_earlier(self) -> None:
+        refused = self.store.refused_earlier() if len(self.rejects) else None
+        if refused is not None and refused.total:
+            self.summary.notes.append(
+                f"of the rejected, {named(*refused)} received by earlier runs: each run tries them again, and a "
+                "full load forgets those that the CRM does not have any more"
+            )
 
     def _forget_refused(self) -> None:
         """Withdraw what Daktela has refused in earlier runs, if the CRM does not have it any more.

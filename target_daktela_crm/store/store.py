@@ -768,6 +768,12 @@ class Store:
         condition = f"refused AND run = {self.run_number}"
         return self._count("companies", condition) + self._count("contacts", condition)
 
+    def refused_earlier(self) -> NamedCount:
+        """Return which refused companies and contacts only earlier runs have received."""
+        condition = f"refused AND run < {self.run_number} AND {_LIVE}"
+        total = self._count("companies", condition) + self._count("contacts", condition)
+        return NamedCount(total, self._examples(condition, condition))
+
     def forget_refused(self) -> NamedCount:
         """Withdraw what Daktela has refused earlier and this run has not received; return what it was."""
         earlier = f"refused AND run < {self.run_number}"

@@ -170,6 +170,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "a store in memory, as a URI": ({**ACME, "store_path": "file::memory:"}, "store_path", "URI"),
     "a store in memory, as a query": ({**ACME, "store_path": "file:x?mode=memory"}, "store_path", "URI"),
+    "a store in memory, as a query of a path": ({**ACME, "store_path": "x.db?mode=memory"}, "store_path", "URI"),
     "a store that is a folder": ({**ACME, "store_path": "stores/"}, "store_path", "is a folder"),
     "a store that is this folder": ({**ACME, "store_path": "."}, "store_path", "is a folder"),
     "a store that is a folder above": ({**ACME, "store_path": ".."}, "store_path", "is a folder"),

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from target_daktela_crm.entities import Company, Contact
 from target_daktela_crm.mapping.compiler import compile_mapping
-from tests.crm.test_taps import TAPS as RECORDED
+from tests.crm.test_taps import FOLDERS as RECORDED
 from tools.select_blocks import TAPS, messages, preset_of, shapes
 from tools.tables import DOCS
 

@@ -186,6 +186,15 @@ def test_a_full_load_forgets_what_was_refused_and_has_vanished(refused: Crm) -> 
     assert len(refused.contacts()) == 19
 
 
+def test_the_summary_says_how_a_reject_of_an_earlier_run_ends(refused: Crm) -> None:
+    run = refused.run(feed(contact(3, of=1, name="Changed")))
+    assert run.code == 1
+    [note] = run.summary["notes"]
+    assert note.startswith("of the rejected, 3 (c2, 8, 30) received by earlier runs: ")
+    assert "a full load forgets" in note
+    assert not refused.run(feed(*WITHOUT, contact(8, of=1)), **FULL).summary["notes"]
+
+
 @pytest.mark.promise("S7")
 @pytest.mark.parametrize(
     "load",
