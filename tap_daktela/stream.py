@@ -1,4 +1,4 @@
-"""The class of all streams: the SDK's shell around `reading/stream_reader.py`.
+"""The SDK's class of streams. It reads records with `reading/stream_reader.py`.
 
 The bookmark of a stream is a checkpoint of the reader, in UTC and for each instance. It is never the value of a
 record, because the SDK compares bookmarks as texts, and local times are not in order when the clocks go back.
@@ -48,7 +48,7 @@ _OF_COLUMN = len(("properties", "name of a column"))
 
 
 class Run(Protocol):
-    """What the streams of a run have in common."""
+    """What the streams of a run share."""
 
     @property
     def instances(self) -> Mapping[str, Instance]:
@@ -56,7 +56,7 @@ class Run(Protocol):
 
     @property
     def metrics(self) -> RunMetrics:
-        """What the streams cost."""
+        """Requests, rows and time of each stream."""
 
     @property
     def activation(self) -> Activation:
@@ -65,17 +65,17 @@ class Run(Protocol):
     def note_failure(
         self, stream: str, servers: Collection[str], reason: str, *, of_instance: bool = False
     ) -> None:
-        """Remember that a stream of instances was not read to its end."""
+        """Record that a stream of these instances was not read completely."""
 
     def log_missing_rights(self) -> None:
-        """Log which relations the account may not read, once."""
+        """Log once which relations the account may not read."""
 
     def raise_failures(self) -> None:
-        """Raise an error if anything could not be read."""
+        """Raise an error if a stream could not be read."""
 
 
 class DaktelaStream(Stream):
-    """A stream of Daktela's, over one instance or several."""
+    """A stream of one Daktela instance or several."""
 
     # The row mapper has already converted every value to the type of its column. If the SDK did it again, a run
     # that writes record by record would take twice as long.
@@ -88,8 +88,8 @@ class DaktelaStream(Stream):
         self._run = run
         self.declaration = declaration
         self.servers = tuple(servers)
-        self._gaps = dict.fromkeys(self.servers, UNFINISHED)
-        """Instance -> what is missing of its records, empty if nothing is."""
+        self._incomplete = dict.fromkeys(self.servers, UNFINISHED)
+        """Instance -> why its records may be incomplete, empty if they are complete."""
         self._tables_written: set[str] = set()
         """The tables that records were written to, as stream maps name them."""
         self.selected_by_default = declaration.selected_by_default
@@ -100,7 +100,7 @@ class DaktelaStream(Stream):
     @property
     @override
     def partitions(self) -> list[dict[str, Any]] | None:
-        """The instances: state is kept for each, with one instance too, so that no other inherits it."""
+        """The instances. Each has its own state, even a single one, so that another instance never uses it."""
         return [{"server": server} for server in self.servers]
 
     @override
@@ -171,7 +171,7 @@ class DaktelaStream(Stream):
             return
         maps = [each for each in self.stream_maps if not isinstance(each, RemoveRecordTransform)]
         tables = {each.stream_alias: each.stream_alias in self._tables_written for each in maps}
-        for table in self._run.activation.permitted(tables, self._gaps):
+        for table in self._run.activation.permitted(tables, self._incomplete):
             self._tap.write_message(ActivateVersionMessage(stream=table, version=self._stream_version))
 
     @override
@@ -191,21 +191,21 @@ class DaktelaStream(Stream):
                         self.advance(context, step)
                     else:
                         cost.rows += len(step)
-                        self._run.metrics.reporter.tell(sync.rows, sync.expected)
+                        self._run.metrics.reporter.update(sync.rows, sync.expected)
                         yield step
                     # Free this page before the next one is fetched.
                     del step
-                self._gaps[instance.server] = sync.why_incomplete()
+                self._incomplete[instance.server] = sync.why_incomplete()
         except (InstanceError, RangeError) as error:
             self._run.note_failure(self.name, [instance.server], str(error), of_instance=True)
         except StreamError as error:
             self._run.note_failure(self.name, [instance.server], str(error))
         except RecursionError:
-            self.logger.debug("What went wrong:", exc_info=True)
+            self.logger.debug("Cause of the failure:", exc_info=True)
             self._run.note_failure(self.name, [instance.server], "a value is nested too deeply to be read")
         except Exception as error:
             # The other streams are still read.
-            self.logger.debug("What went wrong:", exc_info=True)
+            self.logger.debug("Cause of the failure:", exc_info=True)
             self._run.note_failure(self.name, [instance.server], unexpected(error))
         finally:
             instance.end_stream()
@@ -254,9 +254,9 @@ class DaktelaStream(Stream):
         self._activate_version()
 
     def _parts(self, partition: Context, count: int) -> Iterator[list[Any]]:
-        """Yield the records of one instance, so many at once that a state message is due where it is in the SDK.
+        """Yield the records of one instance in parts. The SDK would write a state message after each full part.
 
-        `count` is how many records of the stream have been written before.
+        `count` is the number of records of the stream that have been written before.
         """
         for table in self._tables(partition):
             records = table.records
@@ -279,30 +279,30 @@ class DaktelaStream(Stream):
             yield
         except RecursionError:
             # Decoding a value needs fewer levels of the stack than writing it.
-            self.logger.debug("What went wrong:", exc_info=True)
+            self.logger.debug("Cause of the failure:", exc_info=True)
             self._run.note_failure(self.name, servers, "a value is nested too deeply to be written")
         except (AbortedSyncExceptionBase, RequestedAbortException):
             # `--test` has read enough records.
             raise
         except ExpressionError as error:
-            self.logger.debug("What went wrong:", exc_info=True)
+            self.logger.debug("Cause of the failure:", exc_info=True)
             self._run.note_failure(self.name, servers, f"stream_maps: {error}")
         except Exception as error:
             if all(type(each) is SameRecordTransform for each in self.stream_maps):
                 raise
-            self.logger.debug("What went wrong:", exc_info=True)
+            self.logger.debug("Cause of the failure:", exc_info=True)
             message = f"stream_maps: a map of {self.name} fails with {type(error).__name__}"
             self._run.note_failure(self.name, servers, message)
 
     def _is_written_as_read(self) -> bool:
-        """Return whether the SDK would write records as they are: no maps, no limit, no part of one left out."""
+        """Return whether the SDK would write records unchanged: no maps, no limit, all columns whole."""
         return (
             self.selected
             and [type(each) for each in self.stream_maps] == [SameRecordTransform]
             and not self.stream_maps[0].flattening_enabled
             and self.ABORT_AT_RECORD_COUNT is None
             and all(self.mask["properties", column.name] for column in self.selected_columns())
-            # Parts of columns left out.
+            # No part of a column is left out.
             and all(is_selected for breadcrumb, is_selected in self.mask.items() if len(breadcrumb) > _OF_COLUMN)
         )
 
@@ -314,10 +314,10 @@ class DaktelaStream(Stream):
     def apply_catalog(self, catalog: Catalog) -> None:
         """Apply a catalog: its selection, its schemas and its replication method.
 
-        Keys and replication key stay the tap's own, and are always selected.
+        The keys and the replication key stay those of the tap, and are always selected.
 
         Raises:
-            InputError: it gives a selected column a type that its values cannot be converted to.
+            InputError: the values of a selected column cannot be converted to its type in the catalog.
         """
         super().apply_catalog(catalog)
         properties = self.effective_schema.setdefault("properties", {})
@@ -329,11 +329,11 @@ class DaktelaStream(Stream):
             raise InputError([f"catalog: {self.name}.{problem}" for problem in problems])
 
     def _restore_keys(self, entry: CatalogEntry) -> None:
-        """Undo what a catalog changes of the keys and of the replication, and warn about what has no effect."""
+        """Restore the keys and the replication of the tap, and warn about parts of a catalog without effect."""
         own = self.declaration
         needed = [*own.keys, *([own.replication_key] if own.replication_key else [])]
         if () not in self.metadata:
-            # The SDK takes such a stream for selected, and its columns for not selected.
+            # The SDK treats such a stream as selected, but its columns as not selected.
             self.metadata.root.selected = True
         for name in needed:
             self.metadata["properties", name].inclusion = Metadata.InclusionType.AUTOMATIC
@@ -359,7 +359,7 @@ class DaktelaStream(Stream):
         return tuple(columns)
 
     def _fitted_columns(self) -> tuple[list[fields.Field], list[str]]:
-        """Return the columns to emit as the catalog has them, and what is wrong with their schemas there."""
+        """Return the columns to emit, with the types of the catalog, and a line for each wrong type."""
         properties = self.effective_schema.get("properties", {})
         keys = self.declaration.keys
         needed = {*keys, self.declaration.replication_key}

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 _ENVIRONMENT = "ENV"
 """Value of `--config` for settings in the environment."""
 _TEST_UNREACHABLE_ATTEMPTS = 2
-"""Attempts of `--test` if no connection can be made: a second or two instead of half a minute."""
+"""Attempts of `--test` if no connection can be made. They take up to two seconds instead of half a minute."""
 _OBJECTS_UNTIL_COLLECTED = 50_000
 """Number of new objects after which Python searches for reference cycles."""
 
@@ -73,7 +73,7 @@ class TapDaktela(Tap):
         TapCapabilities.STATE,
         TapCapabilities.DISCOVER,
         TapCapabilities.TEST,
-        # In the next SDK it is a capability of all plugins.
+        # In the next version of the SDK, this is a capability of all plugins.
         PluginCapabilities.ACTIVATE_VERSION,
         PluginCapabilities.ABOUT,
         PluginCapabilities.STREAM_MAPS,
@@ -111,7 +111,7 @@ class TapDaktela(Tap):
 
     @cached_property
     def metrics(self) -> RunMetrics:
-        """What the run costs, stream by stream."""
+        """Requests, rows and time of each stream."""
         return RunMetrics(reporter(self.logger))
 
     @cached_property
@@ -156,7 +156,7 @@ class TapDaktela(Tap):
             raise InputError(problems)
 
     def compile_stream_maps(self) -> list[str]:
-        """Compile the stream maps; return a line for each thing that is wrong with them."""
+        """Compile the stream maps, and return one line for each problem."""
         config = copy.deepcopy(given(self.config))
         if problems := stream_map_problems(config.get("stream_maps", {}), self.streams.values()):
             return problems
@@ -168,7 +168,7 @@ class TapDaktela(Tap):
         """Warn if the catalog selects nothing.
 
         Raises:
-            InputError: it selects a stream that does not exist.
+            InputError: the catalog selects a stream that does not exist.
         """
         if self.input_catalog is None:
             return
@@ -182,7 +182,7 @@ class TapDaktela(Tap):
 
     @override
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take the state of an earlier run."""
+        """Load the state of an earlier run."""
         merged, warnings = merge_partitions(state)
         for line in warnings:
             self.logger.warning(line)
@@ -207,7 +207,7 @@ class TapDaktela(Tap):
     def note_failure(
         self, stream: str, servers: Collection[str], reason: str, *, of_instance: bool = False
     ) -> None:
-        """Log that a stream of instances was not read to its end, and remember it for the end of the run."""
+        """Log that a stream of these instances was not read completely, and record it for the end of the run."""
         if line := self._failures.add(stream, servers, reason, of_instance=of_instance):
             self.logger.error("%s", line)
 
@@ -218,7 +218,7 @@ class TapDaktela(Tap):
                 self.logger.warning("%s: %s", instance.server, warning)
 
     def raise_failures(self) -> None:
-        """Raise a RunError if anything was not read to its end.
+        """Raise a RunError if a stream was not read completely.
 
         This decides the exit code of a run: 1 with a RunError, which `OneLineErrorCommand.main` handles, and 0
         without one. An exception is the only way, because `Tap.sync_all` of the SDK is final and returns nothing.
@@ -241,7 +241,7 @@ class TapDaktela(Tap):
         """
 
     def sync_until_terminated(self) -> None:
-        """Sync all streams; a signal ends this between two messages, with the state reached so far.
+        """Sync all streams. A signal ends the sync between two messages, with the state reached so far.
 
         Raises:
             Terminated: a signal has arrived.
@@ -348,6 +348,6 @@ class _Command(OneLineErrorCommand, SingerCommand):
 
 
 def _extended(stream: fields.Stream, extra: tuple[fields.Field, ...]) -> fields.Stream:
-    """Return a stream with further columns, in front of those that are computed."""
+    """Return a stream with further columns, placed before the computed ones."""
     place = stream.fields.index(SERVER)
     return replace(stream, fields=(*stream.fields[:place], *extra, *stream.fields[place:]))

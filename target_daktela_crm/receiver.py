@@ -218,7 +218,7 @@ class Receiver:
         self._summary.received[stream] += 1
         self._received += 1
         if self._received % _RECORDS_PER_REPORT == 0:
-            self._reporter.tell(self._received)
+            self._reporter.update(self._received)
 
     def _confirm(self, state: _StreamState) -> None:
         """Note that the stream is that of the preset's CRM, and process the records that were held until now."""

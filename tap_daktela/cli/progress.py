@@ -1,6 +1,7 @@
-"""What a run is doing: counts in; lines of log or, on a terminal, a bar out; in the end, a summary.
+"""Progress and summary of a run, for both commands.
 
-Both commands tell of one piece of work at a time. Nothing is told where the log takes no messages of level INFO.
+Progress is a bar on a terminal, and otherwise a line of the log every few seconds. A command reports one task at a
+time. If the log level is above INFO, neither progress nor a summary is shown.
 """
 
 from __future__ import annotations
@@ -22,44 +23,44 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 INTERVAL = 5.0
-"""Seconds between two lines; work that takes no longer is not told of."""
+"""Seconds between two lines of the log. A shorter task has no line."""
 
 _MINUTE, _HOUR = 60, 3600
 
 
 @dataclass
-class Work:
-    """Something that takes its time."""
+class Task:
+    """The progress of one task, such as a stream of an instance."""
 
     what: str
     unit: str
-    """What is counted, in the plural."""
+    """Plural noun for the items, for example `rows`."""
     done: int = 0
     total: int | None = None
-    """How many there are, None while nobody knows."""
+    """Number of items, None while it is unknown."""
     seconds: float = 0.0
-    """Since it was begun."""
+    """Seconds since the start of the task."""
 
     @property
     def rate(self) -> float:
-        """How many were done in a second."""
+        """Items per second."""
         return self.done / self.seconds if self.seconds > 0 else 0.0
 
     @property
     def left(self) -> float | None:
-        """Seconds that it will take, None if that cannot be told."""
+        """Estimated seconds until the end, None if they are unknown."""
         return max(self.total - self.done, 0) / self.rate if self.total is not None and self.rate else None
 
 
-def described(work: Work) -> str:
-    """Return one line on how far a work is."""
-    of_total = f" of {max(work.total, work.done):,}" if work.total is not None else ""
-    left = "" if work.left is None else f", {in_words(work.left)} left"
-    return f"{work.what}: {work.done:,}{of_total} {work.unit}, {work.rate:,.0f} a second{left}"
+def progress_line(task: Task) -> str:
+    """Return one line with the progress of a task."""
+    of_total = f" of {max(task.total, task.done):,}" if task.total is not None else ""
+    left = "" if task.left is None else f", {format_duration(task.left)} left"
+    return f"{task.what}: {task.done:,}{of_total} {task.unit}, {task.rate:,.0f} a second{left}"
 
 
-def in_words(seconds: float) -> str:
-    """Return a time as `7 s`, `3 min` or `2 h 5 min`."""
+def format_duration(seconds: float) -> str:
+    """Return a number of seconds as `7 s`, `3 min` or `2 h 5 min`."""
     if seconds < _MINUTE:
         return f"{seconds:.0f} s"
     minutes = round(seconds / _MINUTE)
@@ -69,69 +70,69 @@ def in_words(seconds: float) -> str:
 
 
 class Display(Protocol):
-    """Where it is told."""
+    """Shows the progress of one task."""
 
-    def show(self, work: Work) -> None:
-        """Tell how far a work is, if it is time to."""
+    def show(self, task: Task) -> None:
+        """Show the progress, unless it was shown a short time ago."""
 
     def hide(self) -> None:
-        """Note that the work has ended."""
+        """Remove the progress, because the task has ended."""
 
 
 @dataclass
-class Lines:
-    """A log."""
+class LogDisplay:
+    """Shows progress as lines of a log."""
 
     logger: logging.Logger
     clock: Callable[[], float] = time.monotonic
-    _told: float | None = None
+    _last_line_at: float | None = None
 
-    def show(self, work: Work) -> None:
-        """Log a line, unless there was one a moment ago."""
+    def show(self, task: Task) -> None:
+        """Log a line if `INTERVAL` has passed since the last one."""
         now = self.clock()
-        waited = work.seconds if self._told is None else now - self._told
+        waited = task.seconds if self._last_line_at is None else now - self._last_line_at
         if waited >= INTERVAL:
-            self._told = now
-            content = {"what": work.what, "done": work.done, "total": work.total, "unit": work.unit}
-            seconds = {"rate": round(work.rate, 1), "seconds": round(work.seconds, 1), "seconds_left": work.left}
-            self.logger.info("%s", described(work), extra={"progress": {**content, **seconds}})
+            self._last_line_at = now
+            content = {"what": task.what, "done": task.done, "total": task.total, "unit": task.unit}
+            seconds = {"rate": round(task.rate, 1), "seconds": round(task.seconds, 1), "seconds_left": task.left}
+            self.logger.info("%s", progress_line(task), extra={"progress": {**content, **seconds}})
 
     def hide(self) -> None:
-        """Let the next work have its first line later."""
-        self._told = None
+        """Start the interval of the next task."""
+        self._last_line_at = None
 
 
-class Bar:
-    """A terminal. Lines of log are written above the bar."""
+class BarDisplay:
+    """Shows progress as a bar on a terminal. Lines of the log are written above the bar."""
 
     def __init__(self) -> None:
         self._bar: Progress | None = None
         self._handlers: list[logging.StreamHandler[Any]] = []
 
-    def show(self, work: Work) -> None:
+    def show(self, task: Task) -> None:
         """Draw the bar."""
-        with _unheard():
+        with _ignore_write_errors():
             if self._bar is None:
-                self._bar = self._begun(work)
-            task = self._bar.tasks[0].id
-            said = described(work).removeprefix(f"{work.what}: ")
-            self._bar.update(task, completed=work.done, total=work.total, said=said)
+                self._bar = self._start(task)
+            bar_task = self._bar.tasks[0].id
+            text = progress_line(task).removeprefix(f"{task.what}: ")
+            self._bar.update(bar_task, completed=task.done, total=task.total, text=text)
 
     def hide(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         bar, self._bar = self._bar, None
         if bar is not None:
-            with _unheard():
+            with _ignore_write_errors():
                 bar.stop()
             for handler in self._handlers:
                 handler.setStream(sys.stderr)
 
-    def _begun(self, work: Work) -> Progress:
-        # Here, since it takes longer to import than short runs may.
+    def _start(self, task: Task) -> Progress:
+        # Imported here, because the import takes longer than a short run.
         from rich.console import Console  # noqa: PLC0415
         from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415
 
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"))
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"))
         bar = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False)
         root = logging.getLogger()
         self._handlers = [
@@ -140,52 +141,52 @@ class Bar:
             if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr
         ]
         bar.start()
-        bar.add_task(work.what, total=None, said="")
+        bar.add_task(task.what, total=None, text="")
         for handler in self._handlers:
-            # What rich has put there writes above the bar.
+            # Rich has replaced `sys.stderr` by a file that writes above the bar.
             handler.setStream(sys.stderr)
         return bar
 
 
 @dataclass
 class Reporter:
-    """Tells of one work after the other."""
+    """Reports one task after the other."""
 
     display: Display | None
-    """None to tell nothing."""
+    """None to report nothing."""
     clock: Callable[[], float] = time.monotonic
-    _work: Work | None = None
-    _begun: float = field(default=0.0, init=False)
+    _task: Task | None = None
+    _started_at: float = field(default=0.0, init=False)
 
     def begin(self, what: str, unit: str, total: int | None = None) -> None:
-        """Begin with a work; one that has not ended ends."""
+        """Start a task. This ends the one before it."""
         self.end()
-        self._work, self._begun = Work(what, unit, total=total), self.clock()
+        self._task, self._started_at = Task(what, unit, total=total), self.clock()
 
-    def tell(self, done: int, total: int | None = None) -> None:
-        """Note how much of the work is done, and how much there is if that is known by now."""
-        if self._work is None or self.display is None:
+    def update(self, done: int, total: int | None = None) -> None:
+        """Set how many items are done, and their total if it is known."""
+        if self._task is None or self.display is None:
             return
-        self._work.done = done
-        self._work.total = self._work.total if total is None else total
-        self._work.seconds = self.clock() - self._begun
-        self.display.show(self._work)
+        self._task.done = done
+        self._task.total = self._task.total if total is None else total
+        self._task.seconds = self.clock() - self._started_at
+        self.display.show(self._task)
 
     def end(self) -> None:
-        """End the work."""
-        if self._work is not None and self.display is not None:
+        """End the task, if there is one."""
+        if self._task is not None and self.display is not None:
             self.display.hide()
-        self._work = None
+        self._task = None
 
 
 def reporter(logger: logging.Logger, *, may_draw: bool = True) -> Reporter:
-    """Return what tells of a run: a bar if standard error is a terminal and `may_draw`, else lines in the log."""
+    """Return a reporter: a bar if standard error is a terminal and `may_draw`, otherwise lines in the log."""
     if not logger.isEnabledFor(logging.INFO):
         return Reporter(None)
     draws = (
         may_draw and sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     )
-    return Reporter(Bar() if draws else Lines(logger))
+    return Reporter(BarDisplay() if draws else LogDisplay(logger))
 
 
 def log_summary(logger: logging.Logger, text: str, content: object) -> None:
@@ -199,7 +200,7 @@ def log_summary(logger: logging.Logger, text: str, content: object) -> None:
     if any(_is_structured(handler) for handler in _handlers(logger)):
         logger.info("%s", text, extra={"summary": content})
         return
-    with _unheard():
+    with _ignore_write_errors():
         echo(text, err=True)
 
 
@@ -219,6 +220,6 @@ def _is_structured(handler: logging.Handler) -> bool:
         return False
 
 
-def _unheard() -> suppress:
-    """Let a block write to standard error that may be closed or full: no run fails for what nobody hears."""
+def _ignore_write_errors() -> suppress:
+    """Ignore errors of a block that writes to standard error: a run does not fail if it is closed or full."""
     return suppress(OSError, ValueError)

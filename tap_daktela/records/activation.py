@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
 UNFINISHED = "was not read completely"
-"""The gap of an instance before all of its rows have been read."""
+"""Why an instance is incomplete before all of its rows have been read."""
 
 
 @dataclass
@@ -30,13 +30,13 @@ class Activation:
     withheld: dict[str, list[str]] = field(default_factory=dict)
     """Reason -> tables for which no message was written."""
 
-    def permitted(self, tables: Mapping[str, bool], gaps: Mapping[str, str]) -> list[str]:
-        """Return the tables of a stream that contain all existing rows, and store the reasons against the others.
+    def permitted(self, tables: Mapping[str, bool], incomplete: Mapping[str, str]) -> list[str]:
+        """Return the tables of a stream that contain all existing rows, and store why the others do not.
 
-        `tables` maps each table to whether any record was written to it. `gaps` maps each instance to the reason
-        why its rows may be incomplete, or to an empty text.
+        `tables` maps each table to whether any record was written to it. `incomplete` maps each instance to
+        the reason why its rows may be incomplete, or to an empty text.
         """
-        reasons = [f"{server} {gap}" for server, gap in gaps.items() if gap] + [
+        reasons = [f"{server} {reason}" for server, reason in incomplete.items() if reason] + [
             f"the state has bookmarks of {server}, which is not in the configuration. Read all instances of a "
             "table in one run, or remove this instance from the state to have its rows deleted"
             for server in self.unread

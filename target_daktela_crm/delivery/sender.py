@@ -261,7 +261,7 @@ class Sender:
         """
         body = encode_request(entries)
         self._endpoint.check()
-        self._reporter.tell(self.counts.companies + self.counts.contacts)
+        self._reporter.update(self.counts.companies + self.counts.contacts)
         self._store.mark_sending(entries)
         limits = RetryLimits(
             attempts=_FEWER_ATTEMPTS if self._failure else None,

@@ -1,4 +1,4 @@
-"""Progress: lines at the right moments, with the right figures, and a bar that leaves standard output alone."""
+"""Progress: when a line is logged, its figures, and a bar that does not change standard output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_daktela.cli.progress import INTERVAL, Lines, Reporter, Work, described, in_words, reporter
+from tap_daktela.cli.progress import INTERVAL, LogDisplay, Reporter, Task, format_duration, progress_line, reporter
 from tests.simulator import Simulator, generate
 from tests.tap_daktela.running import ROOT, select, settings
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Clock:
-    """A clock that is set by hand."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -39,69 +39,71 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def said(clock: Clock, caplog: pytest.LogCaptureFixture) -> tuple[Reporter, pytest.LogCaptureFixture]:
-    """A reporter into a log, and the log."""
+def logged(clock: Clock, caplog: pytest.LogCaptureFixture) -> tuple[Reporter, pytest.LogCaptureFixture]:
+    """Return a reporter that writes to a log, and the log."""
     caplog.set_level(logging.INFO)
-    return Reporter(Lines(logging.getLogger("progress"), clock), clock), caplog
+    return Reporter(LogDisplay(logging.getLogger("progress"), clock), clock), caplog
 
 
-def test_a_line_says_how_much_of_how_much_how_fast_and_how_long() -> None:
-    work = Work("activities_call (acme)", "rows", done=120_000, total=301_140, seconds=3.0)
-    assert described(work) == "activities_call (acme): 120,000 of 301,140 rows, 40,000 a second, 5 s left"
+def test_a_line_has_count_total_rate_and_time_left() -> None:
+    work = Task("activities_call (acme)", "rows", done=120_000, total=301_140, seconds=3.0)
+    assert progress_line(work) == "activities_call (acme): 120,000 of 301,140 rows, 40,000 a second, 5 s left"
 
 
-def test_without_a_total_nothing_is_said_of_it() -> None:
-    assert described(Work("receiving", "records", done=10, seconds=4.0)) == "receiving: 10 records, 2 a second"
+def test_a_line_without_a_total_has_count_and_rate() -> None:
+    assert progress_line(Task("receiving", "records", done=10, seconds=4.0)) == "receiving: 10 records, 2 a second"
 
 
-def test_a_total_that_turns_out_too_small_is_not_said() -> None:
-    line = described(Work("users (acme)", "rows", done=12, total=10, seconds=1.0))
+def test_a_total_below_the_count_is_replaced_by_the_count() -> None:
+    line = progress_line(Task("users (acme)", "rows", done=12, total=10, seconds=1.0))
     assert line == "users (acme): 12 of 12 rows, 12 a second, 0 s left"
 
 
 @pytest.mark.parametrize(
     ("seconds", "words"), [(0, "0 s"), (59.4, "59 s"), (60, "1 min"), (3_599, "60 min"), (7_500, "2 h 5 min")]
 )
-def test_times_are_said_in_words(seconds: float, words: str) -> None:
-    assert in_words(seconds) == words
+def test_durations_have_units(seconds: float, words: str) -> None:
+    assert format_duration(seconds) == words
 
 
-def test_there_is_a_line_every_few_seconds_and_none_for_what_is_short(clock: Clock, said: Any) -> None:
-    tells, log = said
-    tells.begin("tickets (acme)", "rows", 1_000)
+def test_a_line_is_logged_every_few_seconds_and_none_for_a_short_task(clock: Clock, logged: Any) -> None:
+    progress, log = logged
+    progress.begin("tickets (acme)", "rows", 1_000)
     for done in range(10):
-        tells.tell(done * 100)
+        progress.update(done * 100)
         clock.now += 1
-    tells.end()
+    progress.end()
     assert [record.message for record in log.records] == [
         "tickets (acme): 500 of 1,000 rows, 100 a second, 5 s left"
     ]
-    tells.begin("users (acme)", "rows")
+    progress.begin("users (acme)", "rows")
     clock.now += INTERVAL - 1
-    tells.tell(5)
-    tells.end()
+    progress.update(5)
+    progress.end()
     assert len(log.records) == 1
 
 
 @given(st.lists(st.floats(0.01, 20), max_size=30))
 def test_lines_are_never_closer_than_the_interval(waits: list[float]) -> None:
-    clock, told = Clock(), []
-    lines = Lines(logging.getLogger("progress.close"), clock)
-    lines.logger.info = lambda *_args, **_more: told.append(clock.now)  # type: ignore[method-assign]
-    tells = Reporter(lines, clock)
-    tells.begin("calls", "rows")
+    clock, logged_at = Clock(), []
+    lines = LogDisplay(logging.getLogger("progress.close"), clock)
+    lines.logger.info = lambda *_args, **_more: logged_at.append(clock.now)  # type: ignore[method-assign]
+    progress = Reporter(lines, clock)
+    progress.begin("calls", "rows")
     for count, wait in enumerate(waits):
         clock.now += wait
-        tells.tell(count)
-    assert all(later - earlier >= INTERVAL for earlier, later in zip([1_000.0, *told], told, strict=False))
-    assert bool(told) == (sum(waits) >= INTERVAL)
+        progress.update(count)
+    assert all(
+        later - earlier >= INTERVAL for earlier, later in zip([1_000.0, *logged_at], logged_at, strict=False)
+    )
+    assert bool(logged_at) == (sum(waits) >= INTERVAL)
 
 
-def test_figures_are_in_the_record_for_structured_logs(clock: Clock, said: Any) -> None:
-    tells, log = said
-    tells.begin("tickets (acme)", "rows")
+def test_figures_are_in_the_record_for_structured_logs(clock: Clock, logged: Any) -> None:
+    progress, log = logged
+    progress.begin("tickets (acme)", "rows")
     clock.now += 10
-    tells.tell(100, 300)
+    progress.update(100, 300)
     [record] = log.records
     assert record.progress == {
         "what": "tickets (acme)",
@@ -114,7 +116,7 @@ def test_figures_are_in_the_record_for_structured_logs(clock: Clock, said: Any) 
     }
 
 
-def test_nothing_is_told_where_the_log_takes_nothing() -> None:
+def test_nothing_is_reported_if_the_log_level_is_above_info() -> None:
     quiet = logging.getLogger("progress.quiet")
     quiet.setLevel(logging.WARNING)
     assert reporter(quiet).display is None
@@ -122,7 +124,7 @@ def test_nothing_is_told_where_the_log_takes_nothing() -> None:
 
 @pytest.fixture(scope="module")
 def slow() -> Any:
-    """An instance that takes its time."""
+    """Return an instance with slow responses."""
     with Simulator(generate(activities=600, tickets=300, seed=3), latency=0.05) as instance:
         yield instance
 
@@ -154,7 +156,9 @@ def _on_a_terminal(config: Path, catalog: Path, **environment: str) -> tuple[byt
     return run.stdout, b"".join(shown).decode()
 
 
-def test_a_terminal_gets_a_bar_and_standard_output_only_messages(slow: Simulator, tmp_path: Path) -> None:
+def test_a_bar_is_drawn_on_a_terminal_and_standard_output_has_only_messages(
+    slow: Simulator, tmp_path: Path
+) -> None:
     config, catalog = tmp_path / "config.json", tmp_path / "catalog.json"
     config.write_text(json.dumps(settings(slow, page_size=20, settle_minutes=0)), "utf-8")
     catalog.write_text(json.dumps(select("tickets")), "utf-8")
