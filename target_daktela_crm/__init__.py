@@ -3,11 +3,9 @@
 A record passes through these modules from top to bottom:
 
     __main__.py                      the command, from its first moment
-    target.py, reader.py, sinks.py   the SDK's shell: Singer messages
-    settings.py                      the checked settings
+    target.py, reader.py             the SDK's classes: Singer messages
+    inputs/                          the checked settings
     business_hours.py                hours in which no full load is sent
-    phone_region.py                  the country of national phone numbers
-    paths.py                         where the store and the rejects are
     run.py, summary.py               one run, from its first record to its last request
     receiver.py                      record -> mapping -> store
     mapping/                         records -> companies, contacts, links and custom fields

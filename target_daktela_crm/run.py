@@ -23,11 +23,11 @@ from target_daktela_crm.delivery.dry_run import RequestFolder, create_folder
 from target_daktela_crm.delivery.endpoint import SyncEndpoint, check_business_hours
 from target_daktela_crm.delivery.rejects import MAX_EXAMPLES, Rejects
 from target_daktela_crm.delivery.sender import DeliveryCounts, Sender, stop_message
+from target_daktela_crm.inputs.paths import is_in_memory
+from target_daktela_crm.inputs.settings import for_delivery
 from target_daktela_crm.mapping.compiler import compile_mapping
 from target_daktela_crm.mapping.preset import load_preset
-from target_daktela_crm.paths import is_in_memory
 from target_daktela_crm.receiver import Receiver
-from target_daktela_crm.settings import for_delivery
 from target_daktela_crm.store.store import Store
 from target_daktela_crm.summary import Summary, named, write_summary
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from target_daktela_crm.business_hours import BusinessHours
     from target_daktela_crm.delivery.endpoint import Endpoint
-    from target_daktela_crm.settings import Settings
+    from target_daktela_crm.inputs.settings import Settings
 
 logger = logging.getLogger("target-daktela-crm")
 

@@ -27,6 +27,7 @@ from singer_sdk.helpers.capabilities import PluginCapabilities
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.plugin_base import SingerCommand
 from singer_sdk.singerlib.json import serialize_json
+from singer_sdk.sinks import RecordSink
 from typing_extensions import override
 
 from tap_daktela.api.retry import DEFAULT_RETRIES, RetryPolicy
@@ -35,21 +36,20 @@ from tap_daktela.cli.errors import InputError, OneLineErrorCommand, RunError, ch
 from tap_daktela.cli.json_files import InputFile, read_settings_files
 from tap_daktela.cli.output import OutputError
 from tap_daktela.cli.signals import Terminated
-from target_daktela_crm import settings
 from target_daktela_crm.commands.deliver import deliver_stage
 from target_daktela_crm.commands.explain import Explanation
 from target_daktela_crm.commands.status import describe
+from target_daktela_crm.inputs import settings
+from target_daktela_crm.inputs.settings import Needs
 from target_daktela_crm.mapping.native import NativeReader
 from target_daktela_crm.reader import TolerantReader, UnreadableLineError
 from target_daktela_crm.run import Run
-from target_daktela_crm.settings import Needs
-from target_daktela_crm.sinks import CrmSink
 from target_daktela_crm.store.schema import StoreError, describe_sqlite_error
 from target_daktela_crm.store.store import Store, StoreOwner
 from target_daktela_crm.summary import pluralize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
     from singer_sdk.mapper import StreamMap
@@ -61,6 +61,30 @@ _COMMANDS = ("deliver", "status", "explain")
 """Options that do something else than a run."""
 _ENVIRONMENT = "ENV"
 """What `--config` has in place of a file for settings in the environment."""
+
+
+class CrmSink(RecordSink):
+    """Passes each record of a stream to the receiver.
+
+    Records are not validated against their schemas, which those of many CRM taps contradict (crm-taps.md §1, 8).
+    A record that cannot be mapped is rejected with its reason instead.
+    """
+
+    def __init__(
+        self, target: Target, stream_name: str, schema: dict[str, Any], key_properties: Sequence[str] | None
+    ) -> None:
+        super().__init__(target, stream_name, schema, key_properties)
+        # Only TargetDaktelaCrm, which has a receiver, uses this sink.
+        self._receiver: Receiver = target.receiver  # type: ignore[attr-defined]
+
+    @override
+    def get_validator(self) -> None:
+        """Return no validator."""
+
+    @override
+    def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
+        """Pass a record to the receiver."""
+        self._receiver.receive(self.stream_name, record)
 
 
 class TargetDaktelaCrm(Target):

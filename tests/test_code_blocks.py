@@ -17,7 +17,7 @@ import yaml
 from tap_daktela.inputs import settings as tap_settings
 from tap_daktela.streams.definitions import STREAMS
 from tap_daktela.tap import TapDaktela
-from target_daktela_crm import settings as target_settings
+from target_daktela_crm.inputs import settings as target_settings
 from target_daktela_crm.target import TargetDaktelaCrm
 from tests.markdown import ROOT, Block, Command, blocks, commands, pages
 from tests.meltano import MELTANO

@@ -19,7 +19,7 @@ PACKAGES = tuple(
 )
 SHELLS = {
     "tap_daktela": {"inputs/settings", "inputs/stream_maps", "records/writer", "stream", "tap"},
-    "target_daktela_crm": {"reader", "settings", "sinks", "target"},
+    "target_daktela_crm": {"inputs/settings", "reader", "target"},
 }
 """Modules that import the SDK."""
 

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from tap_daktela.streams.definitions import STREAMS
-from target_daktela_crm.settings import for_delivery
+from target_daktela_crm.inputs.settings import for_delivery
 from target_daktela_crm.target import TargetDaktelaCrm
 from tools.plugins import CREDENTIALS, PLUGINS, Definition, expected_setting, own_settings
 

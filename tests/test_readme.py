@@ -13,10 +13,10 @@ import yaml
 
 from tap_daktela.inputs.settings import SCHEMA, problems
 from tap_daktela.streams.definitions import STREAMS
-from target_daktela_crm import settings as of_the_target
 from target_daktela_crm.entities import Company, Contact
+from target_daktela_crm.inputs import settings as of_the_target
+from target_daktela_crm.inputs.settings import Needs
 from target_daktela_crm.mapping.compiler import compile_mapping
-from target_daktela_crm.settings import Needs
 from tests.markdown import ROOT, blocks
 from tools.tables import DOCS, TABLES, filled
 

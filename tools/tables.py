@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tap_daktela.inputs.settings import SCHEMA
 from tap_daktela.streams.definitions import STREAMS
 from tap_daktela.tap import TapDaktela
-from target_daktela_crm import settings as of_the_target
+from target_daktela_crm.inputs import settings as of_the_target
 from target_daktela_crm.mapping.functions import function_help
 from target_daktela_crm.mapping.preset import PRESETS, load_preset, preset_notes
 from target_daktela_crm.target import TargetDaktelaCrm

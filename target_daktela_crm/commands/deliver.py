@@ -27,7 +27,7 @@ from target_daktela_crm.summary import Summary, named, pluralize, write_summary
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from target_daktela_crm.settings import Settings
+    from target_daktela_crm.inputs.settings import Settings
     from target_daktela_crm.store.store import LoadCounts, Store
 
 _MAX_AGE = timedelta(hours=24)

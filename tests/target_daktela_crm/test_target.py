@@ -89,7 +89,7 @@ def test_an_invalid_setting_is_reported_in_one_line(crm: Crm, name: str) -> None
 
 
 def test_almost_every_setting_has_an_invalid_example() -> None:
-    from target_daktela_crm.settings import SCHEMA  # noqa: PLC0415
+    from target_daktela_crm.inputs.settings import SCHEMA  # noqa: PLC0415
 
     tried = {setting.split(".")[0] for _, setting in NONSENSE.values()}
     # Any text is valid for these.

@@ -34,10 +34,10 @@ from tap_daktela.cli.config import (
     with_defaults,
 )
 from target_daktela_crm.business_hours import DAYS, hours_problems, read_hours
+from target_daktela_crm.inputs.paths import path_problems, rejects_path, store_path
+from target_daktela_crm.inputs.phone_region import region_problem
 from target_daktela_crm.mapping.compiler import MappingProblems, compile_mapping
 from target_daktela_crm.mapping.preset import PRESETS
-from target_daktela_crm.paths import path_problems, rejects_path, store_path
-from target_daktela_crm.phone_region import region_problem
 from target_daktela_crm.store.store import StoreOwner
 
 if TYPE_CHECKING:

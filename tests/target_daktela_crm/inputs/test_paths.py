@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from target_daktela_crm.paths import is_in_memory, path_problems, rejects_path, store_path
+from target_daktela_crm.inputs.paths import is_in_memory, path_problems, rejects_path, store_path
 from tests.target_daktela_crm.running import Crm, contact, feed
 
 DEFAULT: dict[str, Any] = {"store_path": "stores/{server}.db"}

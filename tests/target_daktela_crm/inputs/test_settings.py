@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from target_daktela_crm.inputs.settings import SCHEMA, Needs, for_delivery, problems, read
 from target_daktela_crm.mapping.preset import PRESETS
-from target_daktela_crm.settings import SCHEMA, Needs, for_delivery, problems, read
 from target_daktela_crm.store.store import StoreOwner
 
 ACME: dict[str, Any] = {"server": "acme", "access_token": "hush"}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_daktela_crm.phone_region import region_problem
+from target_daktela_crm.inputs.phone_region import region_problem
 
 
 @pytest.mark.parametrize("value", ["CZ", "cz", "Gb", "US", "XK"])
