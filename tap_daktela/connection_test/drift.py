@@ -1,7 +1,7 @@
-"""What an instance sends beside what the tap declares: two samples of rows in, remarks for a person out.
+"""Compare the fields that an instance sends with the fields that the tap declares.
 
-Pure. Builds of Daktela differ and change under a running tap, so this is news and no failure. The remarks hold
-names of fields and of types, never values.
+Builds of Daktela differ, and an update may change them at any time. So a difference is reported as a note and is
+not a failure. Notes contain names of fields and of types, never values. The functions have no side effects.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from tap_daktela.streams.fields import Stream
 
 _MOST_NAMES = 10
-"""Names in a remark; of more, only how many there are."""
+"""Maximum number of names in a note. Further names are only counted."""
 
 _ITEM = "item"
 _EMPTY: tuple[Any, ...] = (None, [], "")
-"""What PHP sends for an object that is not there, or nothing of which may be seen."""
+"""Values that PHP sends for an object that does not exist, or that the account may not read."""
 
 _TEXTS = frozenset({Kind.TEXT, Kind.PREFIXED})
 _NUMBERS = frozenset({Kind.INTEGER, Kind.NUMBER})
@@ -38,22 +38,22 @@ _TYPES: dict[type, str] = {
 
 @dataclass(frozen=True)
 class Sample:
-    """Rows of one stream, as they were sent."""
+    """Rows of one stream as the instance sent them."""
 
-    asked: list[dict[str, Any]]
-    """With the fields that the tap asks for."""
+    requested: list[dict[str, Any]]
+    """Rows with the fields that the tap requests."""
     whole: list[dict[str, Any]]
-    """A few, with all fields that the instance has."""
+    """A few rows with all fields of the instance."""
     is_old: bool = False
-    """Whether the build is one of before 2023, which lacks what has come since."""
+    """Whether the build is older than 2023, so that it lacks newer fields."""
 
 
 def differences(stream: Stream, root: FieldTree, sample: Sample) -> Iterator[str]:
-    """Yield a line each for fields of another type, for those that are not sent, and for those that are new.
+    """Yield a note on fields of another type, one on fields that are not sent, and one on new fields.
 
-    `root` is the tree of the columns that are requested.
+    `root` is the tree of the requested columns.
     """
-    if retyped := _retyped(root, sample.asked):
+    if retyped := _retyped(root, sample.requested):
         yield f"sent as another type: {_listed(retyped)}"
     if missing := _not_sent(stream, sample):
         yield f"not sent, so null: {_listed(missing)}"
@@ -71,27 +71,28 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _not_sent(stream: Stream, sample: Sample) -> set[str]:
-    """Return the fields that columns are made of and that no row has, not even as null.
+    """Return the source fields of columns that no row contains, not even as null.
 
-    Only whole rows tell: whether a server sends null for a part of what is null is an open question. Parts of
-    related objects are left out, for they go with rights, and so are fields that today's schema lacks.
+    A field counts only if a row with all fields shows its level. It is not known whether a server sends null for a
+    field of an object that is null. Fields of related objects do not count, because they depend on permissions.
+    Fields that are not in the official schema do not count either.
     """
     whole = _names(sample.whole)
-    if sample.is_old or not sample.asked:
+    if sample.is_old or not sample.requested:
         return set()
-    sent = whole | _names(sample.asked)
+    sent = whole | _names(sample.requested)
     declared = {_place(column.source) for column in stream.fields if column.official and column.source}
     return {place for place in declared - sent if _has_level(place, whole)}
 
 
 def _place(source: str) -> str:
-    """Return the field that a value comes from, without what lies below it: `queue`, `item.clid`."""
+    """Return the field of the row or of its item that a source begins with, for example `queue` or `item.clid`."""
     first, _, rest = source.partition(".")
     return f"{first}.{rest.partition('.')[0]}" if first == _ITEM and rest else first
 
 
 def _has_level(place: str, names: set[str]) -> bool:
-    """Return whether there was anything where a field should be: a row, or an item in one."""
+    """Return whether `names` contains any field of the level of `place`: of the row, or of its item."""
     return any(name.count(".") == place.count(".") for name in names)
 
 
@@ -109,7 +110,7 @@ def _names(rows: Iterable[dict[str, Any]]) -> set[str]:
 
 
 def _retyped(root: FieldTree, rows: Iterable[dict[str, Any]]) -> list[str]:
-    """Return the fields with values of a type that is neither the declared one nor PHP's spelling of it."""
+    """Return the fields whose values have neither the declared type nor the form in which PHP sends it."""
     found: dict[str, tuple[str, set[str]]] = {}
     for row in rows:
         for place, declared, value in _misfits(root, row, ""):
@@ -121,12 +122,12 @@ def _retyped(root: FieldTree, rows: Iterable[dict[str, Any]]) -> list[str]:
 
 
 def _misfits(node: FieldTree, row: dict[str, Any], path: str) -> Iterator[tuple[str, str, object]]:
-    """Yield (place, declared type, value) of what does not fit in a row."""
+    """Yield (place, declared type, value) for each value of a row that does not fit its type."""
     for leaf in node.leaves:
         value = row.get(leaf.name)
         if value is not None and not _fits(leaf, value):
             yield path + leaf.name, leaf.kind.value, value
-    # A relation that has a column of its own may be anything.
+    # A relation that has its own column may have any type.
     taken = {leaf.name for leaf in node.leaves if leaf.kind is not Kind.PART}
     for name, branch in node.branches.items():
         value = row.get(name)
@@ -153,9 +154,10 @@ def _fits(leaf: Leaf, value: object) -> bool:
 
 
 def _unknown(stream: Stream, rows: Iterable[dict[str, Any]]) -> set[str]:
-    """Return the fields that nothing is known of: of the item for a stream that has one, otherwise of the row.
+    """Return the unknown fields: those of the item for a stream with items, otherwise those of the row.
 
-    The fields of activities are told once, by the stream of this name. Names with `_` in front are Daktela's own.
+    So only the stream `activities` reports the fields of activities. Names that begin with `_` are internal fields
+    of Daktela.
     """
     of_item = stream.activity_type is not None
     known = {_place(column.source) for column in stream.fields}

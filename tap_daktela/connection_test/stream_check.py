@@ -1,4 +1,4 @@
-"""One page of one stream of one instance in; what can be read of it, and what has changed, in plain words out."""
+"""Check one stream of one instance: read its newest page, and compare the rows with the declaration."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
     from tap_daktela.streams.fields import Stream
 
 _WHOLE_ROWS = 3
-"""A row with all its fields, and all that it is related to, can have 300 kB (daktela-api.md §3)."""
+"""A row with all its fields and related objects can have 300 kB (daktela-api.md §3)."""
 
 
 class StreamCheck(StreamReader):
-    """Reads the newest rows of a stream, as a run would read them, with all columns."""
+    """Reads the newest rows of a stream as a run does, with all columns."""
 
     def __init__(self, stream: Stream, instance: Instance) -> None:
-        """Prepare to read.
+        """Prepare the stream for reading.
 
         Raises:
             InstanceError: nothing of the instance can be read.
-            StreamError: this stream cannot be.
+            StreamError: this stream cannot be read.
         """
         super().__init__(stream, stream.fields, instance, None)
         self._page: Page | None = None
 
     def run(self) -> str:
-        """Read one page; return what came.
+        """Read one page, and return the number of rows with warnings about missing data.
 
         Raises:
-            StreamError: the account may not read the stream, or not what is in it.
+            StreamError: the account may not read the stream or the items of its rows.
         """
         with self._as_stream_error():
             page = self._newest_page()
@@ -73,9 +73,9 @@ class StreamCheck(StreamReader):
                 self._compile()
 
     def drift(self) -> list[str]:
-        """Return in what the rows of that page are not as declared, a line each; see `drift.py`.
+        """Return one line for each difference between the rows and the declaration; see `drift.py`.
 
-        Costs a request for a few rows with all their fields: nothing else tells which ones there are.
+        This sends a request for a few rows with all their fields, because no other answer lists all fields.
         """
         if self._page is None or not self._page.rows:
             return self._fields.take_warnings()
@@ -89,16 +89,18 @@ class StreamCheck(StreamReader):
             try:
                 whole = self._whole_rows()
             except RequestError as error:
-                # Of an instance that takes its time to say no, other streams are not asked.
+                # If such a request fails with a temporary error, it is not sent for the other streams.
                 self._instance.returns_whole_rows = error.outcome.action is not Action.RETRY
-                problems.append(f"new and missing fields cannot be told: {error}")
-        asked, whole = ([row for row in rows if isinstance(row, dict)] for rows in (self._page.rows, whole))
-        sample = Sample(asked, whole, is_old=self._page.timezone is None)
+                problems.append(
+                    f"new and missing fields are unknown, because the request for all fields failed: {error}"
+                )
+        requested, whole = ([row for row in rows if isinstance(row, dict)] for rows in (self._page.rows, whole))
+        sample = Sample(requested, whole, is_old=self._page.timezone is None)
         found = differences(self._stream, self._mapper.tree, sample)
         return [*self._fields.take_warnings(), *found, *problems]
 
     def _whole_rows(self) -> list[Any]:
         query = replace(self._fields.newest(), fields=(), take=_WHOLE_ROWS)
-        # Asked once: notes are not worth a wait.
-        ask = partial(self._instance.client.page, query, limits=RetryLimits(attempts=1))
-        return self._instance.fetcher.run(ask).rows
+        # One attempt: a note does not justify a longer test.
+        fetch = partial(self._instance.client.page, query, limits=RetryLimits(attempts=1))
+        return self._instance.fetcher.run(fetch).rows

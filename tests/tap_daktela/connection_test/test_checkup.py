@@ -1,4 +1,4 @@
-"""`--test` ends in lines and an exit code whatever an instance does, and checks all others."""
+"""`--test`: every failure of an instance is a line and an exit code, and the other instances are checked."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def assert_good(lines: list[str]) -> None:
 @pytest.mark.parametrize(
     "kind", ["404", "403", "400", "500", "401", "html", "502-html", "empty", "error-200", "reset"]
 )
-def test_an_instance_that_answers_nothing_is_one_line_and_the_next_one_is_checked(
+def test_an_instance_without_a_valid_answer_is_one_line_and_the_next_one_is_checked(
     bad: Simulator, good: Simulator, tmp_path: Path, kind: str
 ) -> None:
     bad.faults = [Fault(kind, "*", times=None)]
@@ -84,7 +84,7 @@ def test_an_instance_that_answers_nothing_is_one_line_and_the_next_one_is_checke
 
 @pytest.mark.parametrize("status", ["404", "403", "400"])
 def test_streams_that_cannot_be_read_have_a_line_each(bad: Simulator, tmp_path: Path, status: str) -> None:
-    """`whoim` is not answered, either; then the first stream that can be read tells the time."""
+    """`whoim` fails, too, so the time comes from the first stream that can be read."""
     bad.faults = [Fault(status, endpoint, times=None) for endpoint in ("whoim", "users", "accounts", "tickets")]
     code, lines, _ = check(tmp_path, settings(bad))
     assert code == 1

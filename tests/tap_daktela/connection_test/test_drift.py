@@ -1,4 +1,4 @@
-"""What an instance sends beside what is declared is told by `--test`, with names and without a false alarm."""
+"""`--test` notes differences between rows and declarations, by name and without false alarms."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ THINGS = Stream(
 
 
 def compare(
-    asked: list[dict[str, Any]],
+    requested: list[dict[str, Any]],
     whole: list[dict[str, Any]] | None = None,
     *,
     is_old: bool = False,
@@ -70,7 +70,7 @@ def compare(
     mapper = RowMapper(
         stream, stream.fields, InstanceFormat(server="acme", prefix="acme_", zone=ZoneInfo("Europe/Prague"))
     )
-    sample = Sample(asked, asked if whole is None else whole, is_old=is_old)
+    sample = Sample(requested, requested if whole is None else whole, is_old=is_old)
     return list(differences(stream, mapper.tree, sample))
 
 
@@ -78,7 +78,7 @@ def without(row: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in names}
 
 
-def test_nothing_is_told_of_what_is_as_declared() -> None:
+def test_rows_as_declared_have_no_notes() -> None:
     assert compare([ROW], [WHOLE]) == []
     assert compare([], []) == []
 
@@ -86,13 +86,13 @@ def test_nothing_is_told_of_what_is_as_declared() -> None:
 # Fields that are not sent.
 
 
-def test_a_field_that_no_row_has_is_told() -> None:
+def test_a_field_that_no_row_has_is_noted() -> None:
     row, whole = without(ROW, "title", "queue", "priority"), without(WHOLE, "title", "queue", "priority")
     assert compare([row], [whole]) == ["not sent, so null: priority, queue, title"]
 
 
 @pytest.mark.parametrize(
-    ("asked", "whole"),
+    ("requested", "whole"),
     [
         pytest.param([ROW | {"title": None, "queue": None}], [WHOLE | {"title": None, "queue": None}], id="null"),
         pytest.param([without(ROW, "title"), ROW], [without(WHOLE, "title")], id="in one row"),
@@ -105,11 +105,11 @@ def test_a_field_that_no_row_has_is_told() -> None:
         pytest.param([ROW | {"statuses": [{"title": "Done"}]}], [WHOLE], id="stripped in a list"),
     ],
 )
-def test_what_is_null_stripped_or_of_an_older_build_is_not_missing(asked: Any, whole: Any) -> None:
-    assert compare(asked, whole) == []
+def test_null_stripped_and_older_fields_are_not_missing(requested: Any, whole: Any) -> None:
+    assert compare(requested, whole) == []
 
 
-def test_an_older_build_misses_nothing() -> None:
+def test_an_older_build_has_no_missing_fields() -> None:
     row, whole = without(ROW, "title"), without(WHOLE, "title")
     assert compare([row], [whole], is_old=True) == []
     assert compare([row], [whole]) == ["not sent, so null: title"]
@@ -133,7 +133,7 @@ def test_fields_of_items_are_missing_only_where_there_is_an_item() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "note"),
     [
         ({"priority": {"name": "HIGH"}}, "priority (integer declared, object sent)"),
         ({"priority": "HIGH"}, "priority (integer declared, text sent)"),
@@ -151,8 +151,8 @@ def test_fields_of_items_are_missing_only_where_there_is_an_item() -> None:
         ({"name": {"id": 1}}, "name (key declared, object sent)"),
     ],
 )
-def test_a_field_of_another_type_is_told(change: dict[str, Any], told: str) -> None:
-    assert compare([ROW, ROW | change]) == [f"sent as another type: {told}"]
+def test_a_field_of_another_type_is_noted(change: dict[str, Any], note: str) -> None:
+    assert compare([ROW, ROW | change]) == [f"sent as another type: {note}"]
 
 
 @pytest.mark.parametrize(
@@ -171,26 +171,26 @@ def test_a_field_of_another_type_is_told(change: dict[str, Any], told: str) -> N
         {"name": "10001"},
     ],
 )
-def test_a_spelling_of_php_is_no_other_type(change: dict[str, Any]) -> None:
+def test_the_php_form_of_a_value_is_not_another_type(change: dict[str, Any]) -> None:
     assert compare([ROW | change]) == []
 
 
 def test_a_relation_with_a_column_for_its_scalar_may_be_one() -> None:
     row = dict.fromkeys([column.source.split(".")[0] for column in BY_NAME["templates"].fields if column.source])
     assert compare([row | {"id_template": "templates_1"}], stream=BY_NAME["templates"]) == []
-    (told,) = compare([row | {"user": "robot"}], stream=BY_NAME["templates"])
-    assert told == "sent as another type: user (object declared, text sent)"
+    (note,) = compare([row | {"user": "robot"}], stream=BY_NAME["templates"])
+    assert note == "sent as another type: user (object declared, text sent)"
 
 
-def test_several_types_of_one_field_are_told_together() -> None:
-    (told,) = compare([ROW | {"priority": {}}, ROW | {"priority": "HIGH"}])
-    assert told == "sent as another type: priority (integer declared, object or text sent)"
+def test_several_types_of_one_field_are_one_note() -> None:
+    (note,) = compare([ROW | {"priority": {}}, ROW | {"priority": "HIGH"}])
+    assert note == "sent as another type: priority (integer declared, object or text sent)"
 
 
 # Fields that are new.
 
 
-def test_new_fields_are_told_by_name_sorted_and_capped() -> None:
+def test_new_fields_are_noted_by_name_sorted_and_limited() -> None:
     new = {f"new_{number:02}": "secret" for number in range(13, 0, -1)}
     names = ", ".join(f"new_{number:02}" for number in range(1, 11))
     assert compare([ROW], [WHOLE | new, WHOLE]) == [f"{NEW}: {names} and 3 more"]
@@ -198,15 +198,15 @@ def test_new_fields_are_told_by_name_sorted_and_capped() -> None:
 
 
 @pytest.mark.parametrize("stream", STREAMS, ids=NAMES)
-def test_fields_of_activities_are_news_of_activities_alone_and_those_of_items_of_their_stream(
+def test_new_fields_of_activities_and_of_items_are_noted_once_by_their_own_stream(
     stream: Stream,
 ) -> None:
     row = {"name": "a", "new": 1, "item": {"duration": 5, "fresh": 2, "_sys": {}, "customFields": []}, "_new": 3}
-    told = compare([], [row], stream=stream)
+    note = compare([], [row], stream=stream)
     if stream.endpoint != "activities":
-        assert told[0].endswith(": item, new")
+        assert note[0].endswith(": item, new")
     else:
-        assert told[0].endswith(": item.fresh" if stream.activity_type else ": new")
+        assert note[0].endswith(": item.fresh" if stream.activity_type else ": new")
 
 
 # Through a connection.
@@ -243,13 +243,13 @@ def test_no_stream_of_any_build_or_account_raises_a_false_alarm(
             assert notes == [], stream.name
 
 
-@pytest.mark.parametrize("tells_its_zone", [True, False])
-def test_a_build_that_does_not_tell_its_zone_is_an_older_one(connect: Connect, *, tells_its_zone: bool) -> None:
-    with Simulator(drifted(), timezone_in_answer=tells_its_zone) as simulator:
+@pytest.mark.parametrize("reports_zone", [True, False])
+def test_a_build_that_reports_no_time_zone_is_an_older_one(connect: Connect, *, reports_zone: bool) -> None:
+    with Simulator(drifted(), timezone_in_answer=reports_zone) as simulator:
         check = StreamCheck(BY_NAME["activities_call"], connect(simulator))
         check.run()
-        told = [line.partition(":")[0] for line in check.drift()]
-    assert told == [*(["not sent, so null"] if tells_its_zone else []), NEW]
+        note = [line.partition(":")[0] for line in check.drift()]
+    assert note == [*(["not sent, so null"] if reports_zone else []), NEW]
 
 
 def test_drift_costs_a_request_for_a_few_rows_with_all_their_fields(daktela: Simulator, connect: Connect) -> None:
@@ -264,7 +264,7 @@ def test_drift_costs_a_request_for_a_few_rows_with_all_their_fields(daktela: Sim
     assert [whole[part] for part in ("filters", "sort")] == [page[part] for part in ("filters", "sort")]
 
 
-def test_an_endpoint_without_rows_tells_nothing_and_is_not_asked_again(
+def test_an_endpoint_without_rows_has_no_notes_and_no_further_request(
     daktela: Simulator, connect: Connect
 ) -> None:
     daktela.dataset.tables["pauses"].clear()
@@ -278,7 +278,7 @@ def test_an_endpoint_without_rows_tells_nothing_and_is_not_asked_again(
 
 
 def check(simulator: Simulator, tmp_path: Path, **more: Any) -> tuple[int, dict[str, list[str]], str]:
-    """Return the exit code of `--test`, the lines below each stream's, and all that was written."""
+    """Return the exit code of `--test`, the notes of each stream, and the whole output."""
     path = tmp_path / "config.json"
     path.write_text(json.dumps(settings(simulator, **more)))
     result = run_command(["--config", str(path), "--test"])
@@ -306,7 +306,7 @@ def drifted() -> Dataset:
     return data
 
 
-def test_test_tells_what_is_missing_retyped_and_new_and_does_not_fail(tmp_path: Path) -> None:
+def test_test_notes_missing_retyped_and_new_fields_and_does_not_fail(tmp_path: Path) -> None:
     with Simulator(drifted()) as simulator:
         code, notes, text_ = check(simulator, tmp_path, on_type_mismatch="null")
     assert code == 0, text_
@@ -319,7 +319,7 @@ def test_test_tells_what_is_missing_retyped_and_new_and_does_not_fail(tmp_path: 
     assert "Jana" not in text_
 
 
-def test_a_type_that_fails_a_run_fails_the_test_and_all_such_types_are_told(tmp_path: Path) -> None:
+def test_a_type_that_fails_a_run_fails_the_test_and_all_such_types_are_noted(tmp_path: Path) -> None:
     data = generate(activities=300, tickets=60, seed=7)
     for ticket in data.tables["tickets"]:
         ticket |= {"sla_duration": {"value": 1}, "unread": "soon"}
@@ -332,7 +332,7 @@ def test_a_type_that_fails_a_run_fails_the_test_and_all_such_types_are_told(tmp_
     ]
 
 
-def test_what_extra_fields_reads_is_no_news(tmp_path: Path) -> None:
+def test_fields_that_extra_fields_reads_are_not_noted(tmp_path: Path) -> None:
     with Simulator(drifted()) as simulator:
         extra = {"tickets": ["summary"], "activities_call": ["item.sentiment"]}
         _, notes, _ = check(simulator, tmp_path, on_type_mismatch="null", extra_fields=extra)
@@ -340,17 +340,19 @@ def test_what_extra_fields_reads_is_no_news(tmp_path: Path) -> None:
     assert notes["activities_call"] == ["not sent, so null: item.did"]
 
 
-def test_whole_rows_that_cannot_be_had_fail_nothing(tmp_path: Path) -> None:
+def test_a_failed_request_for_whole_rows_does_not_fail_the_test(tmp_path: Path) -> None:
     fault = Fault("400", "tickets", times=None, matches=lambda request: "fields" not in request.query_string)
     with Simulator(drifted(), faults=[fault]) as simulator:
         code, notes, text_ = check(simulator, tmp_path, on_type_mismatch="null")
     assert code == 0, text_
-    (told,) = notes["tickets"]
-    assert told.startswith("new and missing fields cannot be told: Daktela answered 400")
+    (note,) = notes["tickets"]
+    assert note.startswith(
+        "new and missing fields are unknown, because the request for all fields failed: Daktela answered 400"
+    )
     assert notes["activities_call"]
 
 
-def test_an_account_that_is_shut_out_halfway_ends_the_test_in_one_line(tmp_path: Path) -> None:
+def test_an_account_that_is_refused_during_the_test_is_one_line(tmp_path: Path) -> None:
     data = generate(activities=300, tickets=60, seed=7)
     with Simulator(data, token_uses=10, faults=[Fault("401", "login", after=1, times=None)]) as simulator:
         code, notes, text_ = check(

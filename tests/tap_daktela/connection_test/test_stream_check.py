@@ -1,4 +1,4 @@
-"""What one page of a stream tells a person."""
+"""The check of one stream: its number of rows, its notes and its requests."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ BY_NAME = {stream.name: stream for stream in STREAMS}
 
 
 @pytest.mark.parametrize("stream", STREAMS, ids=list(BY_NAME))
-def test_a_stream_check_costs_a_page_and_says_how_many_rows_there_are(
+def test_a_stream_check_reads_one_page_and_returns_the_number_of_rows(
     daktela: Simulator, connect: Connect, stream: Stream
 ) -> None:
-    told = StreamCheck(stream, connect(daktela)).run()
+    result = StreamCheck(stream, connect(daktela)).run()
     rows = daktela.dataset.tables[stream.endpoint]
     count = len([row for row in rows if not stream.activity_type or row["type"] == stream.activity_type])
-    assert told == f"{count} rows"
-    # The total of a list that fits a page may be that of the page alone.
+    assert result == f"{count} rows"
+    # The total of a list that fits a page may count that page only.
     pages = 1 if count > 100 else 2
     assert [request.endpoint for request in daktela.requests] == ["whoim", *[stream.endpoint] * pages]
 
 
 @pytest.mark.parametrize(
-    ("total", "cap", "told"),
+    ("total", "cap", "result"),
     [
         ("int", None, "60 rows"),
         ("none", None, "60 rows"),
@@ -48,21 +48,21 @@ def test_a_stream_check_costs_a_page_and_says_how_many_rows_there_are(
     ],
 )
 @pytest.mark.promise("T1")
-def test_a_stream_check_does_not_take_the_rows_of_a_page_for_all_rows(
-    daktela: Simulator, connect: Connect, total: str, cap: int | None, told: str
+def test_a_stream_check_does_not_count_only_the_rows_of_a_page(
+    daktela: Simulator, connect: Connect, total: str, cap: int | None, result: str
 ) -> None:
     daktela.total_as, daktela.page_cap = total, cap
-    assert StreamCheck(BY_NAME["tickets"], connect(daktela)).run() == told
+    assert StreamCheck(BY_NAME["tickets"], connect(daktela)).run() == result
 
 
-def test_a_stream_check_of_an_empty_stream_costs_a_page(daktela: Simulator, connect: Connect) -> None:
+def test_a_stream_check_of_an_empty_stream_reads_one_page(daktela: Simulator, connect: Connect) -> None:
     daktela.dataset.tables["tickets"].clear()
     daktela.refresh()
     assert StreamCheck(BY_NAME["tickets"], connect(daktela)).run() == "0 rows"
     assert [request.endpoint for request in daktela.requests] == ["whoim", "tickets"]
 
 
-def test_a_stream_check_notes_refused_fields_and_does_without_them(daktela: Simulator, connect: Connect) -> None:
+def test_a_stream_check_notes_refused_fields_and_omits_them(daktela: Simulator, connect: Connect) -> None:
     daktela.unknown_fields = "refuse"
     check = StreamCheck(BY_NAME["queues"], connect(daktela))
     assert check.run() == f"{len(daktela.dataset.tables['queues'])} rows"
@@ -71,7 +71,7 @@ def test_a_stream_check_notes_refused_fields_and_does_without_them(daktela: Simu
     assert note.endswith(": deleted, usersCount")
 
 
-def test_a_stream_check_says_what_may_not_be_read(daktela: Simulator, connect: Connect) -> None:
+def test_a_stream_check_names_missing_permissions(daktela: Simulator, connect: Connect) -> None:
     daktela.forbidden, daktela.strip_items, daktela.strip_relations = {"groups"}, {"CALL"}, {"category"}
     instance = connect(daktela)
 
