@@ -28,14 +28,14 @@ URL = (
     "Address of the Daktela instance, for example `https://acme.daktela.com`; a path prefix and an address that "
     "ends in `/api/v6` are accepted."
 )
-ACCESS_TOKEN = "Long-lived API token. Replaces `username` and `password`."  # noqa: S105 - tells of one
+ACCESS_TOKEN = "Long-lived API token. Replaces `username` and `password`."  # noqa: S105 - a description
 VERIFY_TLS = "Whether to verify the server's certificate."
 ALLOW_HTTP = "Whether plain http to another host is allowed. It exposes the token to the network and to proxies."
 REQUEST_TIMEOUT = (
     "Seconds without a byte from the server after which a request is tried again. A whole request may take ten "
     "times as long."
 )
-"""Descriptions of the settings that mean the same to both commands."""
+"""Descriptions of the settings that have the same meaning for both commands."""
 
 CONNECTION = ("url", "server", "access_token", "username", "password")
 """The settings for the address of an instance and for its credentials."""
@@ -72,11 +72,11 @@ def user_agent_problems(config: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong with the setting `user_agent`."""
     name = config.get("user_agent", "")
     if not name.isprintable() or not name.isascii() or name != name.strip():
-        yield "user_agent: must be one line of ASCII characters, without blanks around it"
+        yield "user_agent: must be one line of ASCII characters, without leading or trailing spaces"
 
 
 def given(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that are set: Meltano may pass null or an empty text for one that is not."""
+    """Return the settings that are set. Meltano may pass null or an empty text for a setting that is not set."""
     return {name: value for name, value in config.items() if value is not None and value != ""}
 
 
@@ -97,10 +97,10 @@ def server_name(entry: Mapping[str, Any]) -> str:
 
 
 def read_address(entry: Mapping[str, Any], *, allow_http: bool) -> Address:
-    """Return where an instance is.
+    """Return the address of an instance.
 
     Raises:
-        AddressError: its URL cannot be used.
+        AddressError: the URL cannot be used.
     """
     return address.parse(_url(entry), allow_http=allow_http)
 
@@ -108,7 +108,7 @@ def read_address(entry: Mapping[str, Any], *, allow_http: bool) -> Address:
 def read_http_settings(
     values: Mapping[str, Any], user_agent: str, connections: int, retries: RetryPolicy
 ) -> HttpSettings:
-    """Return how requests are made; `values` has the defaults of what is not given."""
+    """Return the HTTP settings. `values` includes the defaults of the settings that are not set."""
     return HttpSettings(
         # The SDK reads the numbers of a configuration file as decimals.
         timeout=float(values["request_timeout"]),
@@ -137,7 +137,7 @@ def zone_problem(name: str) -> str:
 def read_credentials(entry: Mapping[str, Any]) -> Credentials:
     """Return the credentials for an instance."""
     return Credentials(
-        # One that was read from a file often ends with a line break.
+        # A token that was read from a file often ends with a line break.
         access_token=entry.get("access_token", "").strip(),
         username=entry.get("username", ""),
         password=entry.get("password", ""),
@@ -145,7 +145,7 @@ def read_credentials(entry: Mapping[str, Any]) -> Credentials:
 
 
 def with_numbers(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration in which the numbers of the environment, which are texts, are numbers."""
+    """Return a configuration with texts converted to numbers. The environment passes numbers as texts."""
     return {name: _number(value, schema["properties"].get(name, {})) for name, value in config.items()}
 
 
@@ -198,7 +198,7 @@ def _stream_map_type_problems(maps: Mapping[str, Any]) -> Iterator[str]:
             if not _is_null(definition):
                 yield f"{where}: must be null, which removes all other streams"
         elif stream.startswith("__"):
-            yield f"{where}: is no option of stream maps{suggest(stream, ['__else__'])}"
+            yield f"{where}: is not an option of stream maps{suggest(stream, ['__else__'])}"
         elif isinstance(definition, dict):
             problems = {column: _column_map_problem(column, value) for column, value in definition.items()}
             yield from (f"{where}.{column}: {problem}" for column, problem in problems.items() if problem)
@@ -207,9 +207,9 @@ def _stream_map_type_problems(maps: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _column_map_problem(column: str, value: object) -> str:
-    """Return what is wrong with a column or an option of a stream map, empty if its type is right."""
+    """Return what is wrong with a column or an option of a stream map, empty if its type is valid."""
     if column.startswith("__") and column.endswith("__") and column not in STREAM_MAP_OPTIONS:
-        return f"is no option of stream maps{suggest(column, STREAM_MAP_OPTIONS)}"
+        return f"is not an option of stream maps{suggest(column, STREAM_MAP_OPTIONS)}"
     if column == "__else__":
         return "" if _is_null(value) else "must be null, which removes all other columns"
     if column == "__key_properties__":
@@ -222,18 +222,18 @@ def _column_map_problem(column: str, value: object) -> str:
 
 
 def _is_null(value: object) -> bool:
-    """Return whether the SDK takes a value of a stream map for null."""
+    """Return whether the SDK treats a value of a stream map as null."""
     return value is None or value == "__NULL__"
 
 
 def instance_problems(entry: Mapping[str, Any], *, allow_http: bool, purpose: str = "read") -> Iterator[str]:
     """Yield what is wrong with the address and name of one instance."""
     if "url" not in entry and "server" not in entry:
-        yield f"url: give url or server, which tell the Daktela instance to {purpose}"
+        yield f"url: set url or server to the Daktela instance to {purpose}"
         return
     server_fits = "server" not in entry or _SERVER.fullmatch(entry["server"])
     if not server_fits:
-        yield f"server: {entry['server']!r} may hold letters, digits and '-' only"
+        yield f"server: {entry['server']!r} may contain only letters, digits and '-'"
     if "url" in entry or server_fits:
         try:
             parsed = read_address(entry, allow_http=allow_http)
@@ -254,17 +254,18 @@ def instance_problems(entry: Mapping[str, Any], *, allow_http: bool, purpose: st
 
 def credential_problems(entry: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong with the credentials for an instance."""
-    signs_in = [name for name in ("username", "password") if name in entry]
+    login_settings = [name for name in ("username", "password") if name in entry]
     token = entry.get("access_token", "").strip()
     if not token.isascii() or any(not character.isprintable() or character == " " for character in token):
-        yield "access_token: holds characters that no token has"
-    if "access_token" in entry and signs_in:
-        yield f"access_token: give either access_token or username and password, not {signs_in[0]} beside it"
-    elif "access_token" not in entry and not signs_in:
+        yield "access_token: contains characters that are not allowed in a token"
+    if "access_token" in entry and login_settings:
+        names = " and ".join(login_settings)
+        yield f"access_token: set either access_token, or username and password; remove access_token or {names}"
+    elif "access_token" not in entry and not login_settings:
         yield "access_token: give access_token, or username and password"
-    elif len(signs_in) == 1:
-        missing = "password" if signs_in == ["username"] else "username"
-        yield f"{missing}: is missing beside {signs_in[0]}"
+    elif len(login_settings) == 1:
+        missing = "password" if login_settings == ["username"] else "username"
+        yield f"{missing}: is missing; {login_settings[0]} needs it"
 
 
 def _url(entry: Mapping[str, Any]) -> str:
@@ -287,13 +288,13 @@ def _demand(error: jsonschema.ValidationError) -> str:
         "exclusiveMinimum": "must be more than",
     }
     if error.validator not in words:
-        return "is not of the form that its description tells"
+        return "does not have the form that its description gives"
     choices = [str(choice) for choice in (demand if isinstance(demand, list) else [demand]) if choice is not None]
     return f"{words[str(error.validator)]} {', '.join(choices)}"
 
 
 def _suggestion(error: jsonschema.ValidationError) -> str:
-    """Return the choice that was probably meant, as a question; empty if the setting is no list of choices."""
+    """Return the choice that was probably meant, as a question; empty if the setting has no list of choices."""
     choices: Any = error.validator_value if error.validator == "enum" else ()
     return suggest(str(error.instance), [choice for choice in choices if isinstance(choice, str)])
 

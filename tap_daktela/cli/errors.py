@@ -1,4 +1,4 @@
-"""How both commands end: a line for each problem that a user can solve, no traceback, and the right exit code."""
+"""Errors and exit codes of both commands: one line for each problem that a user can solve, without a traceback."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SIGNAL_SECONDS = 0.2
 
 
 class InputError(Exception):
-    """Settings or input that cannot be used; a line for each thing that is wrong."""
+    """Settings or input cannot be used. `problems` has one line for each problem."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
@@ -30,11 +30,11 @@ class InputError(Exception):
 
 
 class RunError(Exception):
-    """A run could not do everything that it was to do; the message says what is left."""
+    """A run is incomplete. The message says what is missing and why."""
 
 
 class OneLineErrorCommand(click.Command):
-    """A command whose output is complete, that a signal ends, and that shows one line for each problem."""
+    """A command that logs one line for each problem, ends at a signal, and writes its output completely."""
 
     @override
     def main(self, *args: Any, **options: Any) -> Any:
@@ -69,21 +69,21 @@ class OneLineErrorCommand(click.Command):
 
 
 _BOOLEANS = frozenset({"true", "1", "yes", "on", "false", "0", "no", "off"})
-"""What the SDK takes for true, and what is false. It takes anything else for false, typing errors included."""
+"""Accepted values. The SDK reads any other value as false, even a typing error."""
 
 
 def check_environment(
     schemas: Mapping[str, Any], prefix: str, parse: Callable[[dict[str, Any], str], object]
 ) -> None:
-    """Refuse a setting in the environment that the SDK cannot read, or would misread.
+    """Check that the SDK can read each setting in the environment correctly.
 
     `parse` is the SDK's own reader, which takes the schema of a configuration and the variables' prefix.
 
     Raises:
-        InputError: there is one.
+        InputError: the SDK cannot read a setting, or would misread it.
     """
     log = logging.getLogger(parse.__module__)
-    # It logs each variable that it reads, and will read all of them again.
+    # The SDK logs each variable that it reads, and reads all of them again after this check.
     log.disabled = True
     try:
         for name, schema in schemas.items():
@@ -94,7 +94,7 @@ def check_environment(
             except (ValueError, RecursionError):
                 wanted = "a whole number" if "integer" in types else "JSON"
                 raise InputError([f"{name}: {variable} in the environment must be {wanted}"]) from None
-            # Only now: the SDK also reads a file named `.env`.
+            # Read after `parse`, because the SDK loads a file named `.env` into the environment.
             value = os.environ.get(variable)
             if "boolean" in types and value is not None and value.lower() not in _BOOLEANS:
                 shown = repr(value) if value else "empty: remove it, or set it to true or false"

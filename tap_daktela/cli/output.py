@@ -1,7 +1,7 @@
-"""Standard output: what is written arrives completely and in whole lines, or the command fails with one message.
+"""Standard output: write all bytes, in whole lines, or fail with one message.
 
 `sys.stdout` itself does not ensure that. With PYTHONUNBUFFERED, `sys.stdout.buffer` is the file itself, whose
-`write` may take a part of the bytes only, for example after SIGSTOP. If a parent process has made the pipe
+`write` may write only some of the bytes, for example after SIGSTOP. If a parent process has made the pipe
 non-blocking, as some Node.js programs do, a full pipe is an error. And if a write fails, Python tries it once more
 when the interpreter exits, and prints a traceback.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 _PART = 65_536
-"""Bytes after which a signal is looked for, at the next end of a line: those that a pipe holds on Linux."""
+"""Bytes between two checks for a signal, each at the end of a line. A pipe of Linux holds this many."""
 _WAIT_SECONDS = 0.5
 
 _ADVICE = {
@@ -41,7 +41,7 @@ _ADVICE = {
 class OutputError(SystemExit):
     """Standard output cannot be written; its last line may be incomplete. The message says what to do.
 
-    It is no `Exception`: nothing that handles the failure of a record or a stream may go on after it.
+    It is not an `Exception`, so code that handles the failure of a record or a stream does not catch it.
     """
 
     def __init__(self, number: int) -> None:
@@ -51,17 +51,17 @@ class OutputError(SystemExit):
 
 @contextmanager
 def complete_output() -> Iterator[None]:
-    """Let `sys.stdout` write everything completely within a block, or raise an `OutputError`."""
+    """Within a block, `sys.stdout` writes all bytes or raises an `OutputError`."""
     try:
         descriptor = None if sys.stdout is None else sys.stdout.fileno()
     except OSError:
-        # It is no file: a program that uses the command as a library keeps the output in memory.
+        # Not a file: a program that uses the command as a library keeps the output in memory.
         yield
         return
     if sys.stdout is not None:
         sys.stdout.flush()
     encoding = "utf-8" if sys.stdout is None else sys.stdout.encoding
-    # Text for people must not fail at a character that the terminal cannot show. Singer messages are bytes.
+    # A character that the terminal cannot show must not be an error. Singer messages are bytes.
     text = io.TextIOWrapper(
         _CompleteOutput(descriptor), encoding=encoding, errors="backslashreplace", write_through=True
     )
@@ -100,8 +100,8 @@ class _CompleteOutput(io.BufferedIOBase):
         """Write all bytes. A signal that has arrived takes effect at the end of a line.
 
         Raises:
-            OutputError: standard output does not take them.
-            Terminated: a signal has arrived; what follows the end of the current line is not written.
+            OutputError: standard output cannot be written.
+            Terminated: a signal has arrived. Nothing after the current line is written.
         """
         content = bytes(data)
         start = 0
@@ -137,7 +137,7 @@ class _CompleteOutput(io.BufferedIOBase):
 
 
 def _end_of_part(content: bytes, start: int) -> int:
-    """Return where a part of whole lines ends that begins at `start`."""
+    """Return the end of the part of whole lines that begins at `start`."""
     limit = start + _PART
     if limit >= len(content):
         return len(content)

@@ -4,8 +4,8 @@ A terminal sends SIGINT to a whole pipeline, and Meltano forwards it once more, 
 signals. All of them are blocked, and a thread waits for the first one. A Python handler would not be enough: it
 does not run while the main thread waits in a system call, and a second signal would interrupt it.
 
-SIGHUP, which a terminal sends when it closes, is one of them, unless it is ignored already (`nohup`). SIGQUIT and
-SIGKILL keep their effect. Windows cannot block signals. There, a handler does the same, as far as Python calls it.
+SIGHUP, which a terminal sends when it closes, is handled in the same way, unless it is already ignored (`nohup`).
+SIGQUIT and SIGKILL keep their effect. Windows cannot block signals. There, a Python handler replaces the thread.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _INTERVAL = 0.5
-"""Seconds between two looks at what the main thread has done since."""
-_IDLE_LOOKS = 10
-"""Looks without progress, after which the process ends. A stopped process (SIGSTOP) does not look."""
+"""Seconds between two checks for progress."""
+_IDLE_CHECKS = 10
+"""Checks without progress after which the process ends. A stopped process (SIGSTOP) makes no checks."""
 
 
 class Terminated(SystemExit):
@@ -43,21 +43,21 @@ class Termination:
     """The state of a command that signals can end.
 
     A signal raises `Terminated` in the main thread: at once, or within `deferred` when `check` is called. If the
-    process does not end after that, and standard output takes nothing for 5 seconds, it ends all the same.
+    process does not end after that, and standard output takes no bytes for 5 seconds, the thread ends the process.
     """
 
     def __init__(self) -> None:
         self.bytes_written = 0
-        """Bytes that standard output has taken so far."""
+        """Bytes written to standard output so far."""
         self.number: int | None = None
-        """Number of the signal that has arrived."""
+        """Number of the signal that has arrived, None before it."""
         self._deferrals = 0
         self._has_raised = False
         self._is_acknowledged = False
         self._is_installed = False
 
     def install(self) -> None:
-        """Handle signals from now on; to be called by a command, in its main thread."""
+        """Handle signals from now on. A command calls this in its main thread."""
         if self._is_installed:
             return
         self._is_installed = True
@@ -65,7 +65,7 @@ class Termination:
         if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             numbers.add(signal.SIGHUP)
         for number in numbers:
-            # For one that has arrived already, and for Windows.
+            # For a signal that has already arrived, and for Windows.
             signal.signal(number, self._handle)
         if sys.platform != "win32":
             signal.signal(signal.SIGALRM, self._interrupt)
@@ -74,7 +74,7 @@ class Termination:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Let a signal that arrives during a block take effect when `check` is called, not at once."""
+        """Within a block, a signal takes effect when `check` is called, not at once."""
         self._deferrals += 1
         try:
             yield
@@ -87,7 +87,7 @@ class Termination:
             self._raise(self.number)
 
     def acknowledge(self) -> None:
-        """Raise no `Terminated` from now on: the command is ending."""
+        """Raise no `Terminated` from now on, because the command is ending."""
         self._is_acknowledged = True
 
     def _raise(self, number: int) -> NoReturn:
@@ -100,7 +100,7 @@ class Termination:
         self._interrupt()
 
     def _interrupt(self, *_: object) -> None:
-        """Raise `Terminated` in the main thread, once, unless that is deferred."""
+        """Raise `Terminated` in the main thread, once, unless it is deferred."""
         if self.number is not None and not (self._deferrals or self._has_raised or self._is_acknowledged):
             self._raise(self.number)
 
@@ -109,7 +109,7 @@ class Termination:
         self.number = number = signal.sigwait(numbers)
         main = threading.main_thread().ident
         idle, before = 0, self._progress()
-        while idle < _IDLE_LOOKS:
+        while idle < _IDLE_CHECKS:
             if main is not None:
                 # Interrupts the system call in which the main thread waits: a write returns how many bytes it has
                 # written so far, any other call calls `_interrupt`.
@@ -120,15 +120,15 @@ class Termination:
         _exit_at_once(number)
 
     def _progress(self) -> tuple[int, int]:
-        """Return what changes while standard output is being read."""
+        """Return numbers that change while standard output is being read."""
         return self.bytes_written, _unread_bytes()
 
 
 def _unread_bytes() -> int:
     """Return how many bytes the reader of standard output has not read yet, if it is a pipe.
 
-    A writer can fill a pipe again only once the reader has emptied a whole page of memory. A slow reader is seen
-    sooner in this number.
+    A writer can fill a pipe again only once the reader has emptied a whole page of memory. This number shows
+    a slow reader sooner.
     """
     count = bytearray(4)
     with suppress(OSError):
@@ -138,7 +138,7 @@ def _unread_bytes() -> int:
 
 def _exit_at_once(number: int) -> NoReturn:
     """End the process, whatever the main thread does."""
-    # The main thread may hold a lock that this needs, and the log may be a full pipe, too.
+    # Logging may block: the main thread may hold the lock of the log, and the log may be a full pipe.
     thread = threading.Thread(target=_log_exit, args=(number,), daemon=True)
     thread.start()
     thread.join(_INTERVAL)
@@ -146,16 +146,16 @@ def _exit_at_once(number: int) -> NoReturn:
 
 
 def _log_exit(number: int) -> None:
-    # Not above: the command imports this module first, and handles signals from then on.
+    # Not imported at the top: the command imports this module first, to handle signals early.
     import logging  # noqa: PLC0415
 
     logging.getLogger(__name__).warning(
         "%s: the command has not ended, and standard output has taken nothing for %g seconds. The process ends "
         "without a final STATE message, and the last line of the output may be incomplete",
         signal.Signals(number).name,
-        _INTERVAL * _IDLE_LOOKS,
+        _INTERVAL * _IDLE_CHECKS,
     )
 
 
 termination = Termination()
-"""Signals belong to the process, so there is one."""
+"""The only instance, because signals are sent to a process."""

@@ -1,4 +1,4 @@
-"""State and catalog files: read, and checked before anything else uses them."""
+"""Read and check state and catalog files."""
 
 from __future__ import annotations
 
@@ -74,10 +74,10 @@ _STATE: dict[str, Any] = {
 
 
 def read_state(file: IO[bytes] | None) -> dict[str, Any] | None:
-    """Return the content of a state file, None without one.
+    """Return the content of a state file, None if there is no file.
 
     Raises:
-        InputError: it is not a Singer state.
+        InputError: the file is not a valid Singer state.
     """
     state = _read("state", file, STATE, _STATE)
     if file is not None and state and "bookmarks" not in state:
@@ -87,10 +87,10 @@ def read_state(file: IO[bytes] | None) -> dict[str, Any] | None:
 
 
 def read_catalog(file: IO[bytes] | None) -> dict[str, Any] | None:
-    """Return the content of a catalog file, None without one.
+    """Return the content of a catalog file, None if there is no file.
 
     Raises:
-        InputError: it is not a Singer catalog.
+        InputError: the file is not a valid Singer catalog.
     """
     catalog = _read("catalog", file, CATALOG, _CATALOG)
     counts = Counter(entry["tap_stream_id"] for entry in (catalog or {}).get("streams", []))
@@ -109,7 +109,7 @@ def _read(name: str, file: IO[bytes] | None, kind: str, schema: Mapping[str, Any
 
 
 def _with_stream(problem: str, catalog: Mapping[str, Any]) -> str:
-    """Return a problem with the name of its stream in place of a number."""
+    """Return a problem in which the name of its stream replaces the index."""
     match = _PLACE.match(problem)
     entry = catalog["streams"][int(match[1])] if match else None
     name = entry.get("tap_stream_id") if isinstance(entry, dict) else None
@@ -117,7 +117,7 @@ def _with_stream(problem: str, catalog: Mapping[str, Any]) -> str:
 
 
 def unknown_streams(selected: Mapping[str, bool], known: Collection[str]) -> Iterator[str]:
-    """Yield a line for each stream of a catalog that does not exist, if it is selected."""
+    """Yield a line for each selected stream of a catalog that does not exist."""
     for name, is_selected in selected.items():
         if is_selected and name not in known:
             yield f"catalog: there is no stream {name!r}{suggest(name, known)}; discover again, or deselect it"
@@ -126,10 +126,10 @@ def unknown_streams(selected: Mapping[str, bool], known: Collection[str]) -> Ite
 def catalog_warnings(
     changed: Mapping[str, tuple[object, object]], columns: Collection[str], extra: Iterable[str]
 ) -> Iterator[str]:
-    """Yield a line for each thing in the entry of a selected stream that has no effect.
+    """Yield a line for each part of the catalog entry of a selected stream that has no effect.
 
-    `changed` maps settings to what the catalog says and what the tap uses. `columns` are those of the catalog,
-    `extra` those of the setting `extra_fields`.
+    `changed` maps properties of the entry to their values in the catalog and in the tap. `columns` are those of
+    the catalog, `extra` those of the setting `extra_fields`.
     """
     for name, (given, used) in changed.items():
         if given and given != used:

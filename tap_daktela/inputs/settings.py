@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from tap_daktela.streams.fields import Stream
 
 DEFAULT_ZONE = "Europe/Prague"
-"""Zone of instances that report none, such as builds before 2023: the vendor's own (daktela-api.md §2)."""
+"""Time zone of instances that report none, such as builds before 2023. The vendor uses it (daktela-api.md §2)."""
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """By how much two clocks may differ before one of them counts as wrong. Synchronized clocks differ by less than a
@@ -327,7 +327,7 @@ def _extra_field(stream: Stream, field: str) -> Field:
     return Field(
         name=_column_name(field),
         kind=Kind.PART if "." in field else Kind.ANY_AS_TEXT,
-        description=f"API field `{field}`, asked for by the setting extra_fields.",
+        description=f"API field `{field}`, requested by the setting extra_fields.",
         source=field,
         request=next((name for name in lists if f"{field}.".startswith(f"{name}.")), field),
         official=False,
@@ -340,7 +340,7 @@ def _column_name(field: str) -> str:
 
 
 def problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
-    """Return one line for each thing that is wrong with `config`; each begins with the setting's name.
+    """Return one line for each problem of `config`. It begins with the name of the setting.
 
     `schema` is the schema of all settings, including the SDK's own. If there are unknown settings or wrong types,
     only these are returned, because the other checks need values of the right types.
@@ -356,7 +356,7 @@ def problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
 
 
 def discovery_problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with the settings that discovery uses; it needs no instance and no credentials."""
+    """Return the problems of the settings that discovery uses. Discovery needs no instance and no credentials."""
     values = given(config)
     return [*_unknown(values, schema), *type_problems(values, schema)] or [*_extra_field_problems(values)]
 
@@ -379,7 +379,7 @@ def _extra_field_problems(config: Mapping[str, Any]) -> Iterator[str]:
 def _extra_field_problem(stream: str, field: str, taken: Mapping[str, str]) -> str:
     """Return what is wrong with a further field of a stream, empty if nothing is.
 
-    `taken` maps the columns that the stream already has to the fields that they are made of.
+    `taken` maps the existing columns of the stream to their source fields.
     """
     if not _API_FIELD.fullmatch(field):
         return f"{field!r} of {stream} is not a field such as record.customFields.x"
@@ -401,17 +401,17 @@ def _extra_field_problem(stream: str, field: str, taken: Mapping[str, str]) -> s
 
 
 def _spellings(name: str) -> frozenset[tuple[int, str]]:
-    """Return what loaders make of the name of a column: lower case, or snake_case in the SDK's or another way."""
+    """Return the names that loaders derive from a column: in lower case, or in one of two forms of snake_case."""
     return frozenset(enumerate([name.lower(), snakecase(name), _WORD_START.sub("_", name).lower()]))
 
 
 def _flattening_problems(config: Mapping[str, Any]) -> Iterator[str]:
-    """Yield values of the SDK's own settings that it accepts, but that make it fail or have no effect."""
+    """Yield the values of flattening settings that the SDK accepts, but that fail later or have no effect."""
     if not config.get("flattening_enabled"):
         return
     depth, length = config.get("flattening_max_depth"), config.get("flattening_max_key_length")
     if depth is None or depth < 0:
-        yield "flattening_max_depth: set it to the number of levels to flatten, beside flattening_enabled"
+        yield "flattening_max_depth: set it to the number of levels to flatten; flattening_enabled needs it"
     if length is not None and length < 1:
         yield f"flattening_max_key_length: must be at least 1, not {length}"
 
@@ -447,7 +447,7 @@ def _instance_problems(config: Mapping[str, Any]) -> Iterator[str]:
         return
     entries = _entries(config)
     if not entries:
-        yield "url: give url or server (or instances), which tell the Daktela instance to read"
+        yield "url: set url or server (or instances) to the Daktela instance to read"
         return
     for place, entry in enumerate(entries):
         where = f"instances[{place}]." if "instances" in config else ""
@@ -459,7 +459,7 @@ def _instance_problems(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _key_problems(config: Mapping[str, Any], entries: list[dict[str, Any]]) -> Iterator[str]:
-    """Yield what would give the records of two instances the same keys."""
+    """Yield the settings that would give records of two instances the same keys."""
     names = Counter(server_name(entry).lower() for entry in entries)
     for name, count in names.items():
         if name and count > 1:

@@ -96,7 +96,7 @@ def test_text_that_the_terminal_cannot_show_is_escaped(monkeypatch: pytest.Monke
     os.close(reading)
 
 
-def test_output_in_memory_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_output_in_memory_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     memory = io.StringIO()
     monkeypatch.setattr(sys, "stdout", memory)
     with complete_output():
@@ -105,6 +105,6 @@ def test_output_in_memory_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_an_output_error_ends_a_program_with_exit_code_1() -> None:
-    # Whatever handles exceptions on its way, as the SDK does around each stream.
+    # Handlers of `Exception`, such as the SDK's around each stream, do not catch it.
     assert not issubclass(OutputError, Exception)
     assert isinstance(OutputError(5).code, str), "Python prints a text and exits with 1"

@@ -100,7 +100,7 @@ def test_a_signal_after_the_end_has_no_effect() -> None:
 
 
 def test_a_program_that_does_not_end_is_ended() -> None:
-    # Something that catches everything, at the worst place.
+    # The program catches all exceptions.
     body = f"""
     try:
         {READ}
@@ -117,7 +117,7 @@ def test_a_program_that_does_not_end_is_ended() -> None:
     assert errors.startswith("SIGTERM: the command has not ended")
 
 
-def test_a_signal_ends_a_program_whose_log_nobody_reads() -> None:
+def test_a_signal_ends_a_program_whose_log_is_not_read() -> None:
     body = "print('ready', flush=True); sys.stderr.write('x' * 1_000_000)"
     with program(body) as process:
         process.send_signal(signal.SIGTERM)
@@ -130,7 +130,7 @@ def test_a_hangup_that_is_ignored_stays_ignored() -> None:
         assert ended(process) == (0, "read\n", "")
 
 
-def test_without_a_signal_nothing_happens() -> None:
+def test_without_a_signal_check_does_nothing() -> None:
     termination = Termination()
     termination.check()
     with termination.deferred():

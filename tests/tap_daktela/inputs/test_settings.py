@@ -24,7 +24,7 @@ ACME: dict[str, Any] = {"server": "acme", "access_token": "hush"}
 BY_PASSWORD: dict[str, Any] = {"server": "acme", "username": "robot", "password": "hush"}
 
 
-# Taken at once: the SDK adds its own settings to the schema as soon as there is a tap.
+# Copied on import, because the SDK adds its own settings to the schema when a tap is created.
 OWN = copy.deepcopy(SCHEMA)
 
 
@@ -34,15 +34,19 @@ def _several(*entries: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 UMBRELLA: dict[str, Any] = {"url": "https://umbrella.example.com/x", "username": "robot", "password": "hush"}
 
-# What is wrong -> the setting that the one line begins with, and what else must stand in it.
+# Problem -> configuration, the setting that the line begins with, and another part of the line.
 WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "nothing at all": ({}, "url", "server (or instances)"),
-    "no instance": ({"access_token": "hush"}, "url", "give url or server"),
-    "no instances": (_several(), "url", "give url or server"),
+    "no instance": ({"access_token": "hush"}, "url", "set url or server"),
+    "no instances": (_several(), "url", "set url or server"),
     "no credentials": ({"server": "acme"}, "access_token", "username and password"),
-    "no password": ({"server": "acme", "username": "robot"}, "password", "beside username"),
-    "no user": ({"server": "acme", "password": "hush"}, "username", "beside password"),
-    "token and password": ({**BY_PASSWORD, "access_token": "hush"}, "access_token", "not username"),
+    "no password": ({"server": "acme", "username": "robot"}, "password", "username needs it"),
+    "no user": ({"server": "acme", "password": "hush"}, "username", "password needs it"),
+    "token and password": (
+        {**BY_PASSWORD, "access_token": "hush"},
+        "access_token",
+        "remove access_token or username",
+    ),
     "token and user": ({**ACME, "username": "robot"}, "access_token", "either"),
     "token that is no text": ({"server": "acme", "access_token": 424242}, "access_token", "must be text"),
     "password that is no text": ({**BY_PASSWORD, "password": ["hush"]}, "password", "must be text"),
@@ -82,7 +86,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "an instance without a place": (
         _several(ACME, {"access_token": "hush"}),
         "instances[1].url",
-        "give url or server",
+        "set url or server",
     ),
     "an instance without credentials": (_several({"server": "x"}, ACME), "instances[0].access_token", "give"),
     "an instance with a bad url": (
@@ -212,19 +216,19 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
 }
 
 
-@pytest.mark.parametrize(("config", "setting", "told"), WRONG.values(), ids=list(WRONG))
-def test_a_wrong_setting_is_told_in_one_line_that_names_it_and_no_secret(
-    config: dict[str, Any], setting: str, told: str
+@pytest.mark.parametrize(("config", "setting", "text"), WRONG.values(), ids=list(WRONG))
+def test_a_wrong_setting_is_one_line_with_its_name_and_no_secret(
+    config: dict[str, Any], setting: str, text: str
 ) -> None:
     (line,) = problems(config, SCHEMA)
     assert line.startswith(f"{setting}: ")
-    assert told in line
+    assert text in line
     assert "\n" not in line
     assert "hush" not in line
     assert "424242" not in line
 
 
-def test_everything_that_is_wrong_is_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     config = {
         "server": "ac_me",
         "username": "robot",
@@ -245,7 +249,7 @@ def test_the_tap_refuses_what_is_wrong_with_the_same_line(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["nothing at all", "a page too large", "instances that are one object"])
-def test_the_command_says_what_is_wrong_and_ends_with_1(name: str, tmp_path: Path) -> None:
+def test_the_command_logs_the_problem_and_exits_with_1(name: str, tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text(json.dumps(WRONG[name][0]), encoding="utf-8")
     code = "from tap_daktela.tap import TapDaktela; TapDaktela.cli()"
@@ -286,7 +290,7 @@ def test_the_command_says_what_is_wrong_and_ends_with_1(name: str, tmp_path: Pat
             "extra_fields": {"tickets": ["customFields.ab", "customFields.a_b", "customFields.a1", "c.a.b1"]},
         },
         {**ACME, "extra_fields": {"tickets": [f"customFields.{'x' * 50}"]}},
-        # Meltano may pass null or an empty text for what is not set.
+        # Meltano may pass null or an empty text for a setting that is not set.
         {
             **ACME,
             "url": None,
@@ -299,12 +303,12 @@ def test_the_command_says_what_is_wrong_and_ends_with_1(name: str, tmp_path: Pat
         _several({**ACME, "url": "", "timezone": None}),
     ],
 )
-def test_what_is_right_is_not_complained_about(config: dict[str, Any]) -> None:
+def test_valid_settings_have_no_problems(config: dict[str, Any]) -> None:
     assert problems(config, SCHEMA) == []
     assert read(config, "tap/1").instances
 
 
-def test_settings_have_the_contract_s_defaults() -> None:
+def test_settings_have_the_documented_defaults() -> None:
     found = read(ACME, "tap/1")
     assert found.instances[0].address.base == "https://acme.daktela.com"
     assert found.instances[0].timezone is None
@@ -317,7 +321,7 @@ def test_settings_have_the_contract_s_defaults() -> None:
     assert http.connections == 5
 
 
-def test_settings_say_what_they_are_given() -> None:
+def test_settings_have_the_given_values() -> None:
     found = read(
         {
             **BY_PASSWORD,
@@ -361,7 +365,7 @@ def test_sequential_is_a_concurrency_of_one() -> None:
     assert (found.concurrency, found.http.connections) == (1, 1)
 
 
-def test_an_instance_has_its_own_zone_or_the_run_s() -> None:
+def test_an_instance_has_its_own_time_zone_or_that_of_the_run() -> None:
     found = read(_several({**ACME, "timezone": "UTC"}, UMBRELLA, timezone="Asia/Kolkata"), "tap/1")
     assert [instance.timezone for instance in found.instances] == ["UTC", "Asia/Kolkata"]
 
@@ -373,17 +377,17 @@ def test_servers_are_named_by_setting_or_host() -> None:
     assert servers({"url": "nonsense"}) == []
 
 
-def test_secrets_do_not_show_in_the_settings() -> None:
+def test_the_representation_of_settings_contains_no_secret() -> None:
     assert "hush" not in repr(read(_several(ACME, UMBRELLA), "tap/1"))
 
 
-def test_further_fields_become_columns_of_text() -> None:
+def test_extra_fields_become_text_columns() -> None:
     fields = ["record.customFields.x", "summary", "statuses.color"]
     found = extra_fields({"extra_fields": {"tickets": fields}})["tickets"]
     assert [column.source for column in found] == fields
     assert [column.name for column in found] == ["record_customFields_x", "summary", "statuses_color"]
     assert [column.kind for column in found] == [Kind.PART, Kind.ANY_AS_TEXT, Kind.PART]
-    # A list of related objects is asked for as a whole.
+    # A list of related objects is requested as a whole.
     assert [column.request for column in found] == ["record.customFields.x", "summary", "statuses"]
     assert all(column.extra and not column.official for column in found)
     assert extra_fields({}) == {}
@@ -403,7 +407,7 @@ def test_the_secrets_are_the_token_and_the_password_wherever_they_stand() -> Non
         assert secrets == {"access_token", "password"}
 
 
-def test_every_setting_of_the_contract_is_there() -> None:
+def test_every_documented_setting_exists() -> None:
     assert list(OWN["properties"]) == [
         *("url", "server", "access_token", "username", "password", "instances", "start_date", "end_date"),
         *("timezone", "settle_minutes", "lookback_minutes", "backend", "concurrency", "page_size", "prefix_keys"),
@@ -442,7 +446,7 @@ _VALUES = st.recursive(
 
 @given(st.dictionaries(st.sampled_from([*OWN["properties"], *["instances"] * 9, "x"]), _VALUES, max_size=5))
 @hypothesis.settings(max_examples=300)
-def test_any_configuration_is_either_told_what_is_wrong_with_it_or_read(config: dict[str, Any]) -> None:
+def test_any_configuration_has_problems_or_is_read(config: dict[str, Any]) -> None:
     lines = problems(config, OWN)
     if not lines:
         assert read(config, "tap/1").instances

@@ -161,11 +161,11 @@ WRONG: dict[str, tuple[Any, str]] = {
     # What has another type than the SDK expects.
     "an option that does not exist": (
         {"tickets": {"__filters__": "title"}},
-        "stream_maps.tickets.__filters__: is no option of stream maps; did you mean __filter__?",
+        "stream_maps.tickets.__filters__: is not an option of stream maps; did you mean __filter__?",
     ),
     "an option of all streams that does not exist": (
         {"__alias__": "x"},
-        "stream_maps.__alias__: is no option of stream maps; did you mean __else__?",
+        "stream_maps.__alias__: is not an option of stream maps; did you mean __else__?",
     ),
     "else with a text": (
         {"tickets": {"__else__": "title"}},
@@ -328,11 +328,11 @@ NEW_KEY = "renames a column of the primary key; leave it out, or set it to 64"
         ({"flattening_max_key_length": 0}, ["flattening_max_key_length: must be at least 1, not 0"]),
         (
             {"flattening_max_depth": -1},
-            ["flattening_max_depth: set it to the number of levels to flatten, beside flattening_enabled"],
+            ["flattening_max_depth: set it to the number of levels to flatten; flattening_enabled needs it"],
         ),
         (
             {"flattening_max_depth": None},
-            ["flattening_max_depth: set it to the number of levels to flatten, beside flattening_enabled"],
+            ["flattening_max_depth: set it to the number of levels to flatten; flattening_enabled needs it"],
         ),
         ({"flattening_max_depth": "one"}, ["flattening_max_depth: must be a whole number, not 'one'"]),
     ],

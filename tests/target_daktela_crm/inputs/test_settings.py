@@ -34,11 +34,15 @@ def _problems(config: dict[str, Any], needs: Needs = Needs.CREDENTIALS) -> list[
 # Invalid configurations, each with the setting that the line begins with and a text that it contains.
 WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "nothing at all": ({}, "url", "write to"),
-    "no instance": ({"access_token": "hush"}, "url", "give url or server"),
+    "no instance": ({"access_token": "hush"}, "url", "set url or server"),
     "no credentials": ({"server": "acme"}, "access_token", "username and password"),
-    "no password": ({"server": "acme", "username": "robot"}, "password", "beside username"),
-    "no user": ({"server": "acme", "password": "hush"}, "username", "beside password"),
-    "token and password": ({**BY_PASSWORD, "access_token": "hush"}, "access_token", "not username"),
+    "no password": ({"server": "acme", "username": "robot"}, "password", "username needs it"),
+    "no user": ({"server": "acme", "password": "hush"}, "username", "password needs it"),
+    "token and password": (
+        {**BY_PASSWORD, "access_token": "hush"},
+        "access_token",
+        "remove access_token or username",
+    ),
     "token and user": ({**ACME, "username": "robot"}, "access_token", "either"),
     "a token that is no text": ({"server": "acme", "access_token": 424242}, "access_token", "must be text"),
     "a token that is a list": ({"server": "acme", "access_token": ["hush"]}, "access_token", "must be text"),
