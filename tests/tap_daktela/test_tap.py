@@ -1,4 +1,4 @@
-"""The command itself: what a person can get wrong is one line that names the setting, and exit code 1."""
+"""The command: each error of a user is one line that names the setting, and exit code 1."""
 
 from __future__ import annotations
 
@@ -35,7 +35,11 @@ BAD: list[tuple[str, str, dict[str, Any]]] = [
     ("url beside instances", "instances", {**without("server", "access_token"), "instances": [without("url")]}),
     ("server beside instances", "instances", {"server": "a", "instances": [without("url")]}),
     ("one server twice", "server", {"instances": [GOOD, {**GOOD, "url": "http://127.0.0.1:10"}]}),
-    ("no keys told apart", "prefix_keys", {"instances": [GOOD, {**GOOD, "server": "b"}], "prefix_keys": False}),
+    (
+        "equal keys of two instances",
+        "prefix_keys",
+        {"instances": [GOOD, {**GOOD, "server": "b"}], "prefix_keys": False},
+    ),
     ("server with a slash", "server", {**GOOD, "server": "ac/me"}),
     ("url without scheme", "url", {**GOOD, "url": "acme.daktela.com"}),
     ("unreadable date", "start_date", {**GOOD, "start_date": "first of May"}),
@@ -173,7 +177,7 @@ def test_settings_come_from_the_environment_too() -> None:
     assert {request.query["take"] for request in simulator.requests if request.endpoint == "tickets"} == {7}
 
 
-def test_a_loader_that_goes_away_ends_the_tap_in_one_line(tmp_path: Path) -> None:
+def test_a_loader_that_closes_its_input_ends_the_tap_with_one_line(tmp_path: Path) -> None:
     with Simulator(generate(activities=3000, tickets=20, seed=1)) as simulator:
         path = tmp_path / "config.json"
         path.write_text(json.dumps(settings(simulator)))
@@ -283,7 +287,7 @@ def test_test_does_not_fail_for_what_is_not_selected_by_default(tmp_path: Path) 
     assert "not readable" in text
 
 
-def test_test_says_when_nobody_is_let_in(tmp_path: Path) -> None:
+def test_test_names_the_credentials_that_are_refused(tmp_path: Path) -> None:
     with Simulator(generate(activities=10, tickets=5, seed=1)) as simulator:
         code, text = check(simulator, tmp_path, access_token="0" * 40)
     assert code == 1

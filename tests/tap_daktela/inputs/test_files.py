@@ -1,4 +1,4 @@
-"""Configuration, catalog and state files: what cannot be used is one line that names the place."""
+"""Configuration, catalog and state files: each problem is one line that names its place."""
 
 from __future__ import annotations
 
@@ -358,7 +358,7 @@ READ: dict[str, tuple[Change, list[str]]] = {
 
 @pytest.mark.parametrize(("change", "warnings"), READ.values(), ids=list(READ))
 @pytest.mark.promise("T3")
-def test_whatever_a_catalog_says_records_have_their_keys(
+def test_records_have_their_keys_with_any_catalog(
     simulator: Simulator, change: Change, warnings: list[str]
 ) -> None:
     run = run_tap(settings(simulator), catalog=changed(change))
@@ -397,7 +397,7 @@ def test_a_catalog_without_a_selected_stream_is_warned_about(simulator: Simulato
     assert run.warnings == ["catalog: no stream is selected, so nothing is read"]
 
 
-def test_a_full_table_by_the_catalog_reads_from_the_start_and_keeps_no_bookmark() -> None:
+def test_a_full_table_by_the_catalog_ignores_the_bookmark() -> None:
     catalog = select("tickets")
     [entry] = [entry for entry in catalog["streams"] if entry["tap_stream_id"] == "tickets"]
     entry["replication_method"] = "FULL_TABLE"
