@@ -105,6 +105,13 @@ class TapDaktela(Tap):
     @cached_property
     def instances(self) -> dict[str, Instance]:
         """The instances by name, none of them connected yet."""
+        for entry in self.settings.instances:
+            if entry.address.has_ip_address and entry.server == entry.address.first_label:
+                self.logger.warning(
+                    "%s: the url has an IP address, so this is the name of the instance in all records. Set server "
+                    "to a name, such as acme, before the first load, and keep it",
+                    entry.server,
+                )
         return {
             entry.server: Instance(entry, self.settings, termination.check) for entry in self.settings.instances
         }

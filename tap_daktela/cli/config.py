@@ -240,12 +240,7 @@ def instance_problems(entry: Mapping[str, Any], *, allow_http: bool, purpose: st
         except address.AddressError as error:
             yield f"url: {error}"
         else:
-            if "server" not in entry and parsed.has_ip_address:
-                yield (
-                    "server: the url has an IP address, which contains no name for the instance; set server to a "
-                    f"name, {_PURPOSE_OF_NAME}"
-                )
-            elif "server" not in entry and not _SERVER.fullmatch(parsed.first_label):
+            if "server" not in entry and not _SERVER.fullmatch(parsed.first_label):
                 yield (
                     f"server: {parsed.first_label!r}, from the url, is not a valid name for the instance; set "
                     f"server to a name, {_PURPOSE_OF_NAME}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import math
 import re
+import string
 import unicodedata
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -35,7 +36,7 @@ _MOST_MARKS = 30
 _PLACEHOLDER = re.compile(r"\[not provided\]", re.IGNORECASE)
 _DASHES = frozenset("-\u2013\u2014") | {"--"}
 _WHOLE_NUMBER = re.compile(r"(0|-?[1-9][0-9]*)\.0+")
-_PADDING = "".join(character for character in map(chr, range(0x3001)) if character.isspace()) + "\ufeff"
+_PADDING = f"{string.whitespace}\u00a0\ufeff"
 """Characters around an id that are no part of it: columns of a fixed length, and marks of the byte order."""
 _WHOLE_FLOAT = re.compile(r"\+?\d+\.0")
 
@@ -65,7 +66,7 @@ def read_id(value: object) -> Identifier:
         return Identifier(str(value), value)
     if isinstance(value, str):
         text = (value.replace("\x00", "") if "\x00" in value else value).strip(_PADDING)
-        if not text:
+        if not text.strip():
             raise UnreadableError("is missing")
         # pandas and Excel write integers in this way if another row of the column is empty.
         if text.endswith("0") and (whole := _WHOLE_NUMBER.fullmatch(text)):

@@ -321,6 +321,14 @@ def test_test_of_an_instance_that_cannot_be_reached_makes_two_attempts(
     assert "attempt 2 of 2 follows" in text
 
 
+def test_a_url_with_an_ip_address_is_a_warning() -> None:
+    with Simulator(generate(activities=20, tickets=5, seed=1)) as simulator:
+        config = {name: value for name, value in settings(simulator).items() if name != "server"}
+        run = run_tap({**config, "url": simulator.url})
+    assert run.code == 0, run.log
+    assert "127: the url has an IP address, so this is the name of the instance in all records" in run.log
+
+
 def test_test_with_bad_settings_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text(json.dumps({**GOOD, "page_size": 5000}))
