@@ -108,8 +108,8 @@ class TapDaktela(Tap):
         for entry in self.settings.instances:
             if entry.address.has_ip_address and entry.server == entry.address.first_label:
                 self.logger.warning(
-                    "%s: the url has an IP address, so this is the name of the instance in all records. Set server "
-                    "to a name, such as acme, before the first load, and keep it",
+                    "%s: the url has an IP address, so this is the name of the instance in all records. Set "
+                    "server to a name, such as acme, before the first load, and keep it",
                     entry.server,
                 )
         return {
