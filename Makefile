@@ -51,7 +51,7 @@ lint: $(VENV)/installed ## Check style, format and types.
 	@$(VENV)/bin/mypy
 
 .PHONY: format
-format: $(VENV)/installed ## Put the code into its format, and mend what can be mended without a person.
+format: $(VENV)/installed ## Format the code, and apply the fixes that need no decision.
 	@$(VENV)/bin/ruff check --fix-only --quiet
 	@$(VENV)/bin/ruff format
 
