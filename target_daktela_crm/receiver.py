@@ -255,23 +255,25 @@ class Receiver:
         # Those of a record that was rejected.
         self.mapping.left_out.unassigned.clear()
         for role in mapping.roles:
+            is_mapped = False
             try:
                 for entity in role.entities(record, recall):
-                    is_excluded = False
+                    is_mapped = True
                     if isinstance(entity, (Company, Contact)):
                         self._store.put(entity, stream, run_number)
                         self._note_unsettled(entity, stream, record, run_number)
                     else:
                         self._put(entity, mapping, stream, run_number)
-                for excluded in role.excluded(record, recall):
+                for excluded in role.excluded(record, recall, is_mapped=is_mapped):
                     self._store.exclude(excluded, stream, run_number)
                     self._store.drop_unsettled(stream, excluded.role, excluded.key)
             except MappingError as error:
-                is_excluded = False
+                is_mapped = True
                 self._rejects.add(stream, error.identifier, str(error), record)
             except RecursionError:
-                is_excluded = False
+                is_mapped = True
                 self._rejects.add(stream, None, "a text contains JSON that is nested too deeply", record)
+            is_excluded = is_excluded and not is_mapped
         if is_excluded:
             self._summary.passed_over += 1
 

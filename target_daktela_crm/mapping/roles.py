@@ -274,6 +274,8 @@ class NestedContacts:
 
     def excluded(self, record: Record, recall: Recall, *, with_all: bool) -> Iterator[Excluded]:
         """Yield the contacts of a company's record that `when` excludes, or all of them."""
+        if not with_all and not self.attributes.is_conditional:
+            return
         with suppress(MappingError):
             for element in self._elements(record, None):
                 if isinstance(element, dict) and (with_all or self.attributes.excludes(element, recall)):
@@ -340,9 +342,12 @@ class CompanyRole:
         if self.nested is not None:
             yield from self.nested.contacts(record, key, modified, recall, deleted=deleted)
 
-    def excluded(self, record: Record, recall: Recall = nothing_known) -> Iterator[Excluded]:
-        """Yield the company of a record that `when` excludes, and the excluded contacts inside a record."""
-        is_excluded = self.attributes.excludes(record, recall)
+    def excluded(self, record: Record, recall: Recall, *, is_mapped: bool) -> Iterator[Excluded]:
+        """Yield the company of a record that `when` excludes, and the excluded contacts inside a record.
+
+        A record that `entities` has mapped (`is_mapped`) is not excluded, so its condition is not evaluated again.
+        """
+        is_excluded = not is_mapped and self.attributes.excludes(record, recall)
         if is_excluded:
             yield from self.attributes.excluded(record)
         if self.nested is not None:
@@ -404,9 +409,10 @@ class ContactRole:
             return company, CompanyInfo.GIVEN_WITHOUT_LINKS
         return company, CompanyInfo.GIVEN
 
-    def excluded(self, record: Record, recall: Recall = nothing_known) -> Iterable[Excluded]:
-        """Return the contact of a record that `when` excludes."""
-        return self.attributes.excluded(record) if self.attributes.excludes(record, recall) else ()
+    def excluded(self, record: Record, recall: Recall, *, is_mapped: bool) -> Iterable[Excluded]:
+        """Return the contact of a record that `when` excludes; see `CompanyRole.excluded`."""
+        is_excluded = not is_mapped and self.attributes.excludes(record, recall)
+        return self.attributes.excluded(record) if is_excluded else ()
 
 
 @dataclass(frozen=True)
@@ -441,9 +447,12 @@ class LinkRole:
             modified = read_value("modified", read_time, getters["modified"], record, key)
         yield Link(key, contact, company, _flag("primary", getters, record, key), deleted, modified)
 
-    def excluded(self, record: Record, _recall: Recall = nothing_known) -> Iterator[Excluded]:
-        """Yield the link of a record that `when` excludes, if the record identifies it."""
-        if not self.condition.excludes(record):
+    def excluded(self, record: Record, _recall: Recall, *, is_mapped: bool) -> Iterator[Excluded]:
+        """Yield the link of a record that `when` excludes, if the record identifies it.
+
+        See `CompanyRole.excluded` for `is_mapped`.
+        """
+        if is_mapped or not self.condition.excludes(record):
             return
         getters = self.getters
         if "id" not in getters:
@@ -460,7 +469,7 @@ class ValueRole:
 
     getters: Getters
 
-    def excluded(self, _record: Record, _recall: Recall = nothing_known) -> tuple[Excluded, ...]:
+    def excluded(self, _record: Record, _recall: Recall, *, is_mapped: bool) -> tuple[()]:  # noqa: ARG002 - as others
         """Return nothing: `entities` returns an excluded value as deleted."""
         return ()
 
@@ -493,7 +502,7 @@ class DefinitionRole:
 
     getters: Getters
 
-    def excluded(self, _record: Record, _recall: Recall = nothing_known) -> tuple[Excluded, ...]:
+    def excluded(self, _record: Record, _recall: Recall, *, is_mapped: bool) -> tuple[()]:  # noqa: ARG002 - as others
         """Return nothing: `entities` returns an excluded definition as deleted."""
         return ()
 
