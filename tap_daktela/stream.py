@@ -177,10 +177,10 @@ class DaktelaStream(Stream):
     @override
     def get_records(self, context: Context | None) -> Iterator[Record]:
         """Yield the records of one instance. A failure is noted, and raised at the end of the run."""
-        for table in self._tables(context):
-            yield from table
+        for batch in self._batches(context):
+            yield from batch
 
-    def _tables(self, context: Context | None) -> Iterator[RecordBatch]:
+    def _batches(self, context: Context | None) -> Iterator[RecordBatch]:
         """Yield the records of one instance, page by page, and move its bookmark between them."""
         instance = self._run.instances[str((context or {})["server"])]
         try:
@@ -258,8 +258,8 @@ class DaktelaStream(Stream):
 
         `count` is the number of records of the stream that have been written before.
         """
-        for table in self._tables(partition):
-            records = table.records
+        for batch in self._batches(partition):
+            records = batch.records
             while records:
                 room = self.STATE_MSG_FREQUENCY - count % self.STATE_MSG_FREQUENCY
                 part, records = records[:room], records[room:]
@@ -267,7 +267,7 @@ class DaktelaStream(Stream):
                 yield part
                 # Free these records before the next ones are converted.
                 del part
-            del table, records
+            del batch, records
 
     @contextmanager
     def _as_failure(self, servers: Collection[str]) -> Iterator[None]:

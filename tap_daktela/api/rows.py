@@ -59,12 +59,6 @@ def column(rows: Sequence[Any], name: str) -> list[Any]:
     return values
 
 
-def as_dictionary(row: Row | dict[str, Any]) -> dict[str, Any]:
-    """Return a row as a dictionary, with null for fields that the server did not send, except `name`."""
-    content: dict[str, Any] = row if isinstance(row, dict) else msgspec.to_builtins(row)
-    return content
-
-
 class PageReader:
     """Decodes the pages of queries for the same fields."""
 

@@ -8,6 +8,7 @@ values that do not fit.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -79,22 +80,26 @@ class RowMapper:
         self._record = msgspec.defstruct("Record", [(name, Any) for name in names], rename=names, gc=False)
         self._functions: dict[type[Row], ConvertPage] = {}
 
-    def __call__(self, rows: Sequence[Row | dict[str, Any]]) -> RecordBatch:
-        """Return the records of `rows`, without the rows that are left out.
+    def __call__(self, rows: Sequence[Any]) -> RecordBatch:
+        """Return the records of a page of rows, without the rows that are left out.
+
+        The rows are all objects of one class of `Row`, or all dictionaries.
 
         Raises:
             MismatchError: a value does not fit its column.
         """
-        typed = [row if isinstance(row, Row) else from_dict(self._row_class(), row) for row in rows]
         records: list[Any] = []
+        if rows and isinstance(rows[0], dict):
+            rows = [from_dict(self._row_class, row) for row in rows]
         try:
-            if typed:
-                self._function(type(typed[0]))(typed, records.append)
+            if rows:
+                self._function(type(rows[0]))(rows, records.append)
         except Mismatch as mismatch:
             raise self._error(mismatch) from None
         self.stats.records += len(records)
         return RecordBatch(self._columns, records)
 
+    @cached_property
     def _row_class(self) -> type[Row]:
         """Return the class for rows that were not decoded into one."""
         rule = ["type", *self._stream.item_keys.values()] if self._stream.item_keys else []

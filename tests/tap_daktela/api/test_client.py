@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 import certifi
+import msgspec
 import pytest
 import requests
 from requests.adapters import HTTPAdapter
@@ -27,7 +28,6 @@ from tap_daktela.api.client import Client, Credentials, HttpSettings
 from tap_daktela.api.outcome import RequestError
 from tap_daktela.api.query import Query
 from tap_daktela.api.retry import RetryLimits, RetryPolicy
-from tap_daktela.api.rows import as_dictionary
 from tests.retries import QUICK
 from tests.simulator import Fault, Simulator, generate
 
@@ -211,7 +211,7 @@ def test_a_page_has_the_rows_of_the_query(daktela: Simulator) -> None:
     )
     rows = sorted(daktela.dataset.tables["groups"], key=lambda row: str(row["name"]).casefold(), reverse=True)
     expected = [{"name": row["name"], "title": row["title"]} for row in rows[1:3]]
-    assert [as_dictionary(row) for row in page.rows] == expected
+    assert [msgspec.to_builtins(row) for row in page.rows] == expected
     assert (page.total, page.time, page.timezone) == (len(rows), daktela.now, "Europe/Prague")
 
 
@@ -237,7 +237,7 @@ def test_a_page_is_the_same_in_all_formats_of_the_server(daktela: Simulator, hab
     for name, value in habits.items():
         setattr(daktela, name, value)
     page = client.page(GROUPS)
-    assert [*map(as_dictionary, page.rows)] == [*map(as_dictionary, usual.rows)]
+    assert [*map(msgspec.to_builtins, page.rows)] == [*map(msgspec.to_builtins, usual.rows)]
     assert replace(page, rows=[]) == replace(usual, rows=[])
 
 
@@ -261,7 +261,7 @@ def test_a_temporary_fault_takes_one_more_request(daktela: Simulator, kind: str)
     daktela.clear()
     daktela.faults = [Fault(kind, retry_after=0.01)]
     page = client.page(GROUPS)
-    assert [*map(as_dictionary, page.rows)] == [*map(as_dictionary, usual.rows)]
+    assert [*map(msgspec.to_builtins, page.rows)] == [*map(msgspec.to_builtins, usual.rows)]
     assert replace(page, rows=[]) == replace(usual, rows=[])
     assert _asked(daktela) == ["groups"] * 2
 
@@ -545,7 +545,7 @@ def test_a_request_with_a_damaged_compressed_response_is_retried(raw: _Raw) -> N
     damaged = body[:20] + b"?" * 20 + body[40:]
     raw.answers = [_answer(each, b"Content-Encoding: gzip") for each in (damaged, body)]
     [row] = _raw_client(raw).page(GROUPS).rows
-    assert as_dictionary(row) == {"name": "a", "title": None}
+    assert msgspec.to_builtins(row) == {"name": "a", "title": None}
     assert len(raw.cookies) == 2
 
 
@@ -565,7 +565,7 @@ def test_a_request_with_a_damaged_compressed_response_is_retried(raw: _Raw) -> N
 def test_a_request_with_a_malformed_response_is_retried(raw: _Raw, answer: bytes) -> None:
     raw.answers = [answer, _USUAL]
     [row] = _raw_client(raw).page(GROUPS).rows
-    assert as_dictionary(row)["name"] == "a"
+    assert msgspec.to_builtins(row)["name"] == "a"
     assert len(raw.cookies) == 2
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from tap_daktela.api.envelope import EnvelopeError, ReportedError, read_page
-from tap_daktela.api.rows import PageReader, Row, as_dictionary
+from tap_daktela.api.rows import PageReader, Row
 
 FIELDS = (
     "name",
@@ -46,7 +47,7 @@ def test_a_struct_has_the_values_that_were_sent(row: dict[str, Any]) -> None:
             found, expected = (None if each is None else each.get(step) for each in (found, expected))
         assert (None if found is None else found.get(last)) == (None if expected is None else expected.get(last))
     assert read["name"] == row["name"]
-    sent = as_dictionary(read)
+    sent = msgspec.to_builtins(read)
     assert {name: value for name, value in sent.items() if value is not None}.keys() <= row.keys()
     assert ("name" in (sent["queue"] or {})) == ("name" in (row.get("queue") or {}))
 
