@@ -11,7 +11,6 @@ import asyncio
 import json
 import pickle
 import re
-import subprocess
 import sys
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,10 +21,11 @@ from typing import TYPE_CHECKING, Any
 import requests
 from typing_extensions import override
 
+from benchmarks.running import started
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-ROOT = Path(__file__).parents[1]
 _SIZES = b"/__sizes__"
 
 
@@ -77,16 +77,8 @@ def serving(folder: Path, bodies: dict[str, bytes] | None = None, latency: float
     file = folder / "bodies.pickle"
     file.write_bytes(pickle.dumps(bodies or {}))
     command = [sys.executable, "-m", "benchmarks.prepared_server", str(file), "--latency", str(latency)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            line = process.stdout.readline()
-            found = re.fullmatch(r"url=(\S+)\n", line)
-            if found is None:
-                raise RuntimeError(f"the server did not start: {line!r}")
-            yield PreparedServer(found[1])
-        finally:
-            process.terminate()
+    with started(command) as url:
+        yield PreparedServer(url)
 
 
 def _response(body: bytes) -> bytes:

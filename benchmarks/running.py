@@ -8,14 +8,11 @@ import re
 import subprocess
 import sys
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from statistics import median
-from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import requests
-from typing_extensions import override
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -116,48 +113,23 @@ class Instance:
 def instance(*options: str) -> Iterator[Instance]:
     """Start a simulator, and wait until it is ready."""
     command = [sys.executable, "-m", "tests.simulator", "--port", "0", "--access-token", TOKEN, *options]
+    with started(command) as url:
+        yield Instance(url)
+
+
+@contextmanager
+def started(command: list[str]) -> Iterator[str]:
+    """Start a server, and yield the URL that its first line of output contains as `url=…`."""
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             line = process.stdout.readline()
             found = re.search(r"url=(\S+)", line)
             if found is None:
-                raise RuntimeError(f"the simulator did not start: {line!r}")
-            yield Instance(found[1])
+                raise RuntimeError(f"the server did not start: {line!r}")
+            yield found[1]
         finally:
             process.terminate()
-
-
-class _AtOnce(BaseHTTPRequestHandler):
-    """Reads each request and answers immediately."""
-
-    protocol_version = "HTTP/1.1"
-    sizes: list[int]
-
-    def do_POST(self) -> None:
-        size = int(self.headers["Content-Length"])
-        self.rfile.read(size)
-        self.sizes.append(size)
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"{}")
-
-    @override
-    def log_message(self, *_: Any) -> None:
-        """Log nothing."""
-
-
-@contextmanager
-def endpoint() -> Iterator[tuple[str, list[int]]]:
-    """Serve an endpoint that answers immediately. Yield its address and the sizes of the received bodies."""
-    sizes: list[int] = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_AtOnce,), {"sizes": sizes}))
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", sizes
-    finally:
-        server.shutdown()
 
 
 def written(path: Path, content: Any) -> str:

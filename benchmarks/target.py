@@ -7,10 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import crm
-from benchmarks.running import BIN, TOKEN, Cost, Line, at_least, at_most, cost, endpoint, medians, written
+from benchmarks.prepared_server import serving
+from benchmarks.running import BIN, TOKEN, Cost, Line, at_least, at_most, cost, medians, written
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from benchmarks.prepared_server import PreparedServer
 
 LIMIT = 20_000_000
 STOCK = [sys.executable, "-m", "benchmarks.stock_target"]
@@ -18,8 +21,8 @@ STOCK = [sys.executable, "-m", "benchmarks.stock_target"]
 
 def measure(folder: Path, *, contacts: int, runs: int) -> list[Line]:
     """Return the rows about the target."""
-    with endpoint() as (url, sizes):
-        return [*_speed(folder, url, contacts // 10, runs), *_whole(folder, url, sizes, contacts, runs)]
+    with serving(folder) as server:
+        return [*_speed(folder, server.url, contacts // 10, runs), *_whole(folder, server, contacts, runs)]
 
 
 def _command(folder: Path, url: str, name: str, **settings: Any) -> list[str]:
@@ -70,7 +73,7 @@ def _speed(folder: Path, url: str, contacts: int, runs: int) -> list[Line]:
     return lines
 
 
-def _whole(folder: Path, url: str, sizes: list[int], contacts: int, runs: int) -> list[Line]:
+def _whole(folder: Path, server: PreparedServer, contacts: int, runs: int) -> list[Line]:
     """Return rows about all contacts: speed relative to the stock target, memory, and sizes of bodies.
 
     The stock target would need two minutes for all contacts. It gets a tenth, and the time of its start is
@@ -78,15 +81,15 @@ def _whole(folder: Path, url: str, sizes: list[int], contacts: int, runs: int) -
     """
     tenth = folder / "daktela.jsonl"
     source = crm.write(folder / "large.jsonl", "daktela", contacts)
-    commands = {name: _command(folder, url, name, preset="daktela") for name in ("large", "small")}
+    commands = {name: _command(folder, server.url, name, preset="daktela") for name in ("large", "small")}
     sent: dict[str, list[int]] = {}
 
     def run(name: str, source: Path, *, is_first: bool = True) -> Cost:
         if is_first:
             (folder / f"{name}.sqlite3").unlink(missing_ok=True)
-        sizes.clear()
+        server.sizes()
         found = cost(commands[name], source)
-        sent[f"{name}, first run" if is_first else f"{name}, unchanged"] = list(sizes)
+        sent[f"{name}, first run" if is_first else f"{name}, unchanged"] = server.sizes()
         return found
 
     found = medians(
