@@ -359,7 +359,7 @@ def test_the_zone_of_the_rows_counts_and_not_that_of_the_user(zone: str, timezon
     assert run.code == 0, run.log
     assert run.records == usual.records
     assert run.state == usual.state
-    # With the zone of the user, the range of the first stream was planned in vain.
+    # The range of the first stream was planned with the zone of the user, and has to be planned again.
     assert len(simulator.requests) <= usual_requests + 1
     told = [line for line in run.warnings if "whoim" in line]
     assert told == (

@@ -1,4 +1,4 @@
-"""T2: a page that cannot be had ends its stream, for its instance, with one clear message; the others are read."""
+"""T2: if a page cannot be fetched, the stream stops for that instance with one message; the others are read."""
 
 from __future__ import annotations
 
